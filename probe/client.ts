@@ -1,0 +1,96 @@
+/** One HTTP client for the probe and the request stream: asks for a page and tells which version gave it. */
+import { Agent, request } from "undici";
+
+/** What to ask for, and how to tell the versions apart. */
+export interface Target {
+  /** For example `http://192.0.2.10/echo/test.txt`. */
+  url: string;
+  /** Host header. @default the URL's own host */
+  host?: string;
+  /** The page of each version; white space at the end does not count. */
+  pages: Record<string, string>;
+  /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 5000 */
+  timeout?: number;
+  /** User-Agent header, to find one's own requests again in an access log. @default "istio-lab-probe" */
+  userAgent?: string;
+}
+
+/** What became of one request. */
+export interface Answer {
+  /** When it was sent, in milliseconds since the epoch. */
+  sentAt: number;
+  /** The HTTP status; absent when no answer came. */
+  status?: number;
+  /** Whose page it was; absent when the request failed. */
+  version?: string;
+  /** Why it failed: `status 503`, `unknown page`, `timeout`, or the system's word such as `ECONNREFUSED`. */
+  failure?: string;
+}
+
+/** Largest page that is read; more is a failure, not a page of this lab. */
+const MAX_PAGE_BYTES = 64 * 1024;
+
+export class Client {
+  readonly #target: Target;
+  readonly #agent: Agent;
+  readonly #headers: Record<string, string>;
+  readonly #versions: Map<string, string>;
+
+  /** @param connections the most connections to open; they are kept alive and reused. */
+  constructor(target: Target, connections: number) {
+    const timeout = target.timeout ?? 5000;
+    this.#target = target;
+    this.#versions = versionsByPage(target.pages);
+    this.#headers = { "user-agent": target.userAgent ?? "istio-lab-probe" };
+    if (target.host) this.#headers.host = target.host;
+    this.#agent = new Agent({
+      connections,
+      connect: { timeout },
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+      maxResponseSize: MAX_PAGE_BYTES,
+    });
+  }
+
+  /** Sends one request. Never rejects: a failure is an answer too. */
+  async ask(): Promise<Answer> {
+    const sentAt = Date.now();
+    try {
+      const response = await request(this.#target.url, { dispatcher: this.#agent, headers: this.#headers });
+      const page = await response.body.text();
+      const status = response.statusCode;
+      if (status !== 200) return { sentAt, status, failure: `status ${status}` };
+      const version = this.#versions.get(page.trimEnd());
+      return version === undefined
+        ? { sentAt, status, failure: "unknown page" }
+        : { sentAt, status, version };
+    } catch (error) {
+      return { sentAt, failure: reasonOf(error) };
+    }
+  }
+
+  /** Ends all connections at once; requests under way fail. */
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+}
+
+/** Turns pages round, and refuses two versions that answer alike: nobody could tell who answered. */
+function versionsByPage(pages: Record<string, string>): Map<string, string> {
+  const versions = new Map<string, string>();
+  for (const [version, text] of Object.entries(pages)) {
+    const page = text.trimEnd();
+    const twin = versions.get(page);
+    if (twin !== undefined)
+      throw new Error(`${twin} and ${version} have the same page: give each version its own text`);
+    versions.set(page, version);
+  }
+  return versions;
+}
+
+function reasonOf(error: unknown): string {
+  const { code, name, message } = error as NodeJS.ErrnoException;
+  if (code?.endsWith("_TIMEOUT")) return "timeout";
+  if (code === "UND_ERR_RES_EXCEEDED_MAX_SIZE") return "unknown page";
+  return code ?? name ?? message;
+}

@@ -1,0 +1,171 @@
+/** `probe` on the command line. */
+import { Command, InvalidArgumentError } from "commander";
+import { live } from "./live.ts";
+import { type ProbeOptions, probe, resultOf } from "./probe.ts";
+import { renderReport, renderResolution } from "./render.ts";
+import { parseWeights } from "./weights.ts";
+
+/** What to probe when the command line does not say. */
+export interface ProbeDefaults {
+  url: string;
+  /** Host header. */
+  host: string;
+  /** The page of each version. */
+  pages: Record<string, string>;
+  /** Configured percent of each version. */
+  weights: Record<string, number>;
+}
+
+/** Exit code for a command line that cannot be run; 1 is kept for a split that is not as configured. */
+const USAGE = 2;
+
+interface Flags {
+  requests: number;
+  concurrency: number;
+  json?: true;
+  live?: true;
+  url?: string;
+  host?: string;
+  weights?: string;
+  page: Record<string, string>;
+}
+
+/**
+ * Builds the command `probe`.
+ *
+ * @param getDefaults asked only for what the flags leave open, so that a foreign host needs no lab.
+ */
+export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command {
+  return new Command("probe")
+    .description("send requests, count which version answered, compare with the configured weights")
+    .option(
+      "-n, --requests <number>",
+      "how many to send; with --live, how many of the newest to show",
+      positive,
+      400,
+    )
+    .option("-c, --concurrency <number>", "how many at a time", positive, 8)
+    .option("--json", "print one object: requests, failed, served, weights, ok")
+    .option("--live", "redraw the shares each second until Ctrl-C")
+    .option("--url <url>", "ask another address, such as a NodePort behind the load balancer")
+    .option("--host <name>", "send this Host header")
+    .option("--weights <list>", "compare with these weights, such as v116=50,v117=50")
+    .option("--page <version=text>", "the page by which a version is known; once for each version", page, {})
+    .addHelpText(
+      "after",
+      "\nExit code: 0 split as configured, 1 not so or any request failed, 2 wrong usage.",
+    )
+    .action(async (flags: Flags, command: Command) => {
+      const target = await resolveTarget(flags, command, getDefaults);
+      if (flags.live) await runLive(flags, target, getDefaults);
+      else await runOnce(flags, target);
+    });
+}
+
+async function runOnce(flags: Flags, target: ProbeTarget): Promise<void> {
+  const report = await probe({ ...target, requests: flags.requests, concurrency: flags.concurrency });
+  if (flags.json) {
+    console.log(JSON.stringify(resultOf(report)));
+  } else {
+    console.log(renderReport(report));
+    console.error(renderResolution(report));
+  }
+  if (!report.ok) process.exitCode = 1;
+}
+
+async function runLive(
+  flags: Flags,
+  target: ProbeTarget,
+  getDefaults: () => Promise<ProbeDefaults>,
+): Promise<void> {
+  const interrupted = new AbortController();
+  process.once("SIGINT", () => interrupted.abort());
+  const weights = flags.weights === undefined ? keepFresh(target.weights, getDefaults) : () => target.weights;
+  await live({ ...target, weights, window: flags.requests, signal: interrupted.signal });
+}
+
+/** The newest weights known; each reading starts the next inquiry, one at a time, and a failed one changes nothing. */
+function keepFresh(
+  first: Record<string, number>,
+  getDefaults: () => Promise<ProbeDefaults>,
+): () => Record<string, number> {
+  let newest = first;
+  let asking = false;
+  async function ask(): Promise<void> {
+    asking = true;
+    try {
+      newest = (await getDefaults()).weights;
+    } catch {
+      // The last weights known stand; the picture goes on.
+    } finally {
+      asking = false;
+    }
+  }
+  return () => {
+    if (!asking) void ask();
+    return newest;
+  };
+}
+
+type ProbeTarget = Pick<ProbeOptions, "url" | "host" | "pages" | "weights">;
+
+/** Flags first, defaults for the rest; ends the process with every fault named when the two do not fit together. */
+async function resolveTarget(
+  flags: Flags,
+  command: Command,
+  getDefaults: () => Promise<ProbeDefaults>,
+): Promise<ProbeTarget> {
+  const pagesGiven = Object.keys(flags.page).length > 0;
+  const complete = flags.url !== undefined && flags.weights !== undefined && pagesGiven;
+  const defaults = complete ? undefined : await getDefaults();
+
+  const url = flags.url ?? defaults?.url ?? "";
+  const pages = pagesGiven ? flags.page : (defaults?.pages ?? {});
+  const host = flags.host ?? defaults?.host;
+  const parsed =
+    flags.weights === undefined
+      ? { weights: defaults?.weights ?? {}, faults: [] }
+      : parseWeights(flags.weights.split(","), Object.keys(pages));
+
+  const faults = [...urlFaults(url), ...pageFaults(pages), ...parsed.faults];
+  if (flags.weights === undefined) faults.push(...unknownVersions(parsed.weights, pages));
+  if (faults.length > 0)
+    command.error(faults.map((fault) => `error: ${fault}`).join("\n"), { exitCode: USAGE });
+  return { url, pages, weights: parsed.weights, ...(host === undefined ? {} : { host }) };
+}
+
+function urlFaults(url: string): string[] {
+  const protocol = URL.parse(url)?.protocol;
+  return protocol === "http:" || protocol === "https:"
+    ? []
+    : [`--url ${url}: not a URL; write it out, such as http://192.0.2.10/echo/test.txt`];
+}
+
+function pageFaults(pages: Record<string, string>): string[] {
+  const texts = Object.entries(pages).map(([version, text]) => [version, text.trimEnd()] as const);
+  return texts.flatMap(([version, text], index) => {
+    const twin = texts.slice(0, index).find(([, other]) => other === text);
+    return twin
+      ? [`--page ${version}=${text}: the same page as ${twin[0]}'s; nobody could tell them apart`]
+      : [];
+  });
+}
+
+function unknownVersions(weights: Record<string, number>, pages: Record<string, string>): string[] {
+  return Object.keys(weights)
+    .filter((version) => !Object.hasOwn(pages, version))
+    .map((version) => `--page: the page of ${version} is missing; add --page ${version}=TEXT`);
+}
+
+function positive(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1)
+    throw new InvalidArgumentError("Write a whole number above 0.");
+  return number;
+}
+
+function page(value: string, pages: Record<string, string>): Record<string, string> {
+  const [, version, text] = /^([^=]+)=(.+)$/s.exec(value) ?? [];
+  if (version === undefined || text === undefined) throw new InvalidArgumentError("Write version=text.");
+  return { ...pages, [version]: text };
+}

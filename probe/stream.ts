@@ -1,0 +1,74 @@
+/** A steady stream of requests: so many a second, whatever the answers do. */
+import { type Answer, Client, type Target } from "./client.ts";
+
+export interface StreamOptions extends Target {
+  /** Requests a second. @default 200 */
+  rate?: number;
+  /** The most connections to open. @default 64 */
+  connections?: number;
+  /** How many of the newest answers to keep. @default all */
+  keep?: number;
+}
+
+/**
+ * Sends at a fixed pace from {@link start} to {@link stop} (an open loop: a slow answer delays no other request, so that a stall
+ * shows as late and failed answers and not as fewer requests) and records each answer.
+ */
+export class RequestStream {
+  readonly #client: Client;
+  readonly #rate: number;
+  readonly #keep: number;
+  readonly #underWay = new Set<Promise<void>>();
+  #answers: Answer[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #startedAt = 0;
+  #sent = 0;
+
+  constructor(options: StreamOptions) {
+    this.#client = new Client(options, options.connections ?? 64);
+    this.#rate = options.rate ?? 200;
+    this.#keep = options.keep ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The answers so far, in the order of sending. */
+  get answers(): Answer[] {
+    return this.#answers.toSorted((a, b) => a.sentAt - b.sentAt);
+  }
+
+  /** Requests sent so far. */
+  get sent(): number {
+    return this.#sent;
+  }
+
+  start(): this {
+    this.#startedAt = performance.now();
+    this.#sendDue();
+    return this;
+  }
+
+  /** Sends no more, waits for the answers still under way, and gives all that are kept. */
+  async stop(): Promise<Answer[]> {
+    clearTimeout(this.#timer);
+    await Promise.all(this.#underWay);
+    await this.#client.close();
+    return this.answers;
+  }
+
+  /** Sends what is due by now, which after a stall of this process is more than one, then sleeps until the next is due. */
+  #sendDue(): void {
+    const elapsed = performance.now() - this.#startedAt;
+    const due = 1 + Math.floor((elapsed * this.#rate) / 1000);
+    while (this.#sent < due) this.#send();
+    this.#timer = setTimeout(() => this.#sendDue(), (this.#sent * 1000) / this.#rate - elapsed);
+  }
+
+  #send(): void {
+    this.#sent++;
+    const request = this.#client.ask().then((answer) => {
+      this.#underWay.delete(request);
+      this.#answers.push(answer);
+      if (this.#answers.length > 2 * this.#keep) this.#answers = this.#answers.slice(-this.#keep);
+    });
+    this.#underWay.add(request);
+  }
+}

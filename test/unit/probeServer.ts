@@ -1,0 +1,60 @@
+/** A page server on loopback that answers by given shares, for the tests of the probe. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export const PAGES = { v116: "v1.16.1\n", v117: "v1.17.9\n" };
+
+export interface PageServer {
+  url: string;
+  /** Host header of each request seen. */
+  hosts: (string | undefined)[];
+  close(): Promise<void>;
+}
+
+/** Answers with v116's page in exactly `v116Percent` of each 100 requests, spread evenly, and with v117's in the rest. */
+export function sharesServer(v116Percent: number): Promise<PageServer> {
+  let seen = 0;
+  return pageServer((_request, response) => {
+    const before = Math.floor((seen * v116Percent) / 100);
+    seen++;
+    const isV116 = Math.floor((seen * v116Percent) / 100) > before;
+    response.end(isV116 ? PAGES.v116 : PAGES.v117);
+  });
+}
+
+export async function pageServer(
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+): Promise<PageServer> {
+  const hosts: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    hosts.push(request.headers.host);
+    answer(request, response);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}/echo/test.txt`, hosts, close: () => closed(server) };
+}
+
+/** An address on loopback where nobody listens. */
+export async function deadUrl(): Promise<string> {
+  const { url, close } = await pageServer(() => {});
+  await close();
+  return url;
+}
+
+async function closed(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
+/** Small seeded generator (mulberry32): the same numbers in [0, 1) at each run. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = state;
+    mixed = Math.imul(mixed ^ (mixed >>> 15), mixed | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
