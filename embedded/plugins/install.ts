@@ -1,0 +1,108 @@
+/**
+ * Where Pulumi's engine finds plugins on this machine, and how the stand-ins of this directory get there.
+ */
+import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export type PluginName = "language-nodejs" | "resource-kubernetes" | "resource-command";
+
+/** The plugins that the program needs, with the file that stands in for each. */
+const STAND_INS: Record<PluginName, string> = {
+  "language-nodejs": "languageNodejs.ts",
+  "resource-kubernetes": "kubernetes.ts",
+  "resource-command": "command.ts",
+};
+
+export interface FoundPlugin {
+  name: PluginName;
+  /** The executable; undefined when there is none and the engine would have to download it. */
+  path: string | undefined;
+}
+
+/**
+ * Looks where the engine looks: PATH first, then its cache, `$PULUMI_HOME/plugins` or `~/.pulumi/plugins`.
+ * @param env PATH, PULUMI_HOME and HOME are read from it
+ */
+export function findPlugins(env: NodeJS.ProcessEnv = process.env): FoundPlugin[] {
+  return (Object.keys(STAND_INS) as PluginName[]).map((name) => ({
+    name,
+    path: onPath(`pulumi-${name}`, env) ?? inCache(name, env),
+  }));
+}
+
+/**
+ * Writes an executable `pulumi-NAME` for each stand-in into a directory. The engine finds all of them when the
+ * directory is on PATH, and then warns at every command that it uses a plugin from there. It does not warn about
+ * the language plugin beside the `pulumi` executable itself, nor about resource plugins in its cache.
+ * @param directory made when it does not exist; existing wrappers are written anew
+ * @param names all three by default
+ * @param node the Node that runs them, by default the one that runs this
+ */
+export async function installPlugins(
+  directory: string,
+  names: PluginName[] = Object.keys(STAND_INS) as PluginName[],
+  node: string = process.execPath,
+): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await Promise.all(
+    names.map(async (name) => {
+      const wrapper = join(directory, `pulumi-${name}`);
+      await writeFile(wrapper, wrapperScript(node, name), { mode: 0o755 });
+      await chmod(wrapper, 0o755);
+    }),
+  );
+}
+
+/**
+ * Lays the resource plugins out as the engine's cache under a PULUMI_HOME of one's own, in the versions of the
+ * installed SDKs, which are the ones that the engine asks for. The cache of the user is no place for stand-ins.
+ */
+export async function installPluginCache(pulumiHome: string, node: string = process.execPath): Promise<void> {
+  const require = createRequire(import.meta.url);
+  for (const name of ["resource-kubernetes", "resource-command"] as const) {
+    const sdk = require.resolve(`@pulumi/${name.replace("resource-", "")}/package.json`);
+    const { version } = JSON.parse(await readFile(sdk, "utf8")) as { version: string };
+    await installPlugins(join(pulumiHome, "plugins", `${name}-v${version}`), [name], node);
+  }
+}
+
+function wrapperScript(node: string, name: PluginName): string {
+  const standIn = fileURLToPath(new URL(STAND_INS[name], import.meta.url));
+  // Whatever a plugin writes after its port is shown to the user, Node's own warnings too.
+  return `#!/bin/sh\nexec ${quote(node)} --no-warnings ${quote(standIn)} "$@"\n`;
+}
+
+function quote(word: string): string {
+  return `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function onPath(executable: string, env: NodeJS.ProcessEnv): string | undefined {
+  return (env.PATH ?? "")
+    .split(delimiter)
+    .filter((directory) => directory !== "")
+    .map((directory) => join(directory, executable))
+    .find(isExecutable);
+}
+
+/** The cache holds one directory a version: `resource-kubernetes-v4.34.2/pulumi-resource-kubernetes`. */
+function inCache(name: PluginName, env: NodeJS.ProcessEnv): string | undefined {
+  const plugins = join(env.PULUMI_HOME ?? join(env.HOME ?? homedir(), ".pulumi"), "plugins");
+  if (!existsSync(plugins)) return undefined;
+  return readdirSync(plugins)
+    .filter((directory) => new RegExp(`^${name}-v\\d`).test(directory) && !directory.endsWith(".lock"))
+    .map((directory) => join(plugins, directory, `pulumi-${name}`))
+    .find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
