@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import { homedir } from "node:os";
+import { join } from "node:path";
+
+/** One of the article's machines: a host in network and process namespaces of its own. */
+export interface MachineSpec {
+  /** Host name inside the machine, and the Kubernetes node name of a worker. */
+  readonly name: string;
+  /** IPv4 address on the lab's bridge. */
+  readonly address: string;
+  /** Name of its network namespace, as `ip netns` lists it. */
+  readonly netns: string;
+  /** Host end of its veth pair; at most 15 characters, as the kernel wants. */
+  readonly link: string;
+  /** Directory that holds everything the machine writes. */
+  readonly dir: string;
+}
+
+export interface WorkerSpec extends MachineSpec {
+  /** The node's pod addresses, a /24 of {@link POD_CIDR}. */
+  readonly podSubnet: string;
+}
+
+/**
+ * A named embedded lab. The name fixes everything that two labs on one host must not share: bridge, subnet,
+ * namespaces, cgroup, directories and Pulumi stack.
+ */
+export interface Instance {
+  readonly name: string;
+  /** First three octets of the machines' /24. */
+  readonly prefix: string;
+  readonly subnet: string;
+  readonly bridge: string;
+  /** The host's own address on the bridge. */
+  readonly gateway: string;
+  /** Path below each cgroup hierarchy. */
+  readonly cgroup: string;
+  readonly dir: string;
+  readonly controlPlane: MachineSpec;
+  readonly workers: readonly WorkerSpec[];
+  readonly loadBalancer: MachineSpec;
+  /** All machines, the load balancer last. */
+  readonly machines: readonly MachineSpec[];
+}
+
+/** Addresses that exist inside the lab's machines only, so that all instances use the same. */
+export const POD_CIDR = "10.244.0.0/16";
+export const SERVICE_CIDR = "10.96.0.0/16";
+export const KUBERNETES_SERVICE_IP = "10.96.0.1";
+export const CLUSTER_DNS_IP = "10.96.0.10";
+
+/** The article's workers. */
+const WORKERS = ["rancher-node02", "rancher-node03", "rancher-node04"];
+
+const NAME = /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/;
+
+/** What is wrong with an instance name, or undefined. It becomes part of namespaces, directories and the stack. */
+export function faultInName(name: string): string | undefined {
+  return NAME.test(name)
+    ? undefined
+    : `--name "${name}": use 1 to 20 lower-case letters, digits and dashes, starting with a letter`;
+}
+
+/** Where every instance keeps its state. */
+export function stateHome(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "istio-lab");
+}
+
+/** Where binaries, root file systems and images are kept between labs. */
+export function cacheHome(env: NodeJS.ProcessEnv = process.env): string {
+  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "istio-lab");
+}
+
+/**
+ * The instance of that name.
+ *
+ * @param prefix first three octets of its /24; by default 10.210.N with N from a hash of the name.
+ */
+export function instance(name: string, prefix = prefixFor(name), state = stateHome()): Instance {
+  const id = createHash("sha256").update(name).digest("hex").slice(0, 6);
+  const dir = join(state, name);
+  const machine = (machineName: string, octet: number, short: string): MachineSpec => ({
+    name: machineName,
+    address: `${prefix}.${octet}`,
+    netns: `${name}-${machineName}`,
+    link: `il${id}${short}`,
+    dir: join(dir, "machines", machineName),
+  });
+  const controlPlane = machine("control-plane", 10, "cp");
+  const workers = WORKERS.map((worker, i) => ({
+    ...machine(worker, 12 + i, `n${i + 2}`),
+    podSubnet: `10.244.${i + 2}.0/24`,
+  }));
+  const loadBalancer = machine("load-balancer", 20, "lb");
+  return {
+    name,
+    prefix,
+    subnet: `${prefix}.0/24`,
+    bridge: `il${id}br`,
+    gateway: `${prefix}.1`,
+    cgroup: `istio-lab-${name}`,
+    dir,
+    controlPlane,
+    workers,
+    loadBalancer,
+    machines: [controlPlane, ...workers, loadBalancer],
+  };
+}
+
+function prefixFor(name: string): string {
+  const n = createHash("sha256").update(name).digest().readUInt16BE(0);
+  return `10.210.${n % 256}`;
+}

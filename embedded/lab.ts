@@ -1,0 +1,86 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ListrTask } from "listr2";
+import { type Instance, instance, stateHome } from "./instance.ts";
+import { removeCgroup } from "./machines/cgroups.ts";
+import { applyClusterDns, clusterReady } from "./machines/clusterDns.ts";
+import { controlPlaneReady, makePki, startControlPlane } from "./machines/controlPlane.ts";
+import { loadBalancerReady, startLoadBalancer, stopLoadBalancer } from "./machines/loadBalancer.ts";
+import { deadDaemons, powerOff, runningPid } from "./machines/machine.ts";
+import { startNetwork, stopNetwork } from "./machines/network.ts";
+import { startWorker } from "./machines/worker.ts";
+import type { Toolchain } from "./toolchain/toolchain.ts";
+
+/** The instance of that name: with the subnet it was first started with, or the one given, or its own. */
+export async function findInstance(name: string, subnet?: string): Promise<Instance> {
+  const file = join(stateHome(), name, "instance.json");
+  const saved = existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string }) : undefined;
+  return instance(name, saved?.prefix ?? subnet);
+}
+
+/** The ordered list of what brings the machines up. Each step is skipped where it is done. */
+export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
+  const kubectl = join(tools.tools, "kubectl");
+  return [
+    {
+      title: `network ${lab.subnet}`,
+      task: async () => {
+        await mkdir(lab.dir, { recursive: true, mode: 0o700 });
+        await powerOffBroken(lab);
+        await startNetwork(lab);
+        await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
+      },
+    },
+    { title: "certificates", task: () => makePki(lab) },
+    {
+      title: "machines",
+      task: (_, task) =>
+        task.newListr(
+          [
+            {
+              title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
+              task: async () => {
+                await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
+                await controlPlaneReady(lab, kubectl);
+                await applyClusterDns(lab, kubectl);
+                await clusterReady(lab, kubectl);
+              },
+            },
+            ...lab.workers.map((worker) => ({
+              title: `${worker.name} ${worker.address}`,
+              task: () =>
+                startWorker(lab, worker, {
+                  root: tools.nodeRoot,
+                  bin: tools.kubernetes,
+                  imageStore: tools.imageStore,
+                }),
+            })),
+            {
+              title: `${lab.loadBalancer.name} ${lab.loadBalancer.address}`,
+              task: async () => {
+                await startLoadBalancer(lab, tools.loadBalancerRoot);
+                await loadBalancerReady(lab);
+              },
+            },
+          ],
+          { concurrent: true },
+        ),
+    },
+  ];
+}
+
+/** Takes all machines off and removes everything of the instance from the host. Works on what is left of one. */
+export async function stop(lab: Instance): Promise<void> {
+  await Promise.all([stopLoadBalancer(lab), ...[lab.controlPlane, ...lab.workers].map(powerOff)]);
+  await stopNetwork(lab);
+  await removeCgroup(lab.cgroup);
+  await rm(lab.dir, { recursive: true, force: true });
+}
+
+/** A machine that lost a daemon is started again; machines do not repair themselves. */
+async function powerOffBroken(lab: Instance): Promise<void> {
+  for (const machine of [lab.controlPlane, ...lab.workers]) {
+    if ((await runningPid(machine)) && (await deadDaemons(machine)).length > 0) await powerOff(machine);
+  }
+}

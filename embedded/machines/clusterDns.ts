@@ -1,0 +1,24 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CLUSTER_DNS_IP, type Instance } from "../instance.ts";
+import { run } from "../run.ts";
+import { COREDNS_VERSION, IMAGE_HUB } from "../toolchain/versions.ts";
+import { adminKubeconfig } from "./controlPlane.ts";
+
+/** Applies CoreDNS to the cluster; the API server must be ready. */
+export async function applyClusterDns(lab: Instance, kubectl: string): Promise<void> {
+  const template = await readFile(join(import.meta.dirname, "coredns.yaml"), "utf8");
+  const manifest = template
+    .replaceAll("${IMAGE}", `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`)
+    .replaceAll("${CLUSTER_IP}", CLUSTER_DNS_IP);
+  await run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "apply", "--server-side", "-f", "-"], { input: manifest });
+}
+
+/** Resolves when all workers are Ready and names resolve. */
+export async function clusterReady(lab: Instance, kubectl: string): Promise<void> {
+  const wait = (...args: string[]) => run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", "--timeout=120s", ...args]);
+  const nodes = lab.workers.map((worker) => `node/${worker.name}`);
+  await wait("--for=create", ...nodes);
+  await wait("--for=condition=Ready", ...nodes);
+  await wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns");
+}

@@ -1,0 +1,19 @@
+/** The part of containerd's configuration that differs on a machine without CAP_SYS_RESOURCE or a registry. */
+export function containerdConfig(): string {
+  return `version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "docker.io/lab/pause:1"
+  # Without CAP_SYS_RESOURCE runc cannot lower a score below the caller's and dies without saying so.
+  restrict_oom_score_adj = true
+  tolerate_missing_hugetlb_controller = true
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    snapshotter = "overlayfs"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+      runtime_type = "io.containerd.runc.v2"
+      [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+        SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/cni/net.d"
+`;
+}

@@ -1,0 +1,97 @@
+import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import type { Instance } from "../instance.ts";
+import { run, until } from "../run.ts";
+import { hierarchies, makeCgroup } from "./cgroups.ts";
+import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
+
+/** The ordinary user of the load-balancer machine, with `sudo -n` for everything. */
+export const SSH_USER = "lab";
+
+/** The user's private key. */
+export function sshKeyFile(lab: Instance): string {
+  return join(lab.dir, "ssh", "id_ed25519");
+}
+
+/** A known_hosts file that holds the machine's host key. */
+export function knownHostsFile(lab: Instance): string {
+  return join(lab.dir, "ssh", "known_hosts");
+}
+
+/** The machine's public host key, `ssh-ed25519 AAAA…`. */
+export async function hostKey(lab: Instance): Promise<string> {
+  const [type, key] = (await readFile(join(lab.dir, "ssh", "host_ed25519.pub"), "utf8")).split(" ");
+  return `${type} ${key}`;
+}
+
+/** Boots the load balancer, unless it runs. Its disk outlives a power-off, until the lab is taken down. */
+export async function startLoadBalancer(lab: Instance, root: string): Promise<void> {
+  const machine = lab.loadBalancer;
+  if (await runningPid(machine)) return;
+  await makeKeys(lab);
+  const cgroup = join(lab.cgroup, machine.name);
+  await makeCgroup(cgroup);
+  const procs = (await hierarchies()).map((hierarchy) => join(hierarchy, cgroup, "cgroup.procs"));
+  // systemd makes cgroups of its own below the one it is started in.
+  const enter = `for procs in ${procs.join(" ")}; do { echo $$ >"$procs"; } 2>/dev/null || :; done; exec "$@"`;
+  await spawnDetached(machine, [
+    ...["sh", "-c", enter, "sh", "unshare", "--mount", "--propagation", "private"],
+    ...[join(import.meta.dirname, "load-balancer.sh"), root, machine.dir, machine.name, machine.netns],
+  ]);
+}
+
+/** Resolves when sshd answers. */
+export async function loadBalancerReady(lab: Instance): Promise<void> {
+  await until(`sshd on ${lab.loadBalancer.address}:22`, () => greets(lab.loadBalancer.address, 22), {
+    hint: async () => `last lines of its console:\n${await run("tail", ["-n", "8", join(lab.loadBalancer.dir, "log", "console.log")])}`,
+  });
+}
+
+/** Shuts the machine down as its power button would; pulls the plug after 10 s. */
+export async function stopLoadBalancer(lab: Instance): Promise<void> {
+  const init = await initPid(lab.loadBalancer);
+  // systemd reads this real-time signal as "power off now" (systemd(1), SIGRTMIN+4).
+  if (init) await run("kill", ["-s", "RTMIN+4", String(init)]).catch(() => undefined);
+  const off = async () => (await runningPid(lab.loadBalancer)) === undefined;
+  await until("power-off", off, { timeoutMs: 10_000 }).catch(() => undefined);
+  await powerOff(lab.loadBalancer);
+}
+
+async function makeKeys(lab: Instance): Promise<void> {
+  const ssh = join(lab.dir, "ssh");
+  const files = join(lab.loadBalancer.dir, "files");
+  if (existsSync(files)) return;
+  await mkdir(ssh, { recursive: true, mode: 0o700 });
+  const keygen = (file: string, comment: string) =>
+    run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", join(ssh, file)]);
+  if (!existsSync(sshKeyFile(lab))) await keygen("id_ed25519", `istio-lab ${lab.name}`);
+  if (!existsSync(join(ssh, "host_ed25519"))) await keygen("host_ed25519", lab.loadBalancer.name);
+  await writeFile(knownHostsFile(lab), `${lab.loadBalancer.address} ${await hostKey(lab)}\n`);
+
+  const staged = `${files}.partial`;
+  const home = join(staged, "home", SSH_USER, ".ssh");
+  await mkdir(home, { recursive: true });
+  await chmod(home, 0o700);
+  await cp(`${sshKeyFile(lab)}.pub`, join(home, "authorized_keys"));
+  await mkdir(join(staged, "etc/ssh"), { recursive: true });
+  await cp(join(ssh, "host_ed25519"), join(staged, "etc/ssh/ssh_host_ed25519_key"));
+  await cp(join(ssh, "host_ed25519.pub"), join(staged, "etc/ssh/ssh_host_ed25519_key.pub"));
+  await mkdir(join(staged, "etc/sudoers.d"), { recursive: true });
+  await writeFile(join(staged, "etc/sudoers.d", SSH_USER), `${SSH_USER} ALL=(ALL) NOPASSWD: ALL\n`, { mode: 0o440 });
+  await run("mv", [staged, files]);
+}
+
+async function greets(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 1000 });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("data", () => end(true));
+    socket.once("error", () => end(false));
+    socket.once("timeout", () => end(false));
+  });
+}

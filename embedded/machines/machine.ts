@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { openSync } from "node:fs";
+import { mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { MachineSpec } from "../instance.ts";
+import { until } from "../run.ts";
+
+const SCRIPTS = import.meta.dirname;
+
+/** How a machine is brought up. */
+export interface Boot {
+  /** Root file system shared by machines, never written. */
+  readonly root: string;
+  /** Directory of binaries, /opt/lab/bin inside. */
+  readonly bin: string;
+  /** Script beside machine.sh that becomes process 1. */
+  readonly init: string;
+  /** Names below /var/lib whose content outlives the machine's process tree. */
+  readonly data: readonly string[];
+}
+
+/** Makes the directories that machine.sh binds, empty ones where they are new. */
+export async function prepare(machine: MachineSpec, boot: Boot): Promise<void> {
+  await rm(join(machine.dir, "run"), { recursive: true, force: true });
+  const dirs = ["etc", "log", "run", ...boot.data.map((name) => `data/${name}`)];
+  await Promise.all(dirs.map((name) => mkdir(join(machine.dir, name), { recursive: true })));
+  await rm(join(machine.dir, "bin"), { force: true });
+  await symlink(boot.bin, join(machine.dir, "bin"));
+}
+
+/** Starts the process tree of a prepared machine in its namespaces. It outlives this process. */
+export async function start(machine: MachineSpec, boot: Boot): Promise<void> {
+  await spawnDetached(machine, [
+    ...["nsenter", `--net=/run/netns/${machine.netns}`, "unshare", "--mount", "--pid", "--uts", "--ipc"],
+    ...["--fork", "--kill-child", "--propagation", "private"],
+    ...[join(SCRIPTS, "machine.sh"), boot.root, machine.dir, machine.name, boot.init],
+  ]);
+}
+
+/** Starts a machine's outermost process detached, its console in log/console.log, and remembers it. */
+export async function spawnDetached(machine: MachineSpec, [command = "", ...args]: string[]): Promise<void> {
+  await mkdir(join(machine.dir, "log"), { recursive: true });
+  const console = openSync(join(machine.dir, "log", "console.log"), "a");
+  const child: ChildProcess = spawn(command, args, { detached: true, stdio: ["ignore", console, console] });
+  await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+  child.unref();
+  const pid = child.pid ?? 0;
+  await writeFile(pidFile(machine), `${pid} ${await startTime(pid)}\n`);
+}
+
+/** The machine's outermost process, or undefined when it is off: a pid that was used again is not it. */
+export async function runningPid(machine: MachineSpec): Promise<number | undefined> {
+  const noted = await readFile(pidFile(machine), "utf8").catch(() => "");
+  const [pid, since] = noted.trim().split(" ").map(Number);
+  return pid && since && (await startTime(pid)) === since ? pid : undefined;
+}
+
+/** Process 1 of the machine as the host numbers it, or undefined. */
+export async function initPid(machine: MachineSpec): Promise<number | undefined> {
+  const outer = await runningPid(machine);
+  return outer && (await firstChild(outer));
+}
+
+/** Ends the machine's process tree at once, as a power cut would; its mounts and containers end with it. */
+export async function powerOff(machine: MachineSpec): Promise<void> {
+  const pid = await runningPid(machine);
+  if (pid) {
+    process.kill(pid, "SIGKILL");
+    await until(`${machine.name} to end`, async () => (await processesIn(machine)).length === 0);
+  }
+  await rm(pidFile(machine), { force: true });
+}
+
+/** Pids, as the host numbers them, of all processes in the machine's network namespace. */
+export async function processesIn(machine: MachineSpec): Promise<number[]> {
+  const { execa } = await import("execa");
+  const { stdout } = await execa("ip", ["netns", "pids", machine.netns], { reject: false });
+  return String(stdout ?? "").split("\n").filter(Boolean).map(Number);
+}
+
+/** Daemons of a running machine that have ended, with their exit codes. */
+export async function deadDaemons(machine: MachineSpec): Promise<{ daemon: string; exitCode: number }[]> {
+  const run = join(machine.dir, "run");
+  const files = (await readdir(run).catch(() => [] as string[])).filter((name) => name.endsWith(".exit"));
+  return Promise.all(
+    files.map(async (name) => ({
+      daemon: name.slice(0, -".exit".length),
+      exitCode: Number(await readFile(join(run, name), "utf8")),
+    })),
+  );
+}
+
+/** The command line prefix that runs a command inside the machine. */
+export async function inside(machine: MachineSpec): Promise<string[]> {
+  const pid = await initPid(machine);
+  return ["nsenter", "--target", String(pid ?? 0), "--mount", "--pid", "--uts", "--ipc", "--net"];
+}
+
+function pidFile(machine: MachineSpec): string {
+  return join(machine.dir, "machine.pid");
+}
+
+/** Start of a process in clock ticks since boot, which with its pid names it for good; 0 when there is none. */
+async function startTime(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" ? 0 : Number(fields[19] ?? 0);
+}
+
+async function firstChild(pid: number): Promise<number | undefined> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  return Number(children.trim().split(" ")[0]) || undefined;
+}

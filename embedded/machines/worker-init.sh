@@ -1,0 +1,17 @@
+#!/bin/sh
+# Process 1 of a worker: container runtime, kube-proxy and kubelet. Environment from /etc/lab/env.
+set -eu
+. /etc/lab/env
+. /opt/lab/init/supervise.sh
+
+sysctl -qw net.ipv4.ip_forward=1
+mkdir -p /etc/cni/net.d
+cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
+daemon containerd containerd --config /etc/lab/containerd.toml
+# The kubelet ends when there is no container runtime yet.
+until [ -S /run/containerd/containerd.sock ]; do sleep 0.05; done
+daemon kube-proxy /opt/lab/bin/kube-proxy --config /etc/lab/kube-proxy.yaml --hostname-override="$NODE"
+daemon kubelet /opt/lab/bin/kubelet --config /etc/lab/kubelet.yaml --kubeconfig /etc/lab/kubelet.kubeconfig \
+  --hostname-override="$NODE" --node-ip="$ADDRESS"
+
+reap

@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { cacheHome } from "../instance.ts";
+
+/** A directory of the cache, found or made under a key that covers everything that went into it. */
+export async function cached(
+  kind: string,
+  name: string,
+  ingredients: readonly string[],
+  make: (into: string) => Promise<void>,
+): Promise<string> {
+  const key = createHash("sha256").update(ingredients.join("\0")).digest("hex").slice(0, 12);
+  const shelf = join(cacheHome(), kind);
+  const entry = join(shelf, `${name}-${key}`);
+  if (existsSync(entry)) return entry;
+  await mkdir(shelf, { recursive: true });
+  const partial = join(shelf, `.${name}-${key}.partial`);
+  await rm(partial, { recursive: true, force: true });
+  await mkdir(partial);
+  await make(partial);
+  await rename(partial, entry);
+  await removeOlder(shelf, name, `${name}-${key}`);
+  return entry;
+}
+
+/** Whether a {@link cached} call with these arguments would find its directory. */
+export function isCached(kind: string, name: string, ingredients: readonly string[]): boolean {
+  const key = createHash("sha256").update(ingredients.join("\0")).digest("hex").slice(0, 12);
+  return existsSync(join(cacheHome(), kind, `${name}-${key}`));
+}
+
+/**
+ * Runs the action while no other lab on this host fills the cache. The kernel gives the lock back when this
+ * process ends, however it ends.
+ */
+export async function withCacheLock<T>(action: () => Promise<T>, onWait: () => void): Promise<T> {
+  await mkdir(cacheHome(), { recursive: true });
+  const lock = join(cacheHome(), ".lock");
+  // `cat` holds the lock for as long as this process keeps its standard input open.
+  const holder = execa("flock", ["--exclusive", lock, "sh", "-c", "echo locked; exec cat"], { buffer: false, reject: false });
+  const waiting = setTimeout(onWait, 1000);
+  await new Promise<void>((resolve, reject) => {
+    holder.stdout.once("data", () => resolve());
+    void holder.then(() => reject(new Error(`flock ${lock} ended`)));
+  }).finally(() => clearTimeout(waiting));
+  try {
+    return await action();
+  } finally {
+    holder.stdin.end();
+    await holder;
+  }
+}
+
+/** All files of a folder as one text, to be part of a key. */
+export async function contentOf(...files: string[]): Promise<string> {
+  const parts = await Promise.all(files.map((file) => readFile(file, "utf8")));
+  return parts.join("\0");
+}
+
+async function removeOlder(shelf: string, name: string, keep: string): Promise<void> {
+  const older = (await readdir(shelf)).filter(
+    (entry) => entry !== keep && /^-[0-9a-f]{12}$/.test(entry.slice(name.length)) && entry.startsWith(name),
+  );
+  await Promise.all(older.map((entry) => rm(join(shelf, entry), { recursive: true, force: true })));
+}

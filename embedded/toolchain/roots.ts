@@ -1,0 +1,27 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { run } from "../run.ts";
+import { cached } from "./cache.ts";
+import type { RootSpec } from "./versions.ts";
+
+const SUITE = "bookworm";
+
+/** Makes a Debian root file system once and returns its directory. Packages are checked by the archive's signature. */
+export async function rootFileSystem(spec: RootSpec): Promise<string> {
+  return cached("roots", spec.name, [SUITE, ...spec.packages], async (into) => {
+    // debootstrap changes the mode of its target, and wants to make it.
+    const root = join(into, "root");
+    const mirror = await mirrorOfHost();
+    await run("debootstrap", ["--variant=minbase", `--include=${spec.packages.join(",")}`, SUITE, root, ...mirror]);
+    await writeFile(join(root, "etc/resolv.conf"), "");
+    await run("rm", ["-rf", join(root, "var/cache/apt/archives"), join(root, "var/lib/apt/lists")]);
+  }).then((dir) => join(dir, "root"));
+}
+
+/** The mirror that the host's apt uses for this suite; debootstrap's default elsewhere. */
+async function mirrorOfHost(): Promise<string[]> {
+  const format = "$(REPO_URI) $(CODENAME) $(COMPONENT)";
+  const targets = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(() => "");
+  const match = targets.split("\n").map((line) => line.split(" ")).find(([, suite, part]) => suite === SUITE && part === "main");
+  return match?.[0] ? [match[0]] : [];
+}

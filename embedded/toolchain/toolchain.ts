@@ -1,0 +1,104 @@
+import { mkdir, rm, symlink } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { ListrTask } from "listr2";
+import { cacheHome } from "../instance.ts";
+import { imageStore } from "../images/store.ts";
+import { throttled } from "../progress.ts";
+import { goBinaries, wheels } from "./binaries.ts";
+import { withCacheLock } from "./cache.ts";
+import { rootFileSystem } from "./roots.ts";
+import { GO_MODULES, ROOTS } from "./versions.ts";
+
+/** Directories of everything that machines are made of. */
+export interface Toolchain {
+  readonly kubernetes: string;
+  readonly istio: string;
+  readonly coredns: string;
+  readonly pulumi: string;
+  readonly wheels: string;
+  readonly nodeRoot: string;
+  readonly loadBalancerRoot: string;
+  /** containerd's directory with all images in it. */
+  readonly imageStore: string;
+  /** kubectl, istioctl, pulumi and the tools of the checks, to be put on PATH. */
+  readonly tools: string;
+}
+
+type Found = { -readonly [K in keyof Toolchain]?: string } & { imagesRoot?: string };
+
+/** Finds or makes all parts; long where they are new. The tasks fill what `complete` then returns. */
+export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchain } {
+  const found: Found = {};
+  const go: ListrTask[] = GO_MODULES.map((module) => ({
+    title: `binaries of ${module.name}`,
+    task: async (_, task) => {
+      const report = throttled((line) => {
+        task.output = line;
+      });
+      found[module.name as "kubernetes"] = await goBinaries(module, report);
+    },
+  }));
+  const debian: ListrTask[] = [
+    { title: "wheels", task: async () => void (found.wheels = await wheels()) },
+    { title: "root file system of the nodes", task: async () => void (found.nodeRoot = await rootFileSystem(ROOTS.node)) },
+    {
+      title: "root file system of the load balancer",
+      task: async () => void (found.loadBalancerRoot = await rootFileSystem(ROOTS.loadBalancer)),
+    },
+    {
+      title: "root file system for images",
+      task: async () => void (found.imagesRoot = await rootFileSystem(ROOTS.images)),
+    },
+  ];
+  const tasks: ListrTask[] = [
+    {
+      title: "binaries and root file systems",
+      task: (_, task) =>
+        task.newListr(
+          [
+            { title: "binaries, built from Go modules", task: (_c, t) => t.newListr(go, { concurrent: false }) },
+            { title: "Debian root file systems and wheels", task: (_c, t) => t.newListr(debian, { concurrent: false }) },
+          ],
+          { concurrent: true },
+        ),
+    },
+    {
+      title: "container images",
+      task: async () => {
+        const { imagesRoot: root = "", nodeRoot = "", coredns = "", istio = "", wheels: wheel = "" } = found;
+        found.imageStore = await imageStore(nodeRoot, { root, coredns, istio, wheels: wheel });
+      },
+    },
+    { title: "tools on PATH", task: async () => void (found.tools = await linkTools(found)) },
+  ];
+  return { tasks, complete: () => found as Toolchain };
+}
+
+/** Makes {@link Toolchain} under the lock of the cache. */
+export async function ensureToolchain(
+  runTasks: (tasks: ListrTask[]) => Promise<void>,
+  onWait: () => void,
+): Promise<Toolchain> {
+  return withCacheLock(async () => {
+    const { tasks, complete } = toolchainTasks();
+    await runTasks(tasks);
+    return complete();
+  }, onWait);
+}
+
+async function linkTools({ kubernetes = "", istio = "", pulumi = "", wheels: wheel = "" }: Found): Promise<string> {
+  const tools = join(cacheHome(), "tools");
+  await mkdir(tools, { recursive: true });
+  const programs = [
+    join(kubernetes, "kubectl"),
+    join(istio, "istioctl"),
+    join(pulumi, "pulumi"),
+    join(wheel, "bin", "shellcheck"),
+  ];
+  for (const program of programs) {
+    const link = join(tools, basename(program));
+    await rm(link, { force: true });
+    await symlink(program, link);
+  }
+  return tools;
+}
