@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import { remote } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { type LabModelArgs, labModel } from "../haproxy/model.ts";
+import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
+
+export interface HaproxyEdgeArgs {
+  /** Who pushes, e.g. `organization/istio-lab/dev`; a file of another owner is refused. */
+  owner: string;
+  /** Nodes that take requests for the gateway. */
+  nodes: pulumi.Input<LabModelArgs["nodes"]>;
+  /** NodePorts of the gateway. */
+  nodePorts: pulumi.Input<LabModelArgs["nodePorts"]>;
+  /** The machine with HAProxy. */
+  machine: Machine;
+  /** Private key for the machine's user. */
+  privateKey: pulumi.Input<string>;
+}
+
+export interface Machine {
+  /** Address or name for SSH. */
+  host: string;
+  /** Port of sshd. */
+  port: number;
+  /** User that may run `sudo -n`, or root. */
+  user: string;
+  /** Public host key, `TYPE BASE64`: another machine in its place gets nothing. */
+  hostKey: string;
+  /** Absolute path of the file that HAProxy reads. */
+  configFile: string;
+  /** Starts or reloads HAProxy. @default systemctl */
+  reloadCommand?: string | undefined;
+}
+
+/**
+ * HAProxy in front of the nodes: haproxy.cfg is rendered, pushed, checked, used and verified, or the old one stays; its
+ * deletion puts back the file from before the first push.
+ */
+export class HaproxyEdge extends pulumi.ComponentResource {
+  /** SHA-256 of the pushed configuration, as its first line has it. */
+  public readonly configHash: pulumi.Output<string>;
+  /** The pushed configuration. */
+  public readonly config: pulumi.Output<string>;
+
+  constructor(name: string, args: HaproxyEdgeArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:HaproxyEdge", name, {}, opts);
+    const { owner, machine } = args;
+    const rendered = pulumi
+      .all([args.nodes, args.nodePorts])
+      .apply(([nodes, nodePorts]) => renderHaproxy(labModel({ owner, nodes, nodePorts })));
+    const push = new remote.Command(
+      name,
+      {
+        connection: connectionTo(machine, args.privateKey),
+        ...commands(machine, owner),
+        stdin: rendered.apply((config) => APPLY + REMOVE + config),
+        addPreviousOutputInEnv: false,
+      },
+      { parent: this },
+    );
+    this.config = pulumi.all([rendered, push.id]).apply(([config]) => config);
+    this.configHash = this.config.apply((config) => configHash(config) ?? "");
+    this.registerOutputs({ config: this.config, configHash: this.configHash });
+  }
+}
+
+/** Three tries of at most 8 s each: a machine that is off is an error within 30 s. */
+function connectionTo({ host, port, user, hostKey }: Machine, privateKey: pulumi.Input<string>) {
+  return {
+    host,
+    port,
+    user,
+    hostKey,
+    privateKey: pulumi.secret(privateKey),
+    dialErrorLimit: 2,
+    perDialTimeout: 8,
+  };
+}
+
+const APPLY = readFileSync(new URL("../haproxy/apply.sh", import.meta.url), "utf8");
+const REMOVE = readFileSync(new URL("../haproxy/remove.sh", import.meta.url), "utf8");
+
+/**
+ * Everything goes through standard input, the same for push and removal: apply.sh, remove.sh, haproxy.cfg. A command
+ * takes its script off the front (`head` reads not one byte more) and leaves the rest to it.
+ */
+export function commands(
+  machine: Machine,
+  owner: string,
+): { create: string; update: string; delete: string } {
+  const sudo = machine.user === "root" ? "" : "sudo -n ";
+  const mayNot = `${machine.user} may not run sudo without a password on ${machine.host}: add "${machine.user} ALL=(ALL) NOPASSWD: ALL" to /etc/sudoers.d/istio-lab`;
+  const check = sudo ? `sudo -n true </dev/null || { echo ${quote(`error: ${mayNot}`)} >&2; exit 1; }; ` : "";
+  const call = (name: string, script: string, args: string[]) =>
+    `${sudo}timeout 120 sh -c ${quote(`eval "$(head -c ${Buffer.byteLength(script)})"`)} ${name} ${args.map(quote).join(" ")}`;
+  const common = [
+    "--file",
+    machine.configFile,
+    ...(machine.reloadCommand ? ["--reload", machine.reloadCommand] : []),
+  ];
+  const push = check + call("apply.sh", APPLY, [...common, "--socket", ADMIN_SOCKET]);
+  const skip = `head -c ${Buffer.byteLength(APPLY)} >/dev/null; `;
+  return {
+    create: push,
+    update: push,
+    delete: check + skip + call("remove.sh", REMOVE, [...common, "--owner", owner]),
+  };
+}
+
+/** One word for any POSIX shell, whatever it holds. */
+export function quote(word: string): string {
+  return /^[A-Za-z0-9_./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,101 @@
+import { local } from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import { stringify } from "yaml";
+
+export interface IstioArgs {
+  /** Istio's version, e.g. `1.31.0`; istioctl must be of the same minor. */
+  version: string;
+  /** Installation profile, e.g. `demo`. */
+  profile: string;
+  /** Registry of the images. @default istioctl's own */
+  hub?: string | undefined;
+  /** Tag of the images. @default the version */
+  tag?: string | undefined;
+  /** Helm-style values of Istio's charts. @default none */
+  values?: Record<string, unknown> | undefined;
+  /** False: Istio is somebody else's; only wait for it, neither install nor uninstall. @default true */
+  manage?: boolean | undefined;
+  /** Who owns the installation, e.g. `organization/istio-lab/dev`; one owner a cluster. */
+  owner: string;
+  /** Path of the kubeconfig. @default KUBECONFIG or ~/.kube/config */
+  kubeconfig?: string | undefined;
+  /** Context in it. @default the current one */
+  context?: string | undefined;
+}
+
+/**
+ * Istio by istioctl. A change of any argument is an update in place.
+ *
+ * The claim comes first and goes last: whatever needs Istio is made after it and gone before its deletion uninstalls.
+ * Install and gates run at the same time, so nothing waits for a part of Istio that it does not need.
+ */
+export class Istio extends pulumi.ComponentResource {
+  /** Depend on this for sidecars and for custom resources: istiod is available, gateways may still be starting. */
+  public readonly ready: pulumi.Resource;
+  /** `istio-system/istio-ingressgateway`, unknown until that Service has its NodePorts. */
+  public readonly gatewayService: pulumi.Output<string>;
+
+  constructor(name: string, args: IstioArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:Istio", name, {}, opts);
+    const environment = environmentOf(args);
+    const claim = args.manage === false ? [] : [this.claim(name, environment)];
+    if (claim.length > 0) {
+      new local.Command(
+        name,
+        { ...run("install.sh"), stdin: istioOperator(args), environment, addPreviousOutputInEnv: false },
+        { parent: this, dependsOn: claim },
+      );
+    }
+    const gate = (part: "istiod" | "gateway") =>
+      new local.Command(
+        `${name}-${part}`,
+        { ...run(`wait.sh ${part}`), environment, addPreviousOutputInEnv: false },
+        { parent: this, dependsOn: claim },
+      );
+    this.ready = gate("istiod");
+    this.gatewayService = onceDone(gate("gateway"), "istio-system/istio-ingressgateway");
+    this.registerOutputs({ ready: this.ready, gatewayService: this.gatewayService });
+  }
+
+  /** Refuses somebody else's Istio, claims ours; its deletion uninstalls. */
+  private claim(name: string, environment: Record<string, string>): pulumi.Resource {
+    return new local.Command(
+      `${name}-claim`,
+      { ...run("claim.sh"), delete: script("uninstall.sh"), environment, addPreviousOutputInEnv: false },
+      { parent: this },
+    );
+  }
+}
+
+/** What istioctl reads: the profile with this lab's changes. */
+export function istioOperator({ version, profile, hub, tag, values }: IstioArgs): string {
+  return stringify({
+    apiVersion: "install.istio.io/v1alpha1",
+    kind: "IstioOperator",
+    spec: {
+      profile,
+      ...(hub === undefined ? {} : { hub }),
+      tag: tag ?? version,
+      ...(values === undefined || Object.keys(values).length === 0 ? {} : { values }),
+    },
+  });
+}
+
+/** `exec`: the scripts find each other by their common parent process, the plugin. */
+const script = (command: string) => `exec sh components/istio/${command}`;
+
+const run = (command: string) => ({ create: script(command), update: script(command) });
+
+function environmentOf({ version, owner, kubeconfig, context }: IstioArgs): Record<string, string> {
+  return {
+    ISTIO_LAB_OWNER: owner,
+    ISTIO_LAB_VERSION: version,
+    ...(context ? { ISTIO_LAB_CONTEXT: context } : {}),
+    ...(kubeconfig ? { KUBECONFIG: kubeconfig } : {}),
+  };
+}
+
+/** A constant that nobody sees before the command has run: unlike its stdout, it never changes after that. */
+function onceDone(command: local.Command, value: string): pulumi.Output<string> {
+  return command.id.apply(() => value);
+}

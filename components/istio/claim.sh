@@ -1,0 +1,48 @@
+#!/bin/sh
+# Claims the cluster's Istio for one stack, before anything is installed: namespace istio-system gets the annotation
+# istio-lab/owner. Refuses an Istio of somebody else, and an istioctl that would install another one than configured.
+#
+#   sh claim.sh        (environment: common.sh)
+set -eu
+. "$(dirname "$0")/common.sh"
+
+main() {
+  need_kubectl
+  need_istioctl
+  same_minor
+  owner=$(owner_of_istio)
+  case $owner in
+    "$ISTIO_LAB_OWNER")
+      echo "$namespace belongs to $owner"
+      return
+      ;;
+    "") refuse_a_stranger ;;
+    *) fail "the Istio in this cluster was installed by stack $owner; to use it from this stack set istio.manage to false" ;;
+  esac
+  kube apply --server-side --field-manager=istio-lab --filename=- <<YAML
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: $namespace
+  annotations:
+    istio-lab/owner: $ISTIO_LAB_OWNER
+YAML
+}
+
+same_minor() {
+  client=$(istioctl version --remote=false 2>/dev/null | sed -n 's/.*version: *//p' | head -n 1)
+  [ "$(minor "$client")" = "$(minor "$ISTIO_LAB_VERSION")" ] ||
+    fail "istioctl on PATH is version ${client:-unknown}, and istio.version is $ISTIO_LAB_VERSION: set istio.version to the former, or get the other istioctl from https://github.com/istio/istio/releases/tag/$ISTIO_LAB_VERSION"
+}
+
+minor() {
+  echo "$1" | cut -d . -f 1-2
+}
+
+refuse_a_stranger() {
+  found=$(kube get deployments --all-namespaces --selector=app=istiod --output='jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}')
+  [ -z "$found" ] ||
+    fail "there is an Istio in this cluster that this stack did not install (${found% }): set istio.manage to false to use it, or uninstall it first"
+}
+
+main

@@ -1,0 +1,27 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface MeshNamespaceArgs {
+  /** A namespace that exists. */
+  namespace: string;
+}
+
+/**
+ * Turns on sidecar injection for a namespace that exists: a patch of one label, which leaves the other labels and the
+ * namespace itself alone, also when it is deleted.
+ */
+export class MeshNamespace extends pulumi.ComponentResource {
+  /** The namespace, once it injects. */
+  public readonly namespace: pulumi.Output<string>;
+
+  constructor(name: string, args: MeshNamespaceArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:MeshNamespace", name, {}, opts);
+    const patch = new k8s.core.v1.NamespacePatch(
+      name,
+      { metadata: { name: args.namespace, labels: { "istio-injection": "enabled" } } },
+      { parent: this },
+    );
+    this.namespace = patch.id.apply(() => args.namespace);
+    this.registerOutputs({ namespace: this.namespace });
+  }
+}

@@ -1,0 +1,115 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface TrafficSplitArgs {
+  /** Namespace of the Service. */
+  namespace: pulumi.Input<string>;
+  /** Name of the Service in front of all versions. */
+  service: string;
+  /** Host name that is split. */
+  host: string;
+  /** Host names that the Gateway lets in; `host` is one of them. */
+  gatewayHosts: readonly string[];
+  /** The versions, in the order of the config. */
+  versions: readonly { readonly name: string; readonly version: string }[];
+  /** Version name to integer percent; sums to 100. */
+  weights: Readonly<Record<string, number>>;
+  /** What must answer before a request is sent to it. @default nothing */
+  backends?: readonly pulumi.Resource[] | undefined;
+}
+
+/** The host's traffic, split over the versions by weight. */
+export class TrafficSplit extends pulumi.ComponentResource {
+  /** Version name to percent, as the VirtualService holds them. */
+  public readonly weights: pulumi.Output<Record<string, number>>;
+
+  constructor(name: string, args: TrafficSplitArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:TrafficSplit", name, {}, opts);
+    const { namespace } = args;
+    const object = (
+      suffix: string,
+      kind: string,
+      objectName: string,
+      spec: object,
+      dependsOn: pulumi.Resource[] = [],
+    ) =>
+      new k8s.apiextensions.CustomResource(
+        `${name}${suffix}`,
+        { apiVersion: "networking.istio.io/v1", kind, metadata: { name: objectName, namespace }, spec },
+        { parent: this, dependsOn },
+      );
+    const gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args));
+    const subsets = object("-subsets", "DestinationRule", "nginx", destinationRuleSpec(args));
+    // Routes come after the subsets that they name and the pods behind them, and go before: else clients see 503.
+    const virtualService = object("", "VirtualService", "nginx", virtualServiceSpec(args), [
+      gateway,
+      subsets,
+      ...(args.backends ?? []),
+    ]);
+    this.weights = specOf(virtualService).apply(weightsOf);
+    this.registerOutputs({ weights: this.weights });
+  }
+}
+
+/** One weighted destination of a route. */
+export interface WeightedDestination {
+  destination: { host: string; subset: string };
+  weight: number;
+}
+
+export interface VirtualServiceSpec {
+  hosts: string[];
+  gateways: string[];
+  http: { name: string; route: WeightedDestination[] }[];
+}
+
+/**
+ * The destinations of a split, newest version first, as the article has them. A version at 0 stays in the list, so that
+ * a shift changes numbers only.
+ */
+export function routes(
+  service: string,
+  versions: readonly { readonly name: string }[],
+  weights: Readonly<Record<string, number>>,
+): WeightedDestination[] {
+  return versions
+    .map(({ name }) => ({ destination: { host: service, subset: name }, weight: weights[name] ?? 0 }))
+    .reverse();
+}
+
+/** E.g. `weights-v117-50-v116-50`: Envoy's access log and headers name the route, and so the weights that it had. */
+export function routeName(route: readonly WeightedDestination[]): string {
+  return ["weights", ...route.map(({ destination, weight }) => `${destination.subset}-${weight}`)].join("-");
+}
+
+/** The reverse of `routes`: version name to percent. */
+export function weightsOf(spec: VirtualServiceSpec): Record<string, number> {
+  const route = spec.http[0]?.route ?? [];
+  return Object.fromEntries(
+    route.map(({ destination, weight }) => [destination.subset, weight ?? 0] as const).reverse(),
+  );
+}
+
+function virtualServiceSpec({ host, service, versions, weights }: TrafficSplitArgs): VirtualServiceSpec {
+  const route = routes(service, versions, weights);
+  return { hosts: [host], gateways: ["nginx-gateway"], http: [{ name: routeName(route), route }] };
+}
+
+function destinationRuleSpec({ service, versions }: TrafficSplitArgs) {
+  const subsets = versions
+    .map(({ name, version }) => ({ name, labels: { app: "nginx", version } }))
+    .reverse();
+  return { host: service, subsets };
+}
+
+function gatewaySpec({ gatewayHosts }: TrafficSplitArgs) {
+  return {
+    selector: { istio: "ingressgateway" },
+    servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: [...gatewayHosts] }],
+  };
+}
+
+/** The SDK types no fields of custom resources; what the API server holds is there all the same. */
+function specOf(resource: k8s.apiextensions.CustomResource): pulumi.Output<VirtualServiceSpec> {
+  return (resource as unknown as { spec: pulumi.Output<VirtualServiceSpec> }).spec;
+}

@@ -1,0 +1,116 @@
+import { createHash } from "node:crypto";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface WebAppArgs {
+  /** Namespace with sidecar injection. */
+  namespace: pulumi.Input<string>;
+  /** What runs beside each other; each has a Deployment of its own. */
+  versions: readonly WebAppVersion[];
+}
+
+export interface WebAppVersion {
+  /** DNS label, e.g. `v116`: the Deployment is `nginx-v116`. */
+  name: string;
+  /** Value of the pods' label `version`, e.g. `1.16`. */
+  version: string;
+  /** Image with nginx. */
+  image: string;
+  /** Number of pods. */
+  replicas: number;
+  /** What `/echo/test.txt` answers. */
+  page: string;
+}
+
+/** nginx in several versions behind one Service, each telling its version at `/echo/test.txt`. */
+export class WebApp extends pulumi.ComponentResource {
+  /** Name of the Service in front of all versions. */
+  public readonly service: pulumi.Output<string>;
+  /** Depend on these for pods that answer. */
+  public readonly deployments: readonly pulumi.Resource[];
+
+  constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:WebApp", name, {}, opts);
+    const { namespace, versions } = args;
+    const pages = new k8s.core.v1.ConfigMap(
+      `${name}-pages`,
+      { metadata: { name: "nginx-static-files", namespace }, data: pagesOf(versions) },
+      { parent: this },
+    );
+    this.deployments = versions.map(
+      (version) =>
+        new k8s.apps.v1.Deployment(
+          `${name}-${version.name}`,
+          deployment(version, namespace, pages.metadata.name),
+          // The page goes by name, so that nothing else about the ConfigMap can roll pods; hence the explicit order.
+          { parent: this, dependsOn: pages },
+        ),
+    );
+    const service = new k8s.core.v1.Service(name, serviceOf(namespace), { parent: this });
+    this.service = service.metadata.name;
+    this.registerOutputs({ service: this.service, deployments: this.deployments });
+  }
+}
+
+/** Version name to page. */
+export function pagesOf(versions: readonly WebAppVersion[]): Record<string, string> {
+  return Object.fromEntries(versions.map(({ name, page }) => [name, page]));
+}
+
+/**
+ * Asked each second whether it answers, and no pod goes before its successor does: a rollout loses no request. The hash
+ * of the page stands in the pod template, so that a new page rolls the pods of its version and no others.
+ */
+function deployment(
+  { name, version, image, replicas, page }: WebAppVersion,
+  namespace: pulumi.Input<string>,
+  configMap: pulumi.Input<string>,
+): k8s.apps.v1.DeploymentArgs {
+  const labels = { app: "nginx", version };
+  return {
+    metadata: { name: `nginx-${name}`, namespace, labels },
+    spec: {
+      replicas,
+      selector: { matchLabels: labels },
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      template: {
+        metadata: { labels, annotations: { "istio-lab/page": sha256(page).slice(0, 16) } },
+        spec: {
+          containers: [
+            {
+              name: "nginx",
+              image,
+              ports: [{ name: "http", containerPort: 80 }],
+              readinessProbe: { httpGet: { path: "/echo/test.txt", port: 80 }, periodSeconds: 1 },
+              volumeMounts: [{ name: "page", mountPath: "/usr/share/nginx/html/echo", readOnly: true }],
+            },
+          ],
+          volumes: [
+            { name: "page", configMap: { name: configMap, items: [{ key: name, path: "test.txt" }] } },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function serviceOf(namespace: pulumi.Input<string>): k8s.core.v1.ServiceArgs {
+  return {
+    metadata: {
+      name: "nginx-svc",
+      namespace,
+      labels: { service: "nginx" },
+      // The rollouts prove the pods; waiting for the endpoints as well takes 10 s.
+      annotations: { "pulumi.com/skipAwait": "true" },
+    },
+    spec: {
+      selector: { app: "nginx" },
+      ports: [
+        { name: "http", protocol: "TCP", port: 80 },
+        { name: "https", protocol: "TCP", port: 443 },
+      ],
+    },
+  };
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -1,0 +1,74 @@
+/** What a load balancer's configuration says: the only vocabulary between the lab and HAProxy. */
+export interface HaproxyModel {
+  /** Who pushes this file, e.g. `organization/istio-lab/dev`; stands in its first line. */
+  readonly owner: string;
+  /** Connections in all. */
+  readonly maxConnections: number;
+  /** Times that a connection is tried before the request fails. */
+  readonly retries: number;
+  /** Idle and connect times, in seconds. */
+  readonly timeoutSeconds: { readonly server: number; readonly connect: number; readonly client: number };
+  /** Port that clients come to, on all addresses. */
+  readonly port: number;
+  readonly backend: {
+    readonly name: string;
+    /** Nodes with the NodePort of the gateway's port `http2`. */
+    readonly servers: readonly Server[];
+    readonly check: HealthCheck;
+  };
+}
+
+export interface Server {
+  /** Server name; one word. */
+  readonly name: string;
+  /** IPv4 or IPv6 address, or a DNS name. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** What a node is asked to know whether its gateway is there. */
+export interface HealthCheck {
+  /** NodePort of the gateway's port `status-port`. */
+  readonly port: number;
+  readonly path: string;
+  /** Host header: Envoy wants HTTP/1.1, and that wants a Host. */
+  readonly host: string;
+  readonly intervalSeconds: number;
+  /** Failed checks until a server is out. */
+  readonly fall: number;
+  /** Passed checks until it is in again. */
+  readonly rise: number;
+}
+
+/** What varies from one lab to another; all else is the article's. */
+export interface LabModelArgs {
+  readonly owner: string;
+  readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  readonly nodePorts: { readonly http2: number; readonly statusPort: number };
+}
+
+/**
+ * The article's load balancer: `maxconn 2000`, 30 s for each timeout, 5 retries, port 80, every node at the gateway's
+ * NodePort. Checks are this project's: a dead node is out after 2 checks, 1 s apart.
+ */
+export function labModel({ owner, nodes, nodePorts }: LabModelArgs): HaproxyModel {
+  return {
+    owner,
+    maxConnections: 2000,
+    retries: 5,
+    timeoutSeconds: { server: 30, connect: 30, client: 30 },
+    port: 80,
+    backend: {
+      name: "k8s-istio-ingress-gateway",
+      servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
+      check: {
+        port: nodePorts.statusPort,
+        path: "/healthz/ready",
+        host: "istio-ingressgateway",
+        intervalSeconds: 1,
+        fall: 2,
+        rise: 2,
+      },
+    },
+  };
+}

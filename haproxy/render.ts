@@ -1,0 +1,85 @@
+import { createHash } from "node:crypto";
+import { isIPv6 } from "node:net";
+import type { HaproxyModel, Server } from "./model.ts";
+
+/** Socket for `show info`, `show stat`: Debian's path. */
+export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
+
+/**
+ * haproxy.cfg, byte for byte the same for the same model; good for HAProxy 2.6 and later. The first line tells whose
+ * the file is and holds the SHA-256 of all lines below it: `tail -n +2 haproxy.cfg | sha256sum` shows an edit by hand.
+ * @throws Error when a word of the model is no single word: the last guard against a smuggled directive.
+ */
+export function renderHaproxy(model: HaproxyModel): string {
+  const body = [globals(model), defaults(model), frontend(model), backend(model)].join("\n");
+  return `# istio-lab owner=${word(model.owner)} sha256=${sha256(body)}\n${body}`;
+}
+
+/** The hash in the first line of a rendered file, or undefined for a file that is not this project's. */
+export function configHash(config: string): string | undefined {
+  return /^# istio-lab owner=\S+ sha256=([0-9a-f]{64})\n/.exec(config)?.[1];
+}
+
+function globals({ maxConnections }: HaproxyModel): string {
+  return section("global", [
+    `maxconn ${whole(maxConnections)}`,
+    "log /dev/log local0 info",
+    "chroot /var/lib/haproxy",
+    "user haproxy",
+    "group haproxy",
+    `stats socket ${ADMIN_SOCKET} mode 660 level admin expose-fd listeners`,
+    "stats timeout 30s",
+  ]);
+}
+
+function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
+  return section("defaults", [
+    "log global",
+    "mode http",
+    `timeout server ${whole(timeoutSeconds.server)}s`,
+    `timeout connect ${whole(timeoutSeconds.connect)}s`,
+    `timeout client ${whole(timeoutSeconds.client)}s`,
+    `retries ${whole(retries)}`,
+    "# A retry goes to another node, and a reload closes an idle connection only after its next answer.",
+    "option redispatch 1",
+    "option idle-close-on-response",
+  ]);
+}
+
+function frontend({ port, backend }: HaproxyModel): string {
+  return section("frontend http", [`bind *:${whole(port)}`, `default_backend ${word(backend.name)}`]);
+}
+
+function backend({ backend: { name, servers, check } }: HaproxyModel): string {
+  return section(`backend ${word(name)}`, [
+    "# Envoy answers checks in HTTP/1.1 only, and on the gateway's status port.",
+    "option httpchk",
+    `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
+    "http-check expect status 200",
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fall ${whole(check.fall)} rise ${whole(check.rise)} init-addr last,libc,none`,
+    ...servers.map(server),
+  ]);
+}
+
+function server({ name, address, port }: Server): string {
+  return `server ${word(name)} ${isIPv6(address) ? `[${address}]` : word(address)}:${whole(port)}`;
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return [title, ...lines.map((line) => `    ${line}`), ""].join("\n");
+}
+
+/** One word that HAProxy reads as it stands: no space, quote, comment, escape or variable. */
+function word(text: string): string {
+  if (!/^[A-Za-z0-9_./:-]+$/.test(text))
+    throw new Error(`haproxy.cfg: ${JSON.stringify(text)} is not one plain word`);
+  return text;
+}
+
+function whole(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new Error(`haproxy.cfg: ${value} is not a whole number`);
+  return String(value);
+}
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

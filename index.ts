@@ -1,0 +1,73 @@
+// The lab from top to bottom: config, cluster, components, outputs.
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { readCluster } from "./cluster.ts";
+import { HaproxyEdge } from "./components/haproxyEdge.ts";
+import { IngressPorts } from "./components/ingressPorts.ts";
+import { Istio } from "./components/istio.ts";
+import { MeshNamespace } from "./components/meshNamespace.ts";
+import { TrafficSplit } from "./components/trafficSplit.ts";
+import { pagesOf, WebApp } from "./components/webApp.ts";
+import { loadConfig } from "./config.ts";
+
+const config = loadConfig();
+const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
+const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
+const cluster = await readCluster({ kubeconfig, context, namespace, wantNodes: config.nodes.length === 0 });
+
+const provider = new k8s.Provider("cluster", {
+  ...(kubeconfig ? { kubeconfig } : {}),
+  ...(context ? { context } : {}),
+  clusterIdentifier: cluster.id,
+  enableConfigMapMutable: true,
+});
+const inCluster = { providers: { kubernetes: provider } };
+
+const istio = new Istio("istio", { ...config.istio, owner, kubeconfig, context }, inCluster);
+
+const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
+
+const app = new WebApp(
+  "nginx",
+  { namespace: mesh.namespace, versions },
+  { ...inCluster, dependsOn: istio.ready },
+);
+
+const split = new TrafficSplit(
+  "split",
+  {
+    namespace,
+    service: "nginx-svc",
+    host: config.host,
+    gatewayHosts,
+    versions,
+    weights: config.weights,
+    backends: app.deployments,
+  },
+  { ...inCluster, dependsOn: istio.ready },
+);
+
+const ingress = new IngressPorts("ingress", { gatewayService: istio.gatewayService }, inCluster);
+
+const edge = new HaproxyEdge("edge", {
+  owner,
+  nodes: config.nodes.length > 0 ? config.nodes : cluster.nodes,
+  nodePorts: ingress.nodePorts,
+  machine: loadBalancer,
+  privateKey: pulumi.secret(config.loadBalancerPrivateKey),
+});
+
+/** The test page, through the load balancer. */
+export const url = `http://${config.host}/echo/test.txt`;
+/** Host name that the application answers to. */
+export const host = config.host;
+/** Version name to percent, as the VirtualService holds them. */
+export const weights = split.weights;
+/** NodePorts of the ingress gateway. */
+export const nodePorts = ingress.nodePorts;
+/** Nodes behind the load balancer. */
+export const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
+/** SHA-256 in the first line of haproxy.cfg on the load balancer. */
+export const configHash = edge.configHash;
+/** Version name to page: who answered. */
+export const pages = pagesOf(versions);
