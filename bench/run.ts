@@ -210,7 +210,8 @@ async function readBench(work: string): Promise<Bench> {
   const image = (version: string): string =>
     config.versions.find(({ name }) => name === version)?.image ?? "";
   return {
-    url: outputs.url,
+    // The load balancer by its address: the page's host name need not resolve.
+    url: outputs.url.replace(outputs.host, host),
     host: outputs.host,
     pages: outputs.pages,
     namespace: "default",

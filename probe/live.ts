@@ -37,9 +37,14 @@ export async function live(options: LiveOptions): Promise<void> {
   function picture(): string {
     const report = tally(requests.answers.slice(-options.window), { ...options, weights: options.weights() });
     return stream.isTTY
-      ? `${options.url}  the last ${report.requests} of ${requests.sent} requests, ${rate} a second, Ctrl-C ends\n\n${renderReport(report, { stream })}`
+      ? `${options.url}  the last ${report.requests} of ${requests.sent} requests, ${rate} a second, Ctrl-C ends\n\n${renderReport(report, { stream, barWidth: barWidth(stream) })}`
       : renderLine(report);
   }
+}
+
+/** What a terminal's width leaves beside the figures: a line that wraps could not be drawn over. */
+function barWidth({ columns = 100 }: NodeJS.WriteStream): number {
+  return Math.min(40, Math.max(5, columns - 55));
 }
 
 /** Draws each text over the one before. */

@@ -1,19 +1,26 @@
 /**
- * The probe beside any stack of this project: `node probe/main.ts -n 400`. What the flags leave open comes from the outputs of the
- * Pulumi stack that is selected in this directory.
+ * The probe beside any stack of this project: `node probe/main.ts -n 400`. What the flags leave open comes from the Pulumi stack that is
+ * selected in this directory: its outputs, and the load balancer's address from its config, so that the page's host name need not
+ * resolve anywhere.
  */
 import { execa } from "execa";
 import { type ProbeDefaults, probeCommand } from "./command.ts";
 
-async function stackOutputs(): Promise<ProbeDefaults> {
-  const { failed, stdout, stderr, code } = await execa("pulumi", ["stack", "output", "--json"], {
-    reject: false,
-  });
-  if (failed) fail(code === "ENOENT" ? "no pulumi on PATH" : stderr.trim());
-  const { url, host, pages, weights } = JSON.parse(stdout) as Partial<ProbeDefaults>;
+async function stackDefaults(): Promise<ProbeDefaults> {
+  const [outputs, loadBalancer] = await Promise.all([
+    pulumi("stack", "output", "--json"),
+    pulumi("config", "get", "--path", "loadBalancer.host"),
+  ]);
+  const { url, host, pages, weights } = JSON.parse(outputs) as Partial<ProbeDefaults>;
   if (!url || !host || !pages || !weights)
     fail("the selected stack has no outputs yet; run `pulumi up` first");
-  return { url, host, pages, weights };
+  return { url: url.replace(host, loadBalancer.trim()), host, pages, weights };
+}
+
+async function pulumi(...args: string[]): Promise<string> {
+  const { failed, code, stdout, stderr } = await execa("pulumi", args, { reject: false });
+  if (failed) fail(code === "ENOENT" ? "no pulumi on PATH" : stderr.trim());
+  return stdout;
 }
 
 function fail(reason: string): never {
@@ -22,5 +29,5 @@ function fail(reason: string): never {
   });
 }
 
-const program = probeCommand(stackOutputs);
+const program = probeCommand(stackDefaults);
 await program.parseAsync();
