@@ -1,0 +1,50 @@
+/** Who owns which field of an object, as the server books it in `metadata.managedFields`. */
+import { isObject, type Properties } from "../values.ts";
+import { type Api, type KubernetesObject, referenceTo } from "./api.ts";
+
+interface Entry extends Properties {
+  manager: string;
+  operation: "Apply" | "Update";
+  apiVersion: string;
+  fieldsV1: Properties;
+}
+
+/**
+ * Makes one manager the owner of the fields that Pulumi created by other means or that somebody changed with
+ * kubectl. Without that, a field that leaves the program would stay, and one changed by kubectl would be a conflict.
+ */
+export async function adoptFields(api: Api, live: KubernetesObject, fieldManager: string): Promise<void> {
+  const entries = (live.metadata.managedFields ?? []) as unknown as Entry[];
+  const adopted = entries.filter((entry) => isAdoptable(entry, fieldManager));
+  if (adopted.length === 0) return;
+  const own = entries.find(({ manager, operation }) => manager === fieldManager && operation === "Apply");
+  const base = own ?? { ...(adopted[0] as Entry), manager: fieldManager, operation: "Apply" as const };
+  const merged: Entry = {
+    ...base,
+    fieldsV1: adopted.reduce((fields, entry) => union(fields, entry.fieldsV1), base.fieldsV1),
+  };
+  const others = entries.filter((entry) => entry !== own && !adopted.includes(entry));
+  await api.patch(referenceTo(live), [
+    { op: "replace", path: "/metadata/managedFields", value: [...others, merged] },
+    // The server refuses the patch when the object has changed since it was read.
+    { op: "replace", path: "/metadata/resourceVersion", value: live.metadata.resourceVersion },
+  ]);
+}
+
+function isAdoptable({ manager, operation, subresource }: Entry, fieldManager: string): boolean {
+  if (subresource !== undefined || manager === fieldManager) return false;
+  if (manager.startsWith("kubectl")) return true;
+  return (
+    operation === "Update" &&
+    /^(before-first-apply|pulumi-kubernetes|pulumi-resource-kubernetes)/.test(manager)
+  );
+}
+
+function union(a: Properties, b: Properties): Properties {
+  const both: Properties = { ...a };
+  for (const [field, inner] of Object.entries(b)) {
+    const ours = both[field];
+    both[field] = isObject(ours) && isObject(inner) ? union(ours, inner) : inner;
+  }
+  return both;
+}
