@@ -53,7 +53,7 @@ export class HaproxyEdge extends pulumi.ComponentResource {
       {
         connection: connectionTo(machine, args.privateKey),
         ...commands(machine, owner),
-        stdin: rendered.apply((config) => APPLY + REMOVE + config),
+        stdin: rendered.apply((config) => REMOVE + APPLY + config),
         addPreviousOutputInEnv: false,
       },
       { parent: this },
@@ -81,30 +81,43 @@ const APPLY = readFileSync(new URL("../haproxy/apply.sh", import.meta.url), "utf
 const REMOVE = readFileSync(new URL("../haproxy/remove.sh", import.meta.url), "utf8");
 
 /**
- * Everything goes through standard input, the same for push and removal: apply.sh, remove.sh, haproxy.cfg. A command
- * takes its script off the front (`head` reads not one byte more) and leaves the rest to it.
+ * Everything goes through standard input, the same for push and removal: remove.sh, apply.sh, haproxy.cfg. Each command
+ * takes what it needs off the front (`head` reads not one byte more); a push leaves the rest to its script, a removal
+ * drops it, for a sender whose last bytes nobody takes sees an error.
  */
 export function commands(
   machine: Machine,
   owner: string,
 ): { create: string; update: string; delete: string } {
-  const sudo = machine.user === "root" ? "" : "sudo -n ";
-  const mayNot = `${machine.user} may not run sudo without a password on ${machine.host}: add "${machine.user} ALL=(ALL) NOPASSWD: ALL" to /etc/sudoers.d/istio-lab`;
-  const check = sudo ? `sudo -n true </dev/null || { echo ${quote(`error: ${mayNot}`)} >&2; exit 1; }; ` : "";
-  const call = (name: string, script: string, args: string[]) =>
-    `${sudo}timeout 120 sh -c ${quote(`eval "$(head -c ${Buffer.byteLength(script)})"`)} ${name} ${args.map(quote).join(" ")}`;
-  const common = [
+  const options = [
     "--file",
     machine.configFile,
     ...(machine.reloadCommand ? ["--reload", machine.reloadCommand] : []),
   ];
-  const push = check + call("apply.sh", APPLY, [...common, "--socket", ADMIN_SOCKET]);
-  const skip = `head -c ${Buffer.byteLength(APPLY)} >/dev/null; `;
-  return {
-    create: push,
-    update: push,
-    delete: check + skip + call("remove.sh", REMOVE, [...common, "--owner", owner]),
-  };
+  const skip = `head -c ${Buffer.byteLength(REMOVE)} >/dev/null`;
+  const push = asRoot(machine, [
+    `${skip}; eval "$(head -c ${Buffer.byteLength(APPLY)})"`,
+    "apply.sh",
+    ...options,
+    "--socket",
+    ADMIN_SOCKET,
+  ]);
+  const remove = asRoot(machine, [
+    `script="$(head -c ${Buffer.byteLength(REMOVE)})"; cat >/dev/null; eval "$script"`,
+    "remove.sh",
+    ...options,
+    "--owner",
+    owner,
+  ]);
+  return { create: push, update: push, delete: remove };
+}
+
+/** `sh -c` with these arguments as root, for 120 s at most; a user without the right to it gets a way out. */
+function asRoot({ user, host }: Machine, args: readonly string[]): string {
+  const command = `timeout 120 sh -c ${args.map(quote).join(" ")}`;
+  if (user === "root") return command;
+  const complaint = `error: ${user} may not run sudo without a password on ${host}: put "${user} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`;
+  return `sudo -n true </dev/null || { echo ${quote(complaint)} >&2; exit 1; }; sudo -n ${command}`;
 }
 
 /** One word for any POSIX shell, whatever it holds. */

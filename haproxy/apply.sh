@@ -181,12 +181,15 @@ unchanged() {
   fi
 }
 
+# The first push records what it found; a record that this run has made goes again when the push is rolled back.
 keep_what_was_there() {
+  record=
   if [ ! -f "$file" ]; then
-    [ -e "$before" ] || : >"$before-none"
+    if [ ! -e "$before" ] && [ ! -e "$before-none" ]; then record=$before-none && : >"$record"; fi
   elif [ -z "$(owner "$file")" ] && [ ! -e "$before" ] && [ ! -e "$before-none" ]; then
-    copy "$file" "$before"
-    say "kept: $before, for the day this is undone"
+    record=$before
+    copy "$file" "$record"
+    say "kept: $record, for the day this is undone"
   elif ! check_hash "$file"; then
     by_hand=$file.by-hand-$(sha256sum <"$file" | cut -c 1-12)
     copy "$file" "$by_hand"
@@ -228,9 +231,12 @@ bring_into_use() {
     systemctl start haproxy 2>/dev/null || return 1
   fi
   deadline=$(($(date +%s) + patience))
+  tries=0
   while [ "$(date +%s)" -lt "$deadline" ]; do
     worker=$(worker_pid)
     if [ -n "$worker" ] && [ "$worker" != "$before_pid" ] && answers; then return 0; fi
+    tries=$((tries + 1))
+    if [ $((tries % 10)) -eq 0 ] && alerts | grep -q 'Exiting'; then return 1; fi
     sleep 0.1
   done
   return 1
@@ -240,6 +246,7 @@ roll_back() {
   report=$(alerts)
   failed=$(mktemp)
   cp "$file" "$failed"
+  [ -z "$record" ] || rm -f "$record"
   if [ -f "$old" ]; then
     mv -f "$old" "$file"
     if [ -n "$was_active" ] && bring_into_use; then
@@ -311,14 +318,13 @@ check_hash() {
 
 # ---- what is said ----
 
+# Remembers where the log ends, so that the alerts told are those of this push.
 mark_log() {
-  log_since=$(date '+%Y-%m-%d %H:%M:%S')
+  log_end=$(journalctl --unit=haproxy --lines=0 --show-cursor --quiet 2>/dev/null | sed -n 's/^-- cursor: //p') || log_end=
 }
 
 alerts() {
-  if [ -z "$reload" ] && command -v journalctl >/dev/null; then
-    journalctl --unit=haproxy --output=cat --no-pager --since="$log_since" 2>/dev/null | grep -E '\[(ALERT|WARNING)\]' | tail -n 20 || true
-  fi
+  journalctl --unit=haproxy --output=cat --no-pager ${log_end:+"--after-cursor=$log_end"} 2>/dev/null | grep -F '[ALERT]' | tail -n 20 || true
 }
 
 # complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE that they name.
@@ -326,7 +332,7 @@ complain() {
   {
     echo "error: $1"
     printf '%s\n' "$2" | grep -F '[ALERT]' | sed 's/^/  /' || true
-    printf '%s\n' "$2" | sed -n 's/.*\[[^]:]*:\([0-9][0-9]*\)\].*/\1/p' | sort -nu | while read -r number; do
+    printf '%s\n' "$2" | sed -n 's/.*\[\/[^]:]*:\([0-9][0-9]*\)\].*/\1/p' | sort -nu | while read -r number; do
       sed -n "${number}s/^/  line $number: /p" "$3"
     done
   } >&2
