@@ -222,7 +222,12 @@ class EngineLog implements Log {
     this.#client = new engineServices.EngineClient(address, grpc.credentials.createInsecure());
   }
 
+  readonly #said = new Set<string>();
+
   status(urn: string, text: string): void {
+    // An empty line clears what was said; where nothing was, it would be a line of its own in a plain log.
+    if (text === "" && !this.#said.delete(urn)) return;
+    if (text !== "") this.#said.add(urn);
     this.#send(urn, "info", text, true);
   }
 

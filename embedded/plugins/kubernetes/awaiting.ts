@@ -20,7 +20,7 @@ export class NotReady extends Error {
   readonly live: KubernetesObject;
   readonly reasons: string[];
   constructor(message: string, live: KubernetesObject, reasons: string[]) {
-    super([message, ...reasons].join("\n  - "));
+    super(message);
     this.live = live;
     this.reasons = reasons;
   }

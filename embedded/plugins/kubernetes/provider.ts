@@ -62,7 +62,9 @@ import { adoptFields } from "./ownership.ts";
 /** A plain create is an update in the server's books; the first apply takes it over. As the official provider. */
 const CREATE_MANAGER = "pulumi-kubernetes";
 /** How long an object is tried to be created whose kind or namespace is not there: somebody may be making it. */
-const APPEARANCE_TIMEOUT_MS = 60_000;
+const APPEARANCE_TIMEOUT_MS = 30_000;
+/** A Patch resource is of something that was there before. */
+const PATCH_TARGET_TIMEOUT_MS = 5000;
 const APPEARANCE_FIRST_RETRY_MS = 250;
 const APPEARANCE_LONGEST_RETRY_MS = 2000;
 
@@ -137,13 +139,14 @@ export class KubernetesProvider implements Provider {
     const toCreate = object as KubernetesObject;
     let live: KubernetesObject;
     try {
-      live = await this.#whenKindExists(urn, async (api) =>
+      const patience = timeoutSeconds * 1000 || (patch ? PATCH_TARGET_TIMEOUT_MS : APPEARANCE_TIMEOUT_MS);
+      live = await this.#whenKindExists(urn, patience, async (api) =>
         patch
           ? await this.#applyPatch(api, toCreate, fieldManager)
           : await api.create(toCreate, { fieldManager: CREATE_MANAGER }),
       );
     } catch (error) {
-      throw creationError(urn, error);
+      throw creationError(urn, patch, error);
     }
     this.#log.status(urn, "");
     return await this.#settle(
@@ -285,10 +288,10 @@ export class KubernetesProvider implements Provider {
     }
   }
 
-  async #whenKindExists<T>(urn: string, write: (api: Api) => Promise<T>): Promise<T> {
+  async #whenKindExists<T>(urn: string, patienceMs: number, write: (api: Api) => Promise<T>): Promise<T> {
     const api = await this.#connect();
     const { signal } = this.#cancellation;
-    const end = performance.now() + APPEARANCE_TIMEOUT_MS;
+    const end = performance.now() + patienceMs;
     let wait = APPEARANCE_FIRST_RETRY_MS;
     for (let attempt = 1; ; attempt++) {
       try {
@@ -477,14 +480,17 @@ function isNoPreview(error: unknown): boolean {
   );
 }
 
-function creationError(urn: string, error: unknown): Error {
+function creationError(urn: string, patch: boolean, error: unknown): Error {
   const { message } = error as Error;
   if (error instanceof NoSuchKind)
     return new Error(
       `creation of resource "${urn}" failed because the Kubernetes API server reported that the apiVersion for ` +
         `this resource does not exist. Verify that any required CRDs have been created: ${message}`,
     );
-  const advice = error instanceof ApiError && error.reason === "AlreadyExists" ? ALREADY_EXISTS_ADVICE : "";
+  let advice = "";
+  if (error instanceof ApiError && error.reason === "AlreadyExists") advice = ALREADY_EXISTS_ADVICE;
+  else if (patch && isNotFound(error))
+    advice = "; a Patch resource changes an object that exists, so create it first";
   return new Error(
     `resource "${urn}" was not successfully created by the Kubernetes API server: ${message}${advice}`,
   );
