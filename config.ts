@@ -420,7 +420,7 @@ function versionNames(versions: unknown): string[] | undefined {
 
 function weightFaults(weights: Readonly<Record<string, number>>, names: readonly string[]): Fault[] {
   const unknown = Object.keys(weights).filter((name) => !names.includes(name));
-  const missing = names.filter((name) => !(name in weights));
+  const missing = names.filter((name) => !Object.hasOwn(weights, name));
   const sum = Object.values(weights).reduce((total, weight) => total + weight, 0);
   return [
     ...unknown.map((name) =>
@@ -433,7 +433,7 @@ function weightFaults(weights: Readonly<Record<string, number>>, names: readonly
     ...missing.map((name) =>
       fault(`weights.${name}`, undefined, `give ${name} an integer percent; 0 is legal`),
     ),
-    ...(sum === 100 ? [] : [fault("weights", weights, `the sum is ${sum}: give percents that sum to 100`)]),
+    ...(sum === 100 ? [] : [fault("weights", weights, `the sum is ${sum}; give percents that sum to 100`)]),
   ];
 }
 
@@ -497,7 +497,7 @@ function meant(word: string, known: readonly string[]): string {
       distance: editDistance(word.slice(0, 64).toLowerCase(), candidate.toLowerCase()),
     }))
     .sort((a, b) => a.distance - b.distance)[0];
-  return near && near.distance <= Math.max(1, Math.floor(near.candidate.length / 3))
+  return near && near.distance <= Math.ceil(near.candidate.length * 0.4)
     ? ` (did you mean ${near.candidate}?)`
     : "";
 }

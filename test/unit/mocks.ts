@@ -1,15 +1,37 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { MockResourceArgs, MockResourceResult } from "@pulumi/pulumi/runtime/index.js";
 
 /** A resource as the program registered it. */
 export interface Registered {
-  type: string;
-  name: string;
-  urn: string;
+  readonly type: string;
+  readonly name: string;
+  /** `parent type$type::name`, the end of the URN. */
+  readonly path: string;
   // biome-ignore lint/suspicious/noExplicitAny: inputs of any resource
-  inputs: any;
+  readonly inputs: any;
+  /** The inputs as they go to the engine, secrets still wrapped. */
+  readonly wire: string;
+  /** Names of what it depends on, sorted. */
+  readonly dependencies: readonly string[];
+  /** Name of its explicit provider. */
+  readonly provider: string;
 }
 
-/** An unencrypted key of the right form, made for nothing. */
+/** What the world answers in a test. */
+export interface World {
+  /** True: a preview, in which nothing new has an id. @default false */
+  readonly preview?: boolean;
+  /** Ports of the gateway's Service. @default the article's */
+  readonly gatewayPorts?: readonly { name: string; port: number; nodePort?: number }[];
+}
+
+export const GATEWAY_PORTS = [
+  { name: "status-port", port: 15021, nodePort: 30580 },
+  { name: "http2", port: 80, nodePort: 30934 },
+  { name: "https", port: 443, nodePort: 30895 },
+];
+
+/** A private key of the right form, made for nothing. */
 export const PRIVATE_KEY = [
   "-----BEGIN OPENSSH PRIVATE KEY-----",
   Buffer.from("openssh-key-v1\0\0\0\0\u0004none and so on, long enough").toString("base64"),
@@ -27,23 +49,16 @@ export const LEAST = {
 };
 
 /** Starts a fresh Pulumi runtime on mocks; returns the list that registered resources are appended to. */
-export async function startMocks(config: Record<string, unknown> = {}): Promise<Registered[]> {
-  const resources: Registered[] = [];
+export async function startMocks(
+  config: Record<string, unknown> = {},
+  world: World = {},
+): Promise<Registered[]> {
+  const newResource = (args: MockResourceArgs) => answer(args, world);
   await pulumi.runtime.setMocks(
-    {
-      newResource: ({ type, name, inputs, id }) => {
-        const urn = `${type}::${name}`;
-        resources.push({ type, name, urn, inputs });
-        return {
-          id: id || `${name}-id`,
-          state: type === "kubernetes:core/v1:Service" && id ? GATEWAY : inputs,
-        };
-      },
-      call: ({ inputs }) => inputs,
-    },
+    { newResource, call: ({ inputs }) => inputs },
     "istio-lab",
     "test",
-    false,
+    world.preview ?? false,
     "organization",
   );
   const entries = Object.entries({ ...LEAST, ...config }).filter(([, value]) => value !== undefined);
@@ -55,23 +70,83 @@ export async function startMocks(config: Record<string, unknown> = {}): Promise<
       ]),
     ),
   );
-  return resources;
+  return recordRegistrations();
 }
 
-/** What an output holds; rejects when it has none. */
+/** What an output holds once everything is settled; undefined where it is unknown. */
 export async function settled<T>(output: pulumi.Input<T>): Promise<T> {
   return (pulumi.output(output) as unknown as { promise(): Promise<T> }).promise();
 }
 
-const GATEWAY = {
-  spec: {
-    ports: [
-      { name: "status-port", port: 15021, nodePort: 30580 },
-      { name: "http2", port: 80, nodePort: 30934 },
-      { name: "https", port: 443, nodePort: 30895 },
-    ],
-  },
-};
+/** The one resource of that name. */
+export function find(resources: readonly Registered[], name: string, type = ""): Registered {
+  const found = resources.filter((resource) => resource.name === name && resource.type.includes(type));
+  if (found.length !== 1 || !found[0])
+    throw new Error(`${found.length} resources ${type} of the name ${name}`);
+  return found[0];
+}
+
+function answer({ type, name, inputs, id }: MockResourceArgs, world: World): MockResourceResult {
+  // The engine reads nothing by an id that it does not know yet.
+  if (id === pulumi.runtime.unknownValue) return { id, state: {} };
+  if (id !== undefined && id !== "" && type === "kubernetes:core/v1:Service") {
+    return { id, state: { spec: { ports: world.gatewayPorts ?? GATEWAY_PORTS } } };
+  }
+  const unknown = world.preview && !type.startsWith("pulumi:");
+  return { id: unknown ? undefined : `${name}-id`, state: inputs };
+}
+
+/** Mocks are told inputs only; parents, dependencies and providers stand in the request. */
+function recordRegistrations(): Registered[] {
+  const resources: Registered[] = [];
+  const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, callback) =>
+    register(request, (error, response) => {
+      if (response) resources.push(toRegistered(request, response.getUrn()));
+      callback(error, response);
+    });
+  return resources;
+}
+
+function toRegistered(request: RegisterRequest, urn: string): Registered {
+  const nameOf = (other: string) => other.split("::")[3] ?? "";
+  const wire = request.getObject()?.toJavaScript() ?? {};
+  return {
+    type: request.getType(),
+    name: request.getName(),
+    path: urn.split("::").slice(2).join("::"),
+    inputs: unwrap(wire),
+    wire: JSON.stringify(wire),
+    dependencies: [...new Set(request.getDependenciesList().map(nameOf))].sort(),
+    provider: nameOf(request.getProvider()),
+  };
+}
+
+/** Takes secrets out of the envelope that they travel in. */
+function unwrap(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(unwrap);
+  if (typeof value !== "object" || value === null) return value;
+  if (SIGNATURE in value) return unwrap((value as { value?: unknown }).value);
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unwrap(inner)]));
+}
+
+/** Key by which the engine knows a wrapped value: runtime/rpc of the SDK. */
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+
+interface RegisterRequest {
+  getType(): string;
+  getName(): string;
+  getProvider(): string;
+  getDependenciesList(): string[];
+  getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
+}
+
+type Callback = (error: Error | null, response?: { getUrn(): string }) => void;
+
+interface Monitor {
+  registerResource(request: RegisterRequest, callback: Callback): unknown;
+}
 
 function hostKeyBody(type: string): string {
   const field = (bytes: Buffer) => Buffer.concat([Buffer.from([0, 0, 0, bytes.length]), bytes]);

@@ -1,6 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Registered, settled, startMocks } from "./mocks.ts";
+import {
+  find,
+  GATEWAY_PORTS,
+  PRIVATE_KEY,
+  type Registered,
+  settled,
+  startMocks,
+  type World,
+} from "./mocks.ts";
 
 vi.mock("../../cluster.ts", () => ({
   readCluster: async () => ({
@@ -16,17 +24,158 @@ beforeEach(() => vi.resetModules());
 afterEach(() => pulumi.runtime.disconnect());
 
 describe("the whole program", () => {
-  it("runs", async () => {
-    const { resources, outputs } = await up();
+  it("registers this, in these parents", async () => {
+    const { resources } = await up();
+    expect(resources.map(({ path }) => path).sort()).toEqual(
+      [
+        "pulumi:providers:kubernetes::cluster",
+        "istio-lab:index:Istio::istio",
+        "istio-lab:index:Istio$command:local:Command::istio",
+        "istio-lab:index:Istio$command:local:Command::istio-claim",
+        "istio-lab:index:Istio$command:local:Command::istio-istiod",
+        "istio-lab:index:Istio$command:local:Command::istio-gateway",
+        "istio-lab:index:MeshNamespace::mesh",
+        "istio-lab:index:MeshNamespace$kubernetes:core/v1:NamespacePatch::mesh",
+        "istio-lab:index:WebApp::nginx",
+        "istio-lab:index:WebApp$kubernetes:core/v1:ConfigMap::nginx-pages",
+        "istio-lab:index:WebApp$kubernetes:apps/v1:Deployment::nginx-v116",
+        "istio-lab:index:WebApp$kubernetes:apps/v1:Deployment::nginx-v117",
+        "istio-lab:index:WebApp$kubernetes:core/v1:Service::nginx",
+        "istio-lab:index:TrafficSplit::split",
+        "istio-lab:index:TrafficSplit$kubernetes:networking.istio.io/v1:Gateway::split-gateway",
+        "istio-lab:index:TrafficSplit$kubernetes:networking.istio.io/v1:DestinationRule::split-subsets",
+        "istio-lab:index:TrafficSplit$kubernetes:networking.istio.io/v1:VirtualService::split",
+        "istio-lab:index:IngressPorts::ingress",
+        "istio-lab:index:HaproxyEdge::edge",
+        "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
+      ].sort(),
+    );
+  });
+
+  it("puts every object of the cluster through the one provider", async () => {
+    const { resources } = await up();
+    const objects = resources.filter(({ type }) => type.startsWith("kubernetes:"));
+    expect(objects.map(({ provider }) => provider)).toEqual(objects.map(() => "cluster"));
+    expect(find(resources, "cluster").inputs).toMatchObject({
+      clusterIdentifier: "0b7c1e2f",
+      enableConfigMapMutable: "true",
+    });
+  });
+
+  it("waits for what is needed and for no more", async () => {
+    const { resources } = await up();
+    const dependencies = (name: string, type?: string) => find(resources, name, type).dependencies;
+    expect(dependencies("istio", "local:Command")).toEqual(["istio-claim"]);
+    expect(dependencies("istio-istiod")).toEqual(["istio-claim"]);
+    expect(dependencies("istio-gateway")).toEqual(["istio-claim"]);
+    expect(dependencies("nginx", "WebApp")).toEqual(["istio-istiod"]);
+    expect(dependencies("split", "TrafficSplit")).toEqual(["istio-istiod"]);
+    expect(dependencies("nginx-v116")).toEqual(["mesh", "nginx-pages"]);
+    expect(dependencies("split", "VirtualService")).toEqual(
+      ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"].sort(),
+    );
+    expect(dependencies("edge", "remote:Command")).toEqual(["ingress"]);
+  });
+
+  it("has these outputs", async () => {
+    const { outputs, resources } = await up();
+    const config: string = find(resources, "edge", "Command").inputs.stdin;
+    expect(outputs).toEqual({
+      url: "http://nginx.hung.org.hk/echo/test.txt",
+      host: "nginx.hung.org.hk",
+      weights: { v116: 50, v117: 50 },
+      nodePorts: { http2: 30934, statusPort: 30580, https: 30895 },
+      nodes: [
+        { name: "rancher-node02", address: "10.0.0.2" },
+        { name: "rancher-node03", address: "10.0.0.3" },
+      ],
+      configHash: /^# istio-lab owner=organization\/istio-lab\/test sha256=(\w+)$/m.exec(config)?.[1],
+      pages: { v116: "v1.16.1\n", v117: "v1.17.9\n" },
+    });
+  });
+
+  it("takes the nodes of the config before the cluster's", async () => {
+    const { outputs, resources } = await up({ nodes: [{ name: "node02", address: "192.0.2.2" }] });
+    expect(outputs.nodes).toEqual([{ name: "node02", address: "192.0.2.2" }]);
+    const servers = find(resources, "edge", "Command").inputs.stdin.match(/^ {4}server .*$/gm);
+    expect(servers).toEqual(["    server node02 192.0.2.2:30934"]);
+  });
+
+  it("changes the VirtualService and nothing else when the weights change", async () => {
+    const before = await up();
+    const after = await up({ weights: { v116: 10, v117: 90 } });
+    expect(changed(before.resources, after.resources)).toEqual([
+      "istio-lab:index:TrafficSplit$kubernetes:networking.istio.io/v1:VirtualService::split",
+    ]);
+    expect(after.outputs.weights).toEqual({ v116: 10, v117: 90 });
+    expect(after.outputs.configHash).toBe(before.outputs.configHash);
+  });
+
+  it("changes the pushed file and nothing else when a NodePort changes", async () => {
+    const before = await up();
+    const gatewayPorts = GATEWAY_PORTS.map((port) =>
+      port.name === "http2" ? { ...port, nodePort: 31000 } : port,
+    );
+    const after = await up({}, { gatewayPorts });
+    expect(changed(before.resources, after.resources)).toEqual([
+      "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
+    ]);
+  });
+
+  it("rolls only the pods of the version whose page changes", async () => {
+    const versions = (page: string) => [
+      { name: "v116", version: "1.16", image: "nginx:1.16.1" },
+      { name: "v117", version: "1.17", image: "nginx:1.17.9", page },
+    ];
+    const before = await up({ versions: versions("one") });
+    const after = await up({ versions: versions("two") });
+    expect(changed(before.resources, after.resources)).toEqual([
+      "istio-lab:index:WebApp$kubernetes:apps/v1:Deployment::nginx-v117",
+      "istio-lab:index:WebApp$kubernetes:core/v1:ConfigMap::nginx-pages",
+    ]);
+  });
+
+  it("updates Istio in place: no command has triggers", async () => {
+    const before = await up();
+    const after = await up({
+      istio: { version: "1.31.2", profile: "default", hub: "lab", values: { a: { b: 1 } } },
+    });
+    expect(changed(before.resources, after.resources)).toContain(
+      "istio-lab:index:Istio$command:local:Command::istio",
+    );
+    for (const { inputs } of after.resources) expect(inputs).not.toHaveProperty("triggers");
+  });
+
+  it("neither installs nor uninstalls an Istio that it does not manage", async () => {
+    const { resources } = await up({ istio: { manage: false } });
+    const commands = resources.filter(({ type }) => type === "command:local:Command");
+    expect(commands.map(({ inputs }) => [inputs.create, inputs.delete])).toEqual([
+      ["exec sh components/istio/wait.sh istiod", undefined],
+      ["exec sh components/istio/wait.sh gateway", undefined],
+    ]);
+  });
+
+  it("previews an empty cluster: what hangs on the gateway's Service is unknown, nothing fails", async () => {
+    const { outputs, resources } = await up({}, { preview: true });
     expect(resources.map(({ name }) => name)).toContain("edge");
-    expect(outputs.weights).toEqual({ v116: 50, v117: 50 });
+    expect(outputs.nodePorts).toBeUndefined();
+    expect(outputs.configHash).toBeUndefined();
+    expect(outputs.url).toBe("http://nginx.hung.org.hk/echo/test.txt");
+  });
+
+  it("keeps the private key in a secret", async () => {
+    const { resources, outputs } = await up();
+    const key = JSON.stringify(PRIVATE_KEY).slice(1, -1);
+    expect(find(resources, "edge", "Command").inputs.connection.privateKey).toBe(PRIVATE_KEY);
+    for (const { wire, path } of resources)
+      expect([path, withoutSecrets(wire).includes(key)]).toEqual([path, false]);
+    expect(JSON.stringify(outputs)).not.toContain(key);
   });
 });
 
-async function up(
-  config: Record<string, unknown> = {},
-): Promise<{ resources: Registered[]; outputs: Record<string, unknown> }> {
-  const resources = await startMocks(config);
+async function up(config: Record<string, unknown> = {}, world: World = {}) {
+  vi.resetModules();
+  const resources = await startMocks(config, world);
   const program: Record<string, unknown> = await import("../../index.ts");
   const outputs = Object.fromEntries(
     await Promise.all(
@@ -35,4 +184,20 @@ async function up(
   );
   await pulumi.runtime.disconnect();
   return { resources, outputs };
+}
+
+/** Paths of the resources whose inputs differ. */
+function changed(before: readonly Registered[], after: readonly Registered[]): string[] {
+  expect(after.map(({ path }) => path).sort()).toEqual(before.map(({ path }) => path).sort());
+  const old = new Map(before.map(({ path, wire }) => [path, wire]));
+  return after.flatMap(({ path, wire }) => (old.get(path) === wire ? [] : [path])).sort();
+}
+
+/** The wire without what it marks as secret. */
+function withoutSecrets(wire: string): string {
+  return JSON.stringify(
+    JSON.parse(wire, (_, value) =>
+      value?.["4dabf18193072939515e22adb298388d"] === "1b47061264138c4ac30d75fd1eb44270" ? "[secret]" : value,
+    ),
+  );
 }
