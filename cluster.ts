@@ -50,6 +50,11 @@ function loadKubeconfig({ kubeconfig, context }: ClusterArgs): k8s.KubeConfig {
       `kubeconfig ${file} cannot be read: ${reason(error)}; set kubeconfig to the path of one`,
     );
   }
+  if (config.getCurrentCluster()?.server === NOWHERE) {
+    throw new pulumi.RunError(
+      "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path of one",
+    );
+  }
   if (context) config.setCurrentContext(context);
   if (!config.getCurrentCluster()) {
     const known = config.contexts.map(({ name }) => name).join(", ") || "none";
@@ -60,6 +65,9 @@ function loadKubeconfig({ kubeconfig, context }: ClusterArgs): k8s.KubeConfig {
   }
   return config;
 }
+
+/** What the client library makes up when it finds no kubeconfig. */
+const NOWHERE = "http://localhost:8080";
 
 function whereabouts(config: k8s.KubeConfig, { kubeconfig }: ClusterArgs): string {
   const file = kubeconfig || process.env.KUBECONFIG || "~/.kube/config";

@@ -1,0 +1,283 @@
+import * as pulumi from "@pulumi/pulumi";
+import { afterEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { HaproxyEdge } from "../../components/haproxyEdge.ts";
+import { IngressPorts, nodePortsOf } from "../../components/ingressPorts.ts";
+import { Istio, type IstioArgs, istioOperator } from "../../components/istio.ts";
+import { MeshNamespace } from "../../components/meshNamespace.ts";
+import { TrafficSplit } from "../../components/trafficSplit.ts";
+import { WebApp } from "../../components/webApp.ts";
+import { find, GATEWAY_PORTS, HOST_KEY, PRIVATE_KEY, settled, startMocks } from "./mocks.ts";
+
+afterEach(() => pulumi.runtime.disconnect());
+
+const VERSIONS = [
+  { name: "v116", version: "1.16", image: "nginx:1.16.1", replicas: 3, page: "v1.16.1\n" },
+  { name: "v117", version: "1.17", image: "nginx:1.17.9", replicas: 2, page: "v1.17.9\n" },
+];
+
+describe("Istio", () => {
+  const ARGS: IstioArgs = { version: "1.31.0", profile: "demo", owner: "organization/istio-lab/dev" };
+
+  it("claims, installs, waits; only the claim's deletion uninstalls", async () => {
+    const resources = await startMocks();
+    const istio = new Istio("istio", ARGS);
+    expect(await settled(istio.gatewayService)).toBe("istio-system/istio-ingressgateway");
+    await pulumi.runtime.disconnect();
+    const commands = resources.filter(({ type }) => type === "command:local:Command");
+    expect(
+      Object.fromEntries(
+        commands.map(({ name, inputs }) => [name, [inputs.create, inputs.update, inputs.delete]]),
+      ),
+    ).toEqual({
+      "istio-claim": [script("claim.sh"), script("claim.sh"), script("uninstall.sh")],
+      istio: [script("install.sh"), script("install.sh"), undefined],
+      "istio-istiod": [script("wait.sh istiod"), script("wait.sh istiod"), undefined],
+      "istio-gateway": [script("wait.sh gateway"), script("wait.sh gateway"), undefined],
+    });
+    for (const { inputs } of commands) {
+      expect(inputs).toMatchObject({
+        addPreviousOutputInEnv: false,
+        environment: { ISTIO_LAB_OWNER: "organization/istio-lab/dev", ISTIO_LAB_VERSION: "1.31.0" },
+      });
+    }
+  });
+
+  it("hands kubeconfig and context to its scripts only when they are configured", async () => {
+    const resources = await startMocks();
+    new Istio("plain", { ...ARGS, kubeconfig: "", context: "" });
+    new Istio("given", { ...ARGS, kubeconfig: "/home/me/.kube/lab", context: "lab" });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "plain-claim").inputs.environment).not.toHaveProperty("KUBECONFIG");
+    expect(find(resources, "plain-claim").inputs.environment).not.toHaveProperty("ISTIO_LAB_CONTEXT");
+    expect(find(resources, "given-claim").inputs.environment).toMatchObject({
+      KUBECONFIG: "/home/me/.kube/lab",
+      ISTIO_LAB_CONTEXT: "lab",
+    });
+  });
+
+  it("describes the profile with its changes", () => {
+    expect(parse(istioOperator(ARGS))).toEqual({
+      apiVersion: "install.istio.io/v1alpha1",
+      kind: "IstioOperator",
+      spec: { profile: "demo", tag: "1.31.0" },
+    });
+    const values = { telemetry: { enabled: false }, pilot: { env: { A: "yes: no" } } };
+    expect(parse(istioOperator({ ...ARGS, hub: "lab", tag: "1.31", values })).spec).toEqual({
+      profile: "demo",
+      hub: "lab",
+      tag: "1.31",
+      values,
+    });
+  });
+});
+
+describe("MeshNamespace", () => {
+  it("patches one label", async () => {
+    const resources = await startMocks();
+    const mesh = new MeshNamespace("mesh", { namespace: "shop" });
+    expect(await settled(mesh.namespace)).toBe("shop");
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "mesh", "NamespacePatch").inputs.metadata).toEqual({
+      name: "shop",
+      labels: { "istio-injection": "enabled" },
+    });
+  });
+});
+
+describe("WebApp", () => {
+  it("is the article's", async () => {
+    const resources = await startMocks();
+    const app = new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    expect(await settled(app.service)).toBe("nginx-svc");
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "nginx-pages").inputs).toMatchObject({
+      metadata: { name: "nginx-static-files", namespace: "default" },
+      data: { v116: "v1.16.1\n", v117: "v1.17.9\n" },
+    });
+    expect(find(resources, "nginx", "Service").inputs).toMatchObject({
+      metadata: { name: "nginx-svc", labels: { service: "nginx" } },
+      spec: {
+        selector: { app: "nginx" },
+        ports: [
+          { name: "http", protocol: "TCP", port: 80 },
+          { name: "https", protocol: "TCP", port: 443 },
+        ],
+      },
+    });
+    expect(find(resources, "nginx-v117").inputs).toMatchObject({
+      metadata: { name: "nginx-v117", namespace: "default" },
+      spec: {
+        replicas: 2,
+        selector: { matchLabels: { app: "nginx", version: "1.17" } },
+        template: {
+          metadata: { labels: { app: "nginx", version: "1.17" } },
+          spec: {
+            containers: [
+              {
+                image: "nginx:1.17.9",
+                readinessProbe: { httpGet: { path: "/echo/test.txt", port: 80 }, periodSeconds: 1 },
+                volumeMounts: [{ name: "page", mountPath: "/usr/share/nginx/html/echo" }],
+              },
+            ],
+            volumes: [
+              {
+                name: "page",
+                configMap: { name: "nginx-static-files", items: [{ key: "v117", path: "test.txt" }] },
+              },
+            ],
+          },
+        },
+      },
+    });
+  });
+
+  it("selects no pod twice", async () => {
+    const resources = await startMocks();
+    new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    await pulumi.runtime.disconnect();
+    const selectors = ["nginx-v116", "nginx-v117"].map(
+      (name) => find(resources, name).inputs.spec.selector.matchLabels,
+    );
+    expect(new Set(selectors.map(({ version }) => version)).size).toBe(2);
+  });
+
+  it("never goes below its replicas in a rollout", async () => {
+    const resources = await startMocks();
+    new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "nginx-v116").inputs.spec.strategy.rollingUpdate).toEqual({
+      maxSurge: 1,
+      maxUnavailable: 0,
+    });
+  });
+});
+
+describe("TrafficSplit", () => {
+  it("is the article's", async () => {
+    const resources = await startMocks();
+    const split = new TrafficSplit("split", {
+      namespace: "default",
+      service: "nginx-svc",
+      host: "nginx.hung.org.hk",
+      gatewayHosts: ["*.hung.org.hk"],
+      versions: VERSIONS,
+      weights: { v116: 100, v117: 0 },
+    });
+    expect(await settled(split.weights)).toEqual({ v116: 100, v117: 0 });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "split", "VirtualService").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "nginx", namespace: "default" },
+      spec: {
+        hosts: ["nginx.hung.org.hk"],
+        gateways: ["nginx-gateway"],
+        http: [
+          {
+            name: "weights-v117-0-v116-100",
+            route: [
+              { destination: { host: "nginx-svc", subset: "v117" }, weight: 0 },
+              { destination: { host: "nginx-svc", subset: "v116" }, weight: 100 },
+            ],
+          },
+        ],
+      },
+    });
+    expect(find(resources, "split-subsets").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "DestinationRule",
+      metadata: { name: "nginx", namespace: "default" },
+      spec: {
+        host: "nginx-svc",
+        subsets: [
+          { name: "v117", labels: { app: "nginx", version: "1.17" } },
+          { name: "v116", labels: { app: "nginx", version: "1.16" } },
+        ],
+      },
+    });
+    expect(find(resources, "split-gateway").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      metadata: { name: "nginx-gateway", namespace: "default" },
+      spec: {
+        selector: { istio: "ingressgateway" },
+        servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*.hung.org.hk"] }],
+      },
+    });
+  });
+});
+
+describe("IngressPorts", () => {
+  it("finds ports by name, in whatever order", async () => {
+    await startMocks({}, { gatewayPorts: [...GATEWAY_PORTS].reverse() });
+    const ingress = new IngressPorts("ingress", {
+      gatewayService: pulumi.output("istio-system/istio-ingressgateway"),
+    });
+    expect(await settled(ingress.nodePorts)).toEqual({ http2: 30934, statusPort: 30580, https: 30895 });
+  });
+
+  it("does without https", () => {
+    const ports = GATEWAY_PORTS.filter(({ name }) => name !== "https");
+    expect(nodePortsOf(ports)).toEqual({ http2: 30934, statusPort: 30580, https: undefined });
+  });
+
+  it("says what a Service without NodePorts must become", () => {
+    expect(() => nodePortsOf([{ name: "http2" }])).toThrow(
+      "Service istio-ingressgateway has no NodePort of the name http2: its type must be LoadBalancer or NodePort",
+    );
+  });
+});
+
+describe("HaproxyEdge", () => {
+  const machine = {
+    host: "10.0.0.1",
+    port: 2222,
+    user: "debian",
+    hostKey: HOST_KEY,
+    configFile: "/etc/haproxy/haproxy.cfg",
+  };
+  const args = {
+    owner: "organization/istio-lab/dev",
+    nodes: [{ name: "node02", address: "10.0.0.2" }],
+    nodePorts: { http2: 30934, statusPort: 30580 },
+    machine,
+    privateKey: PRIVATE_KEY,
+  };
+
+  it("pushes the rendered file behind its scripts, over a connection that gives up within 30 s", async () => {
+    const resources = await startMocks();
+    const edge = new HaproxyEdge("edge", args);
+    const config = await settled(edge.config);
+    await pulumi.runtime.disconnect();
+    const { inputs } = find(resources, "edge", "Command");
+    const { dialErrorLimit, perDialTimeout, ...where } = inputs.connection;
+    expect(where).toEqual({
+      host: "10.0.0.1",
+      port: 2222,
+      user: "debian",
+      hostKey: HOST_KEY,
+      privateKey: PRIVATE_KEY,
+    });
+    expect((dialErrorLimit + 1) * perDialTimeout).toBeLessThan(30);
+    expect(inputs.stdin).toMatch(/^#!\/bin\/sh\n# Undoes apply\.sh/);
+    expect(inputs.stdin.endsWith(`main "$@"\n${config}`)).toBe(true);
+    expect(inputs.addPreviousOutputInEnv).toBe(false);
+    expect(inputs.update).toBe(inputs.create);
+  });
+
+  it("is the same when nothing has changed", async () => {
+    const wires: string[] = [];
+    for (const _ of [1, 2]) {
+      const resources = await startMocks();
+      new HaproxyEdge("edge", args);
+      await pulumi.runtime.disconnect();
+      wires.push(find(resources, "edge", "Command").wire);
+    }
+    expect(wires[0]).toBe(wires[1]);
+  });
+});
+
+function script(command: string): string {
+  return `exec sh components/istio/${command}`;
+}
