@@ -13,6 +13,13 @@ context=${ISTIO_LAB_CONTEXT:-}
 # shellcheck disable=SC2034
 failure_mark=${TMPDIR:-/tmp}/istio-lab-install-failed.$(id -u).$PPID
 
+forget_failures() {
+  rm -f "$failure_mark"
+  for mark in "${failure_mark%.*}".*; do
+    kill -0 "${mark##*.}" 2>/dev/null || rm -f "$mark"
+  done
+}
+
 kube() {
   kubectl ${context:+"--context=$context"} "$@"
 }

@@ -8,7 +8,7 @@ set -eu
 limit=900     # seconds for everything
 readiness=5m  # for each component
 
-rm -f "$failure_mark"
+forget_failures
 trap '[ $? -eq 0 ] || (set -C && : >"$failure_mark") 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
 need_istioctl

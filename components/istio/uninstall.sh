@@ -29,16 +29,18 @@ main() {
   remove_leftovers
 }
 
-# Istio's objects that istioctl did not make itself, and control planes other than ours: one a line.
+# Istio's objects that istioctl did not make itself, and control planes other than ours: one a line. A question that
+# gets no answer ends the script: silence must not pass for "nobody".
 holders_of_istio() {
-  kinds=$(crds | sed 's|.*/||' | paste -s -d , -)
+  crds=$(kube get customresourcedefinitions --output='jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
+  kinds=$(echo "$crds" | grep '\.istio\.io$' | paste -s -d , -) || kinds=
   if [ -n "$kinds" ]; then
     kube get "$kinds" --all-namespaces --ignore-not-found --selector='!install.operator.istio.io/owning-resource' \
       --output='jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}'
   fi
-  kube get deployments --all-namespaces --selector=app=istiod \
-    --output='jsonpath={range .items[*]}Deployment {.metadata.namespace}/{.metadata.name}{"\n"}{end}' |
-    grep -v -x "Deployment $namespace/istiod" || true
+  planes=$(kube get deployments --all-namespaces --selector=app=istiod \
+    --output='jsonpath={range .items[*]}Deployment {.metadata.namespace}/{.metadata.name}{"\n"}{end}')
+  echo "$planes" | grep -v -x -e "Deployment $namespace/istiod" -e '' || true
 }
 
 # The namespace goes last: it carries the claim, so that an interrupted run can be started again.
@@ -54,10 +56,6 @@ remove_leftovers() {
   kube delete deployments,daemonsets,services,pods --all --namespace="$namespace" --grace-period=1 --wait --timeout="${limit}s" >/dev/null
   delete_config_maps istio-ca-root-cert istio-ca-crl
   kube delete namespace "$namespace" --ignore-not-found --wait --timeout="${limit}s"
-}
-
-crds() {
-  kube get customresourcedefinitions --output=name | grep '\.istio\.io$' || true
 }
 
 # delete_named KIND PATTERN: every object of a cluster-wide kind by its name; a cluster may lack the kind.
