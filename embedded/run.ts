@@ -48,10 +48,31 @@ export async function until(
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
+    if (interrupted) throw new LabError(`${what}: interrupted`, 8);
     if (performance.now() > deadline) {
       const more = await hint();
       throw new LabError(`${what}: not after ${timeoutMs / 1000} s${more ? `\n${more}` : ""}`);
     }
     await new Promise((resolve) => setTimeout(resolve, intervalMs));
   }
+}
+
+let interrupted = false;
+
+/**
+ * Makes Ctrl-C and SIGTERM end the command in order: children get the signal from the terminal and end, what
+ * waits gives up, and a second signal ends the command at once.
+ */
+export function watchInterrupts(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.on(signal, () => {
+      if (interrupted) process.exit(8);
+      interrupted = true;
+    });
+  }
+}
+
+/** Whether the user has asked to stop. */
+export function isInterrupted(): boolean {
+  return interrupted;
 }

@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { goModuleDir } from "../toolchain/binaries.ts";
-import { COREDNS_VERSION, ENVOY_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../toolchain/versions.ts";
+import { COREDNS_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../toolchain/versions.ts";
 import { run } from "../run.ts";
 import { type ImageConfig, writeImage } from "./archive.ts";
 
@@ -61,8 +61,8 @@ const IMAGES: readonly Image[] = [
   },
 ];
 
-/** Everything that the images' content depends on besides the sources, to be part of a key. */
-export const RECIPE = JSON.stringify([IMAGES.map(({ tags, config }) => ({ tags, config })), ENVOY_VERSION]);
+/** The files that say what is in an image, to be part of a key. */
+export const RECIPE: readonly string[] = ["images.ts", "archive.ts", "collect.sh", "nginx.conf"].map((file) => join(HERE, file));
 
 /** Writes all images of the lab as archives that `ctr images import` takes. */
 export async function writeImages(into: string, sources: Sources): Promise<void> {
@@ -89,7 +89,11 @@ async function fillNginx(into: string, { root }: Sources): Promise<void> {
 async function fillProxy(into: string, { root, istio, wheels }: Sources): Promise<void> {
   const libraries = join(root, "usr/lib/x86_64-linux-gnu");
   await collect(root, into, "/usr/sbin/xtables-nft-multi");
-  await cp(join(libraries, "xtables"), join(into, "usr/lib/x86_64-linux-gnu/xtables"), { recursive: true });
+  await cp(join(libraries, "xtables"), join(into, "usr/lib/x86_64-linux-gnu/xtables"), {
+    recursive: true,
+    // Some are links to their neighbours.
+    verbatimSymlinks: true,
+  });
   for (const family of ["iptables", "ip6tables"]) {
     for (const name of ["", "-nft"].flatMap((v) => ["", "-save", "-restore"].map((c) => `${family}${v}${c}`))) {
       await symlink("xtables-nft-multi", join(into, "usr/sbin", name));

@@ -5,14 +5,14 @@ import type { MachineSpec } from "../instance.ts";
 import { containerdConfig } from "../machines/containerd.ts";
 import { prepare } from "../machines/machine.ts";
 import { LabError, run } from "../run.ts";
-import { cached } from "../toolchain/cache.ts";
+import { cached, contentOf } from "../toolchain/cache.ts";
 import { RECIPE, type Sources, writeImages } from "./images.ts";
 
 const MACHINES = join(import.meta.dirname, "..", "machines");
 
 /** Makes all images, unpacked by containerd into a directory that a worker's containerd can start from. */
 export async function imageStore(nodeRoot: string, sources: Sources): Promise<string> {
-  const ingredients = [RECIPE, nodeRoot, ...Object.values(sources)];
+  const ingredients = [await contentOf(...RECIPE), nodeRoot, ...Object.values(sources)];
   const dir = await cached("images", "store", ingredients, async (into) => {
     const machine: MachineSpec = { name: "image-store", address: "", netns: "", link: "", dir: into };
     const boot = { root: nodeRoot, bin: sources.coredns, init: "import-images-init.sh", data: ["containerd"] };

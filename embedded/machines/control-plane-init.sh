@@ -1,7 +1,9 @@
 #!/bin/sh
 # Process 1 of the control plane: etcd and the three Kubernetes servers. Environment from /etc/lab/env.
 set -eu
+# shellcheck source=/dev/null
 . /etc/lab/env
+# shellcheck source=supervise.sh
 . /opt/lab/init/supervise.sh
 pki=/etc/lab/pki
 

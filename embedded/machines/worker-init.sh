@@ -1,7 +1,9 @@
 #!/bin/sh
 # Process 1 of a worker: container runtime, kube-proxy and kubelet. Environment from /etc/lab/env.
 set -eu
+# shellcheck source=/dev/null
 . /etc/lab/env
+# shellcheck source=supervise.sh
 . /opt/lab/init/supervise.sh
 
 sysctl -qw net.ipv4.ip_forward=1

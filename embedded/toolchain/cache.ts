@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { execa } from "execa";
 import { cacheHome } from "../instance.ts";
 
 /** A directory of the cache, found or made under a key that covers everything that went into it. */
@@ -30,28 +29,6 @@ export async function cached(
 export function isCached(kind: string, name: string, ingredients: readonly string[]): boolean {
   const key = createHash("sha256").update(ingredients.join("\0")).digest("hex").slice(0, 12);
   return existsSync(join(cacheHome(), kind, `${name}-${key}`));
-}
-
-/**
- * Runs the action while no other lab on this host fills the cache. The kernel gives the lock back when this
- * process ends, however it ends.
- */
-export async function withCacheLock<T>(action: () => Promise<T>, onWait: () => void): Promise<T> {
-  await mkdir(cacheHome(), { recursive: true });
-  const lock = join(cacheHome(), ".lock");
-  // `cat` holds the lock for as long as this process keeps its standard input open.
-  const holder = execa("flock", ["--exclusive", lock, "sh", "-c", "echo locked; exec cat"], { buffer: false, reject: false });
-  const waiting = setTimeout(onWait, 1000);
-  await new Promise<void>((resolve, reject) => {
-    holder.stdout.once("data", () => resolve());
-    void holder.then(() => reject(new Error(`flock ${lock} ended`)));
-  }).finally(() => clearTimeout(waiting));
-  try {
-    return await action();
-  } finally {
-    holder.stdin.end();
-    await holder;
-  }
 }
 
 /** All files of a folder as one text, to be part of a key. */

@@ -3,9 +3,9 @@ import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
 import { cacheHome } from "../instance.ts";
 import { imageStore } from "../images/store.ts";
+import { withLock } from "../lock.ts";
 import { throttled } from "../progress.ts";
 import { goBinaries, wheels } from "./binaries.ts";
-import { withCacheLock } from "./cache.ts";
 import { rootFileSystem } from "./roots.ts";
 import { GO_MODULES, ROOTS } from "./versions.ts";
 
@@ -74,16 +74,17 @@ export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchai
   return { tasks, complete: () => found as Toolchain };
 }
 
-/** Makes {@link Toolchain} under the lock of the cache. */
+/** Makes {@link Toolchain}, one lab at a time: the cache is shared by all labs of this user. */
 export async function ensureToolchain(
   runTasks: (tasks: ListrTask[]) => Promise<void>,
-  onWait: () => void,
+  note: (line: string) => void,
 ): Promise<Toolchain> {
-  return withCacheLock(async () => {
+  const waiting = () => note("waiting for another lab on this host to finish its downloads and builds");
+  return withLock(join(cacheHome(), ".lock"), waiting, async () => {
     const { tasks, complete } = toolchainTasks();
     await runTasks(tasks);
     return complete();
-  }, onWait);
+  });
 }
 
 async function linkTools({ kubernetes = "", istio = "", pulumi = "", wheels: wheel = "" }: Found): Promise<string> {

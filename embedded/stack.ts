@@ -1,0 +1,156 @@
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { delimiter, dirname, join } from "node:path";
+import { execa } from "execa";
+import { parse } from "yaml";
+import { NGINX_IMAGES } from "./images/images.ts";
+import { cacheHome, type Instance } from "./instance.ts";
+import { adminKubeconfig } from "./machines/controlPlane.ts";
+import { hostKey, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
+import { pluginPath, pulumiHome } from "./plugins.ts";
+import { LabError } from "./run.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "./toolchain/versions.ts";
+
+/** The program's directory: the one with Pulumi.yaml. */
+export const PROGRAM = dirname(import.meta.dirname);
+
+/** What the program tells when it is up; the names are those of its outputs. */
+export interface StackOutputs {
+  readonly url: string;
+  readonly host: string;
+  readonly weights: Record<string, number>;
+  readonly pages: Record<string, string>;
+  readonly configHash: string;
+}
+
+/** Directory of kubectl, istioctl and pulumi. */
+function toolsDir(): string {
+  return join(cacheHome(), "tools");
+}
+
+/** The file of the instance's stack beside Pulumi.dev.yaml. Git does not track it. */
+export function stackFile(lab: Instance): string {
+  return join(PROGRAM, `Pulumi.${lab.name}.yaml`);
+}
+
+/** What a shell needs to use the lab's cluster and stack with the ordinary tools. */
+export function labEnvironment(lab: Instance): Record<string, string> {
+  const backend = join(lab.dir, "pulumi");
+  const path = [toolsDir(), pluginPath(lab), dirname(process.execPath), process.env.PATH ?? ""];
+  return {
+    PATH: path.join(delimiter),
+    KUBECONFIG: adminKubeconfig(lab),
+    PULUMI_HOME: pulumiHome(lab),
+    PULUMI_BACKEND_URL: `file://${backend}`,
+    PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(lab),
+    PULUMI_STACK: lab.name,
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+    // Node keeps compiled modules there, of the program and of the plugins.
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(cacheHome(), "node-compile-cache"),
+  };
+}
+
+/** Makes the instance's stack with the settings of its machines. Settings that the user changed stay. */
+export async function initStack(lab: Instance): Promise<void> {
+  const ready = join(lab.dir, "stack.ready");
+  if (existsSync(ready) && existsSync(stackFile(lab))) return;
+  await mkdir(join(lab.dir, "pulumi"), { recursive: true });
+  if (!existsSync(passphraseFile(lab))) {
+    await writeFile(passphraseFile(lab), randomBytes(24).toString("base64url"), { mode: 0o600 });
+  }
+  // A file that is left from a lab of this name belongs to a passphrase that is gone.
+  await rm(stackFile(lab), { force: true });
+  await pulumi(lab, ["stack", "select", "--create", lab.name]);
+  const settings = Object.entries(await machineSettings(lab)).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]);
+  await pulumi(lab, ["config", "set-all", "--path", ...settings]);
+  const key = await readFile(sshKeyFile(lab), "utf8");
+  await pulumi(lab, ["config", "set", "--secret", "loadBalancerPrivateKey"], { input: key });
+  await writeFile(ready, "");
+}
+
+/** Runs Pulumi on the instance's stack and returns its standard output. */
+export async function pulumi(lab: Instance, args: readonly string[], options: { input?: string } = {}): Promise<string> {
+  const result = await execa("pulumi", [...args, "--non-interactive"], {
+    cwd: PROGRAM,
+    env: labEnvironment(lab),
+    reject: false,
+    all: true,
+    ...options,
+  });
+  if (result.failed) throw new LabError(`pulumi ${args[0]} ${args[1] ?? ""}: ${String(result.all).trim()}`, result.exitCode);
+  return result.stdout;
+}
+
+/**
+ * Runs Pulumi on the user's terminal, all it prints going to standard error.
+ *
+ * @throws LabError with Pulumi's exit code when it fails; Pulumi has then said why.
+ */
+export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): Promise<void> {
+  await releaseDeadLocks(lab);
+  const result = await execa("pulumi", args, {
+    cwd: PROGRAM,
+    env: labEnvironment(lab),
+    reject: false,
+    // Pulumi gets Ctrl-C from the terminal and ends in order.
+    stdin: "ignore",
+    stdout: process.stderr,
+    stderr: "inherit",
+    cleanup: false,
+  });
+  if (result.failed) throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);
+}
+
+/** What the stack told last, or undefined when it is not up. */
+export async function stackOutputs(lab: Instance): Promise<StackOutputs | undefined> {
+  if (!existsSync(stackFile(lab))) return undefined;
+  const outputs = JSON.parse(await pulumi(lab, ["stack", "output", "--json"])) as Partial<StackOutputs>;
+  return outputs.url && outputs.pages ? (outputs as StackOutputs) : undefined;
+}
+
+/** The weights that the stack's settings ask for. */
+export async function configuredWeights(lab: Instance): Promise<Record<string, number>> {
+  const settings = parse(await readFile(stackFile(lab), "utf8")) as { config?: Record<string, unknown> };
+  return (settings.config?.["istio-lab:weights"] as Record<string, number> | undefined) ?? { v116: 50, v117: 50 };
+}
+
+/** Lets go of locks whose Pulumi was killed; the lab itself keeps two of them apart. */
+export async function releaseDeadLocks(lab: Instance): Promise<void> {
+  const locks = join(lab.dir, "pulumi", ".pulumi", "locks");
+  const files = await readdir(locks, { recursive: true, withFileTypes: true }).catch(() => []);
+  for (const entry of files.filter((file) => file.isFile() && file.name.endsWith(".json"))) {
+    const file = join(entry.parentPath, entry.name);
+    const { pid } = JSON.parse(await readFile(file, "utf8")) as { pid: number };
+    if (!existsSync(`/proc/${pid}`)) await rm(file, { force: true });
+  }
+}
+
+/** What the program has to know of this lab's machines and images. */
+async function machineSettings(lab: Instance): Promise<Record<string, string>> {
+  return {
+    kubeconfig: adminKubeconfig(lab),
+    "loadBalancer.host": lab.loadBalancer.address,
+    "loadBalancer.user": SSH_USER,
+    "loadBalancer.hostKey": await hostKey(lab),
+    "istio.version": ISTIO_VERSION,
+    "istio.profile": "demo",
+    "istio.hub": `docker.io/${IMAGE_HUB}`,
+    "istio.tag": ISTIO_VERSION,
+    // The plain build of Envoy lacks the filters that Istio's telemetry configures.
+    "istio.values.telemetry.enabled": "false",
+    "versions[0].name": "v116",
+    "versions[0].version": "1.16",
+    "versions[0].image": NGINX_IMAGES.v116,
+    "versions[1].name": "v117",
+    "versions[1].version": "1.17",
+    "versions[1].image": NGINX_IMAGES.v117,
+    "weights.v116": "50",
+    "weights.v117": "50",
+  };
+}
+
+function passphraseFile(lab: Instance): string {
+  return join(lab.dir, "passphrase");
+}

@@ -1,0 +1,57 @@
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cacheHome } from "./instance.ts";
+import { passThrough, run } from "./run.ts";
+import { PROGRAM } from "./stack.ts";
+import { ensureToolchain } from "./toolchain/toolchain.ts";
+import { runTasks } from "./progress.ts";
+
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+}
+
+/**
+ * Runs every check: types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last
+ * and returns the exit code. A check that is no test counts as one.
+ */
+export async function testEverything(files: readonly string[]): Promise<number> {
+  await ensureToolchain((tasks) => runTasks(tasks), (line) => console.error(`lab: ${line}`));
+  const env = { PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}` };
+  const scripts = (await run("git", ["-C", PROGRAM, "ls-files", "*.sh", "lab", ".ci/run"])).split("\n").filter(Boolean);
+  const checks: [string, string[]][] = [
+    ["tsc", ["--noEmit"]],
+    ["biome", ["ci", "."]],
+    ["shellcheck", scripts],
+  ];
+  let passed = 0;
+  let failed = 0;
+  for (const [command, args] of files.length > 0 ? [] : checks) {
+    console.error(`\n== ${command}`);
+    const ok = (await passThrough(command, args, { cwd: PROGRAM, env })) === 0;
+    passed += ok ? 1 : 0;
+    failed += ok ? 0 : 1;
+  }
+  for (const project of ["unit", "e2e"]) {
+    console.error(`\n== ${project} tests`);
+    const report = await vitest(project, files, env);
+    passed += report.numPassedTests;
+    failed += report.numFailedTests;
+  }
+  console.log(`${passed} passed, ${failed} failed`);
+  return failed > 0 || passed === 0 ? 1 : 0;
+}
+
+async function vitest(project: string, files: readonly string[], env: Record<string, string>): Promise<Report> {
+  const dir = await mkdtemp(join(tmpdir(), "istio-lab-test-"));
+  const file = join(dir, "report.json");
+  const args = ["run", "--project", project, "--passWithNoTests", "--reporter=verbose", "--reporter=json"];
+  const exitCode = await passThrough("vitest", [...args, `--outputFile.json=${file}`, ...files], { cwd: PROGRAM, env });
+  const none: Report = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
+  const report = await readFile(file, "utf8").then((text) => JSON.parse(text) as Report, () => none);
+  await rm(dir, { recursive: true });
+  // A suite that breaks outside its tests has failed too.
+  return exitCode !== 0 && report.numFailedTests === 0 ? { ...report, numFailedTests: 1 } : report;
+}

@@ -1,0 +1,79 @@
+import { setTimeout } from "node:timers/promises";
+import { join } from "node:path";
+import { probe } from "../probe/probe.ts";
+import { renderReport, renderResolution } from "../probe/render.ts";
+import type { Instance } from "./instance.ts";
+import { startTasks } from "./lab.ts";
+import { choosePlugins, type Plugin } from "./plugins.ts";
+import { runTasks } from "./progress.ts";
+import { LabError } from "./run.ts";
+import { initStack, pulumiOnTerminal, type StackOutputs, stackOutputs } from "./stack.ts";
+import { ensureToolchain } from "./toolchain/toolchain.ts";
+
+/** Requests of the probe that ends an `up`. */
+const PROBE_REQUESTS = 400;
+
+/** Brings the lab up from whatever state it is in, and shows the split. */
+export async function up(lab: Instance, { quiet }: { quiet: boolean }): Promise<void> {
+  const note = (line: string) => {
+    if (!quiet) console.error(`lab: ${line}`);
+  };
+  const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);
+  let plugins: Plugin[] = [];
+  await runTasks(
+    [
+      ...startTasks(lab, tools),
+      {
+        title: "Pulumi stack",
+        task: async (_, task) => {
+          plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
+            task.output = line;
+          });
+          await initStack(lab);
+        },
+      },
+    ],
+    { quiet },
+  );
+  note(describePlugins(plugins));
+  await pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...(quiet ? ["--suppress-progress"] : [])]);
+  await showSplit(lab, note);
+}
+
+/** One line that says which plugins a run uses. */
+export function describePlugins(plugins: readonly Plugin[]): string {
+  const names = (official: boolean) =>
+    plugins.filter((plugin) => plugin.official === official).map(({ name }) => name);
+  const parts = [
+    names(true).length > 0 ? `official: ${names(true).join(", ")}` : "",
+    names(false).length > 0 ? `stand-ins of this project, for machines that reach package registries only: ${names(false).join(", ")}` : "",
+  ];
+  return `Pulumi plugins: ${parts.filter(Boolean).join("; ")}`;
+}
+
+async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
+  const outputs = await stackOutputs(lab);
+  if (!outputs) throw new LabError("pulumi up succeeded, but the stack tells no outputs");
+  const { host, pages, weights } = outputs;
+  const url = `http://${lab.loadBalancer.address}/echo/test.txt`;
+  await firstAnswer(url, outputs);
+  const report = await probe({ url, host, pages, weights, requests: PROBE_REQUESTS });
+  console.log(`${outputs.url}\n`);
+  console.log(`For a browser on this host, add to /etc/hosts:\n${lab.loadBalancer.address} ${host}\n`);
+  console.log(renderReport(report));
+  note(renderResolution(report));
+  if (!report.ok) process.exitCode = 1;
+}
+
+/** The gateway's pods may still be starting when Pulumi is done: nothing in the program needs them. */
+async function firstAnswer(url: string, { host, pages, weights }: StackOutputs): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const { failed, failures } = await probe({ url, host, pages, weights, requests: 1 });
+    if (failed === 0) return;
+    if (performance.now() > deadline) {
+      throw new LabError(`${url} with Host ${host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`);
+    }
+    await setTimeout(50);
+  }
+}
