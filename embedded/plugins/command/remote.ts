@@ -1,6 +1,7 @@
 /** Runs a command over SSH, as `remote.Command` does. */
 import { setTimeout as delay } from "node:timers/promises";
-import { Client, type ClientChannel, type ConnectConfig, utils } from "ssh2";
+import ssh2, { type Client, type ClientChannel, type ConnectConfig } from "ssh2";
+
 import {
   type CommandRun,
   environment,
@@ -77,7 +78,7 @@ function clientConfig(connection: Connection): ConnectConfig {
   const config: ConnectConfig = { host, port, username: user, readyTimeout: perDialTimeout * 1000 };
   const methods: ("publickey" | "password" | "keyboard-interactive" | "agent")[] = [];
   if (privateKey !== undefined) {
-    const key = utils.parseKey(privateKey, privateKeyPassword);
+    const key = ssh2.utils.parseKey(privateKey, privateKeyPassword);
     if (key instanceof Error) throw new Error(`connection.privateKey cannot be used: ${key.message}`);
     Object.assign(config, { privateKey, passphrase: privateKeyPassword });
     methods.push("publickey");
@@ -99,7 +100,7 @@ function clientConfig(connection: Connection): ConnectConfig {
 
 function hostKeyCheck(hostKey: string): Pick<ConnectConfig, "algorithms" | "hostVerifier"> {
   const [type, base64] = hostKey.trim().split(/\s+/);
-  const parsed = utils.parseKey(`${type} ${base64}`);
+  const parsed = ssh2.utils.parseKey(`${type} ${base64}`);
   if (parsed instanceof Error) throw new Error(`failed to parse host key: ssh: ${parsed.message}`);
   const expected = parsed.getPublicSSH();
   // An RSA key signs with any of these; the others have one algorithm of their own name.
@@ -112,7 +113,7 @@ function hostKeyCheck(hostKey: string): Pick<ConnectConfig, "algorithms" | "host
 
 function connect(config: ConnectConfig, { host, port, user, password }: Connection): Promise<Client> {
   return new Promise((resolve, reject) => {
-    const client = new Client();
+    const client = new ssh2.Client();
     client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
       answer(prompts.map(() => password ?? "")),
     );
