@@ -23,9 +23,15 @@ export async function stopNetwork(lab: Instance): Promise<void> {
   const namespaces = await readdir("/run/netns").catch(() => [] as string[]);
   for (const machine of lab.machines) {
     if (namespaces.includes(machine.netns)) await ip("netns", "delete", machine.netns);
-    if (await exists(machine.link)) await ip("link", "delete", machine.link);
   }
-  if (await exists(lab.bridge)) await ip("link", "delete", lab.bridge);
+  for (const link of [...lab.machines.map((machine) => machine.link), lab.bridge]) await removeLink(link);
+}
+
+/** The kernel removes the host's end of a pair itself, some time after the namespace with the other end. */
+async function removeLink(link: string): Promise<void> {
+  if ((await exists(link)) && !(await succeeds("ip", ["link", "delete", link])) && (await exists(link))) {
+    await ip("link", "delete", link);
+  }
 }
 
 /** A machine's namespace with a veth pair to the bridge, its address, and routes to the other nodes' pods. */

@@ -32,7 +32,7 @@ const MESSAGE_LIMIT_BYTES = 400 * 1024 * 1024;
 
 /** What a provider answers to the engine. Property bags are decoded; a rejected promise becomes the resource's error. */
 export interface Provider {
-  diffConfig?(olds: Properties, news: Properties): Diff;
+  diffConfig?(olds: Properties, news: Properties): Promise<Diff>;
   configure?(args: Properties): Promise<void>;
   invoke?(token: string, args: Properties): Promise<Properties>;
   check(request: CheckRequest): Promise<CheckResult>;
@@ -281,12 +281,11 @@ function providerService(
     checkConfig: unary((request: In<"CheckRequest">) =>
       new messages.CheckResponse().setInputs(request.getNews()),
     ),
-    diffConfig: unary((request: In<"DiffRequest">) => {
+    diffConfig: unary(async (request: In<"DiffRequest">) => {
       // Old inputs are what the user wrote; the outputs of a provider resource are the same plus the version.
       const olds = fromStruct(request.getOldInputs() ?? request.getOlds());
-      return diffResponse(
-        provider.diffConfig?.(olds, fromStruct(request.getNews())) ?? { changes: new Map() },
-      );
+      const diff = await provider.diffConfig?.(olds, fromStruct(request.getNews()));
+      return diffResponse(diff ?? { changes: new Map() });
     }),
     configure: unary(async (request: In<"ConfigureRequest">) => {
       await provider.configure?.(fromStruct(request.getArgs()));

@@ -78,9 +78,9 @@ export class KubernetesProvider implements Provider {
     this.#log = log;
   }
 
-  diffConfig(olds: Properties, news: Properties): Diff {
+  async diffConfig(olds: Properties, news: Properties): Promise<Diff> {
     const changed = changes(withoutVersion(olds), withoutVersion(news));
-    return { changes: changed, replaces: configReplaces(olds, news, changed) };
+    return { changes: changed, replaces: await configReplaces(olds, news, changed) };
   }
 
   async configure(args: Properties): Promise<void> {
@@ -398,13 +398,13 @@ function readConfig(args: Properties): Config {
 }
 
 /** Another cluster replaces everything; whether it is another one only `clusterIdentifier` tells for sure. */
-function configReplaces(olds: Properties, news: Properties, changed: Changes): string[] {
+async function configReplaces(olds: Properties, news: Properties, changed: Changes): Promise<string[]> {
   const [before, after] = [olds.clusterIdentifier, news.clusterIdentifier];
   if (before !== undefined && after !== undefined) return equal(before, after) ? [] : ["clusterIdentifier"];
   const keys = ["kubeconfig", "context", "cluster"];
   const unknown = keys.filter((key) => news[key] !== undefined && containsUnknown(news[key]));
   if (unknown.length > 0) return unknown;
-  const [was, is] = [olds, news].map((args) => activeCluster(readConfig(args)));
+  const [was, is] = await Promise.all([olds, news].map((args) => activeCluster(readConfig(args))));
   if (was === undefined || is === undefined || equal(was as Value, is as Value)) return [];
   return keys.filter((key) => changed.has(key));
 }
