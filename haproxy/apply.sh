@@ -212,10 +212,9 @@ commit() {
 # Copies with owner, mode and times; whole or not at all.
 copy() {
   rm -f "$2.part"
-  cp -p "$1" "$2.part" && sync "$2.part" && mv -f "$2.part" "$2" || {
-    rm -f "$2.part"
-    fail "cannot keep a copy of $1 in $directory; nothing was changed"
-  }
+  if cp -p "$1" "$2.part" && sync "$2.part" && mv -f "$2.part" "$2"; then return; fi
+  rm -f "$2.part"
+  fail "cannot keep a copy of $1 in $directory; nothing was changed"
 }
 
 # Reloads or starts HAProxy and waits for a worker that was not there before and that answers.

@@ -309,41 +309,42 @@ describe("parseConfig", () => {
 });
 
 describe("words that go to HAProxy, to a shell or to SSH", () => {
-  const nasty = fc.oneof(
-    fc.string({ unit: "binary", maxLength: 300 }),
-    fc
-      .tuple(
-        fc.constantFrom(
-          "node02",
-          "10.0.0.1",
-          "fe80::1",
-          "/etc/haproxy/haproxy.cfg",
-          "debian",
-          "a".repeat(300),
-        ),
-        fc.constantFrom(
-          "\n",
-          "\r",
-          " ",
-          "\t",
-          "'",
-          '"',
-          "`",
-          "$(id)",
-          "$HOME",
-          ";",
-          "&",
-          "|",
-          "#",
-          "\\",
-          "\0",
-          "%eth0",
-          "\u2028",
-        ),
-        fc.constantFrom("", "server evil 6.6.6.6:80", "id"),
-      )
-      .map((parts) => parts.join("")),
+  const words = [
+    "",
+    "node02",
+    "10.0.0.1",
+    "fe80::1",
+    "/etc/haproxy/haproxy.cfg",
+    "debian",
+    "a".repeat(64),
+    "a".repeat(5000),
+  ];
+  const poison = [
+    "",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "'",
+    '"',
+    "`",
+    "$(id)",
+    "$HOME",
+    ";",
+    "&",
+    "|",
+    "#",
+    "\\",
+    "\0",
+    "%eth0",
+    "\u2028",
+    "é",
+  ];
+  const rest = ["", "server evil 6.6.6.6:80", "id"];
+  const crafted = words.flatMap((word) =>
+    poison.flatMap((drop) => rest.flatMap((tail) => [word + drop + tail, drop + word + tail])),
   );
+
   // Each place with the characters that a good word there is made of.
   const places: [string, RegExp, (word: string) => Record<string, unknown>][] = [
     ["nodes[].name", /^[a-z0-9.-]{1,253}$/, (word) => ({ nodes: [{ name: word, address: "10.0.0.2" }] })],
@@ -360,7 +361,7 @@ describe("words that go to HAProxy, to a shell or to SSH", () => {
     ["loadBalancer.user", /^[a-z0-9_-]{1,32}$/, (word) => ({ loadBalancer: { ...MACHINE, user: word } })],
     [
       "loadBalancer.configFile",
-      /^\/[A-Za-z0-9._/-]{1,4095}$/,
+      /^\/[A-Za-z0-9._/-]{1,4094}$/,
       (word) => ({ loadBalancer: { ...MACHINE, configFile: word } }),
     ],
     ["host", /^[a-z0-9.-]{1,253}$/, (word) => ({ host: word, gatewayHosts: ["*"] })],
@@ -369,11 +370,17 @@ describe("words that go to HAProxy, to a shell or to SSH", () => {
   ];
 
   it.each(places)("%s is made of plain characters or refused", (_, plain, change) => {
-    fc.assert(
-      fc.property(nasty, (word) => {
-        if (!plain.test(word)) expect(() => parseConfig({ ...LEAST, ...change(word) })).toThrow();
-      }),
-    );
+    const accepted = (word: string) => {
+      try {
+        parseConfig({ ...LEAST, ...change(word) });
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    expect(crafted.filter((word) => accepted(word) && !plain.test(word))).toEqual([]);
+    expect(crafted.some(accepted)).toBe(true);
+    fc.assert(fc.property(fc.string({ unit: "binary" }), (word) => !accepted(word) || plain.test(word)));
   });
 
   it.each(["10.0.0.1", "fe80::1", "::ffff:10.0.0.1", "rancher-node02", "node.example.org"])(
