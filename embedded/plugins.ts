@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { cp, link, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { execa } from "execa";
@@ -32,23 +32,25 @@ export async function choosePlugins(lab: Instance, pulumi: string, note: (line: 
   const chosen: Plugin[] = [];
   for (const { name, path } of findPlugins()) {
     const official = path ?? (await download(name, pulumi, note));
-    chosen.push({ name, official: official !== undefined, path: await layOut(lab, name, official) });
+    chosen.push({ name, official: official !== undefined, path: await layOut(lab, name, official, pulumi) });
   }
   await writeFile(join(pulumiHome(lab), "plugins.json"), JSON.stringify(chosen));
   return chosen;
 }
 
-/** Directory to put on PATH, for the language plugin, which the engine does not look for in its cache. */
+/** Directory to put on PATH: the engine with the language plugin, which it does not look for in its cache. */
 export function pluginPath(lab: Instance): string {
   return join(pulumiHome(lab), "bin");
 }
 
-async function layOut(lab: Instance, name: PluginName, official: string | undefined): Promise<string> {
+async function layOut(lab: Instance, name: PluginName, official: string | undefined, pulumi: string): Promise<string> {
   const directory =
     name === "language-nodejs" ? pluginPath(lab) : join(pulumiHome(lab), "plugins", `${name}-v${versionOf(name)}`);
   const executable = join(directory, `pulumi-${name}`);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
+  // The engine warns of a language plugin on PATH, but not of one beside its own executable.
+  if (name === "language-nodejs") await link(pulumi, join(directory, "pulumi")).catch(() => cp(pulumi, join(directory, "pulumi")));
   if (official) await symlink(official, executable);
   else await installPlugins(directory, [name]);
   return executable;

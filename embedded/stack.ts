@@ -37,7 +37,7 @@ export function stackFile(lab: Instance): string {
 /** What a shell needs to use the lab's cluster and stack with the ordinary tools. */
 export function labEnvironment(lab: Instance): Record<string, string> {
   const backend = join(lab.dir, "pulumi");
-  const path = [toolsDir(), pluginPath(lab), dirname(process.execPath), process.env.PATH ?? ""];
+  const path = [pluginPath(lab), toolsDir(), dirname(process.execPath), process.env.PATH ?? ""];
   return {
     PATH: path.join(delimiter),
     KUBECONFIG: adminKubeconfig(lab),
