@@ -95,7 +95,10 @@ function environmentOf({ version, owner, kubeconfig, context }: IstioArgs): Reco
   };
 }
 
-/** A constant that nobody sees before the command has run: unlike its stdout, it never changes after that. */
+/**
+ * A constant that nobody sees before the command has run. It hangs on the output, which a preview does not know, and not
+ * on the id, which a preview makes up; what the output says does not matter, so that it may change.
+ */
 function onceDone(command: local.Command, value: string): pulumi.Output<string> {
-  return command.id.apply(() => value);
+  return command.stdout.apply(() => value);
 }
