@@ -122,6 +122,8 @@ function connect(config: ConnectConfig, { host, port, user, password }: Connecti
     client.on("error", (error) => reject(dialError(error, `${host}:${port}`, user)));
     client.once("close", () => reject(new Unreachable(`dial tcp ${host}:${port}: connection closed`)));
     client.connect(config);
+    // An exchange of many small messages, each of which would wait for the answer to the one before.
+    client.setNoDelay(true);
   });
 }
 
