@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { probeCommand } from "../probe/command.ts";
-import { faultInName, type Instance, stateHome } from "./instance.ts";
 import { down } from "./down.ts";
+import { faultInName, type Instance, stateHome } from "./instance.ts";
 import { findInstance } from "./lab.ts";
 import { withLock } from "./lock.ts";
 import { logs } from "./logs.ts";
@@ -32,7 +32,10 @@ const program = new Command("lab")
 program
   .command("up")
   .description("bring what is needed, start the machines, run the Pulumi program, show the split")
-  .action(() => exclusively((lab, { quiet = false }) => up(lab, { quiet })));
+  .option("--no-program", "start the machines alone: an empty cluster and a load balancer without our config")
+  .action(({ program: wanted }: { program: boolean }) =>
+    exclusively((lab, { quiet = false }) => up(lab, { quiet, program: wanted })),
+  );
 
 program.addCommand(shiftCommand(shiftLab));
 program.addCommand(probeCommand(probeDefaults));
@@ -80,7 +83,15 @@ tool("pulumi", "Pulumi on the lab's stack: ./lab pulumi preview", async (lab) =>
 tool("kubectl", "kubectl on the lab's cluster", async () => ["kubectl"]);
 tool("istioctl", "istioctl on the lab's cluster", async () => ["istioctl"]);
 tool("ssh", "a shell, or a command, on the load balancer", async (lab) => [
-  ...["ssh", "-i", sshKeyFile(lab), "-o", `UserKnownHostsFile=${knownHostsFile(lab)}`, "-o", "IdentitiesOnly=yes"],
+  ...[
+    "ssh",
+    "-i",
+    sshKeyFile(lab),
+    "-o",
+    `UserKnownHostsFile=${knownHostsFile(lab)}`,
+    "-o",
+    "IdentitiesOnly=yes",
+  ],
   ...["-o", "LogLevel=ERROR", `${SSH_USER}@${lab.loadBalancer.address}`],
 ]);
 
@@ -104,7 +115,11 @@ program
 for (const command of [program, ...program.commands]) {
   command
     .option("--name <name>", "which lab; several run side by side (default: lab)")
-    .addOption(new Option("--subnet <a.b.c.0/24>", "the machines' network, when the lab's own is taken").argParser(prefixOf))
+    .addOption(
+      new Option("--subnet <a.b.c.0/24>", "the machines' network, when the lab's own is taken").argParser(
+        prefixOf,
+      ),
+    )
     .option("-q, --quiet", "no progress on standard error");
 }
 let global: Global = {};
@@ -143,7 +158,10 @@ function tool(name: string, description: string, commandLine: (lab: Instance) =>
     .action(async (args: string[]) => {
       const lab = await running();
       const [command = name, ...first] = await commandLine(lab);
-      process.exitCode = await passThrough(command, [...first, ...args], { cwd: PROGRAM, env: labEnvironment(lab) });
+      process.exitCode = await passThrough(command, [...first, ...args], {
+        cwd: PROGRAM,
+        env: labEnvironment(lab),
+      });
     });
 }
 
@@ -166,7 +184,9 @@ async function chosen(): Promise<Instance> {
 async function running(): Promise<Instance> {
   const lab = await chosen();
   if (existsSync(adminKubeconfig(lab))) return lab;
-  throw new LabError(`lab "${lab.name}" is not up; start it with: ./lab up${lab.name === "lab" ? "" : ` --name ${lab.name}`}`);
+  throw new LabError(
+    `lab "${lab.name}" is not up; start it with: ./lab up${lab.name === "lab" ? "" : ` --name ${lab.name}`}`,
+  );
 }
 
 /** The load balancer's own address: the host's name for it is nobody's business but the user's. */
@@ -214,4 +234,3 @@ function prefixOf(subnet: string): string {
   }
   return prefix;
 }
-

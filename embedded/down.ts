@@ -18,7 +18,11 @@ export async function down(
     [
       { title: `machines of lab "${lab.name}" off, nothing left`, task: () => stop(lab) },
       { title: "settings of its stack", task: () => rm(stackFile(lab), { force: true }) },
-      { title: `cache ${cacheHome()}`, skip: !purge, task: () => rm(cacheHome(), { recursive: true, force: true }) },
+      {
+        title: `cache ${cacheHome()}`,
+        skip: !purge,
+        task: () => rm(cacheHome(), { recursive: true, force: true }),
+      },
     ],
     { quiet },
   );
@@ -33,6 +37,9 @@ async function destroy(lab: Instance): Promise<LabError | undefined> {
     return undefined;
   } catch (error) {
     if (!(error instanceof LabError)) throw error;
-    return new LabError(`${error.message}; the machines are off all the same, and the cluster with them`, error.exitCode);
+    return new LabError(
+      `${error.message}; the machines are off all the same, and the cluster with them`,
+      error.exitCode,
+    );
   }
 }

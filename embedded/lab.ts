@@ -15,7 +15,9 @@ import type { Toolchain } from "./toolchain/toolchain.ts";
 /** The instance of that name: with the subnet it was first started with, or the one given, or its own. */
 export async function findInstance(name: string, subnet?: string): Promise<Instance> {
   const file = join(stateHome(), name, "instance.json");
-  const saved = existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string }) : undefined;
+  const saved = existsSync(file)
+    ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
+    : undefined;
   return instance(name, saved?.prefix ?? subnet);
 }
 

@@ -22,7 +22,9 @@ export async function withLock<T>(file: string, onWait: () => void, action: () =
   try {
     await new Promise<void>((resolve, reject) => {
       holder.stdout.once("data", () => resolve());
-      void holder.then((result) => reject(new LabError(`lock ${file}: ${result.shortMessage ?? "flock ended"}`)));
+      void holder.then((result) =>
+        reject(new LabError(`lock ${file}: ${result.shortMessage ?? "flock ended"}`)),
+      );
       waiting = setTimeout(() => {
         try {
           onWait();

@@ -28,7 +28,11 @@ export function pulumiHome(lab: Instance): string {
  *
  * @param pulumi the engine's executable; a language plugin counts only beside it or on PATH.
  */
-export async function choosePlugins(lab: Instance, pulumi: string, note: (line: string) => void): Promise<Plugin[]> {
+export async function choosePlugins(
+  lab: Instance,
+  pulumi: string,
+  note: (line: string) => void,
+): Promise<Plugin[]> {
   const chosen: Plugin[] = [];
   for (const { name, path } of findPlugins()) {
     const official = path ?? (await download(name, pulumi, note));
@@ -43,21 +47,33 @@ export function pluginPath(lab: Instance): string {
   return join(pulumiHome(lab), "bin");
 }
 
-async function layOut(lab: Instance, name: PluginName, official: string | undefined, pulumi: string): Promise<string> {
+async function layOut(
+  lab: Instance,
+  name: PluginName,
+  official: string | undefined,
+  pulumi: string,
+): Promise<string> {
   const directory =
-    name === "language-nodejs" ? pluginPath(lab) : join(pulumiHome(lab), "plugins", `${name}-v${versionOf(name)}`);
+    name === "language-nodejs"
+      ? pluginPath(lab)
+      : join(pulumiHome(lab), "plugins", `${name}-v${versionOf(name)}`);
   const executable = join(directory, `pulumi-${name}`);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   // The engine warns of a language plugin on PATH, but not of one beside its own executable.
-  if (name === "language-nodejs") await link(pulumi, join(directory, "pulumi")).catch(() => cp(pulumi, join(directory, "pulumi")));
+  if (name === "language-nodejs")
+    await link(pulumi, join(directory, "pulumi")).catch(() => cp(pulumi, join(directory, "pulumi")));
   if (official) await symlink(official, executable);
   else await installPlugins(directory, [name]);
   return executable;
 }
 
 /** Tries the official download of a provider once a day. The language plugin comes with Pulumi's own distribution only. */
-async function download(name: PluginName, pulumi: string, note: (line: string) => void): Promise<string | undefined> {
+async function download(
+  name: PluginName,
+  pulumi: string,
+  note: (line: string) => void,
+): Promise<string | undefined> {
   if (name === "language-nodejs") return undefined;
   const home = join(cacheHome(), "pulumi-home");
   const directory = join(home, "plugins", `${name}-v${versionOf(name)}`);

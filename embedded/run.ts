@@ -1,4 +1,4 @@
-import { type Options, type ResultPromise, execa } from "execa";
+import { execa, type Options, type ResultPromise } from "execa";
 
 /** A mistake or a state of the host that the user can put right: shown as its message alone. */
 export class LabError extends Error {
@@ -20,7 +20,10 @@ export async function run(command: string, args: readonly string[], options: Opt
   const result = await execa(command, args, { all: true, ...options, reject: false });
   if (result.failed) {
     const said = String(result.all ?? result.stderr ?? "").trim();
-    const how = result.exitCode === undefined ? (result.shortMessage ?? "did not start") : `exit code ${result.exitCode}`;
+    const how =
+      result.exitCode === undefined
+        ? (result.shortMessage ?? "did not start")
+        : `exit code ${result.exitCode}`;
     throw new LabError(`${[command, ...args].join(" ")}: ${how}${said ? `\n${said}` : ""}`);
   }
   return String(result.stdout ?? "");
@@ -33,7 +36,11 @@ export async function succeeds(command: string, args: readonly string[]): Promis
 }
 
 /** Runs a command on the user's own terminal and returns its exit code. */
-export async function passThrough(command: string, args: readonly string[], options: Options = {}): Promise<number> {
+export async function passThrough(
+  command: string,
+  args: readonly string[],
+  options: Options = {},
+): Promise<number> {
   const result = await execa(command, args, { stdio: "inherit", ...options, reject: false });
   return result.exitCode ?? (result.signal === "SIGINT" ? 130 : 1);
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { execa } from "execa";
 import { parse } from "yaml";
@@ -63,7 +63,10 @@ export async function initStack(lab: Instance): Promise<void> {
   // A file that is left from a lab of this name belongs to a passphrase that is gone.
   await rm(stackFile(lab), { force: true });
   await pulumi(lab, ["stack", "select", "--create", lab.name]);
-  const settings = Object.entries(await machineSettings(lab)).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]);
+  const settings = Object.entries(await machineSettings(lab)).flatMap(([key, value]) => [
+    "--plaintext",
+    `${key}=${value}`,
+  ]);
   await pulumi(lab, ["config", "set-all", "--path", ...settings]);
   const key = await readFile(sshKeyFile(lab), "utf8");
   await pulumi(lab, ["config", "set", "--secret", "loadBalancerPrivateKey"], { input: key });
@@ -71,7 +74,11 @@ export async function initStack(lab: Instance): Promise<void> {
 }
 
 /** Runs Pulumi on the instance's stack and returns its standard output. */
-export async function pulumi(lab: Instance, args: readonly string[], options: { input?: string } = {}): Promise<string> {
+export async function pulumi(
+  lab: Instance,
+  args: readonly string[],
+  options: { input?: string } = {},
+): Promise<string> {
   const result = await execa("pulumi", [...args, "--non-interactive"], {
     cwd: PROGRAM,
     env: labEnvironment(lab),
@@ -79,7 +86,8 @@ export async function pulumi(lab: Instance, args: readonly string[], options: { 
     all: true,
     ...options,
   });
-  if (result.failed) throw new LabError(`pulumi ${args[0]} ${args[1] ?? ""}: ${String(result.all).trim()}`, result.exitCode);
+  if (result.failed)
+    throw new LabError(`pulumi ${args[0]} ${args[1] ?? ""}: ${String(result.all).trim()}`, result.exitCode);
   return result.stdout;
 }
 
@@ -100,7 +108,8 @@ export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): 
     stderr: "inherit",
     cleanup: false,
   });
-  if (result.failed) throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);
+  if (result.failed)
+    throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);
 }
 
 /** What the stack told last, or undefined when it is not up. */
@@ -113,7 +122,9 @@ export async function stackOutputs(lab: Instance): Promise<StackOutputs | undefi
 /** The weights that the stack's settings ask for. */
 export async function configuredWeights(lab: Instance): Promise<Record<string, number>> {
   const settings = parse(await readFile(stackFile(lab), "utf8")) as { config?: Record<string, unknown> };
-  return (settings.config?.["istio-lab:weights"] as Record<string, number> | undefined) ?? { v116: 50, v117: 50 };
+  return (
+    (settings.config?.["istio-lab:weights"] as Record<string, number> | undefined) ?? { v116: 50, v117: 50 }
+  );
 }
 
 /** Lets go of locks whose Pulumi was killed; the lab itself keeps two of them apart. */

@@ -69,7 +69,15 @@ async function machineStatus(machine: MachineSpec): Promise<MachineStatus> {
 }
 
 async function clusterProblems(lab: Instance): Promise<string[]> {
-  const kubectl = ["--kubeconfig", adminKubeconfig(lab), "get", "nodes", "-o", "json", "--request-timeout=5s"];
+  const kubectl = [
+    "--kubeconfig",
+    adminKubeconfig(lab),
+    "get",
+    "nodes",
+    "-o",
+    "json",
+    "--request-timeout=5s",
+  ];
   const result = await execa("kubectl", kubectl, { env: labEnvironment(lab), reject: false });
   if (result.failed) return [`the API server does not answer: ${result.stderr.split("\n").at(-1)}`];
   interface Node {
@@ -79,20 +87,31 @@ async function clusterProblems(lab: Instance): Promise<string[]> {
   const nodes = (JSON.parse(result.stdout) as { items: Node[] }).items;
   return nodes.flatMap((node) => {
     const ready = node.status.conditions.find(({ type }) => type === "Ready");
-    return ready?.status === "True" ? [] : [`node ${node.metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
+    return ready?.status === "True"
+      ? []
+      : [`node ${node.metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
   });
 }
 
 /** Compares the hash in the file's first line with the rest of the file and with what was pushed. */
 async function drift(lab: Instance, pushed: string): Promise<string> {
-  const ssh = ["-i", sshKeyFile(lab), "-o", `UserKnownHostsFile=${knownHostsFile(lab)}`, "-o", "ConnectTimeout=5"];
+  const ssh = [
+    "-i",
+    sshKeyFile(lab),
+    "-o",
+    `UserKnownHostsFile=${knownHostsFile(lab)}`,
+    "-o",
+    "ConnectTimeout=5",
+  ];
   const command = "head -n 1 /etc/haproxy/haproxy.cfg; tail -n +2 /etc/haproxy/haproxy.cfg | sha256sum";
   const args = [...ssh, "-o", "BatchMode=yes", `${SSH_USER}@${lab.loadBalancer.address}`, command];
   const result = await execa("ssh", args, { reject: false });
   if (result.failed) return `unknown: ${result.stderr.trim()}`;
   const [first = "", rest = ""] = result.stdout.split("\n");
   if (!first.includes(pushed)) return "not what was pushed last: ./lab up puts it right";
-  return rest.startsWith(pushed) ? "as pushed" : "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
+  return rest.startsWith(pushed)
+    ? "as pushed"
+    : "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
 }
 
 async function standIns(lab: Instance): Promise<string[]> {
@@ -100,7 +119,9 @@ async function standIns(lab: Instance): Promise<string[]> {
   return [
     "nginx: Debian's build under the article's tags; the page tells the version",
     `Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters (no istio_requests_total)`,
-    ...plugins.map(({ name }) => `Pulumi plugin ${name}: this project's, where the official one cannot be downloaded`),
+    ...plugins.map(
+      ({ name }) => `Pulumi plugin ${name}: this project's, where the official one cannot be downloaded`,
+    ),
   ];
 }
 
@@ -115,7 +136,9 @@ function render(status: Status): string {
       ? [`${mark(true)} cluster          all nodes Ready`]
       : status.cluster.map((problem) => `${mark(false)} cluster          ${problem}`)),
     status.stack
-      ? `${mark(true)} stack            ${status.stack.url}  ${Object.entries(status.stack.weights).map(([v, w]) => `${v} ${w} %`).join(", ")}`
+      ? `${mark(true)} stack            ${status.stack.url}  ${Object.entries(status.stack.weights)
+          .map(([v, w]) => `${v} ${w} %`)
+          .join(", ")}`
       : `${mark(false)} stack            not up: ./lab up`,
     `${mark(status.haproxyConfig === "as pushed")} haproxy.cfg      ${status.haproxyConfig}`,
     "",
@@ -124,4 +147,3 @@ function render(status: Status): string {
   );
   return lines.join("\n");
 }
-

@@ -2,10 +2,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheHome } from "./instance.ts";
+import { runTasks } from "./progress.ts";
 import { passThrough, run } from "./run.ts";
 import { PROGRAM } from "./stack.ts";
 import { ensureToolchain } from "./toolchain/toolchain.ts";
-import { runTasks } from "./progress.ts";
 
 interface Report {
   readonly numPassedTests: number;
@@ -18,9 +18,16 @@ interface Report {
  * and returns the exit code. A check that is no test counts as one.
  */
 export async function testEverything(files: readonly string[]): Promise<number> {
-  await ensureToolchain((tasks) => runTasks(tasks), (line) => console.error(`lab: ${line}`));
-  const env = { PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}` };
-  const scripts = (await run("git", ["-C", PROGRAM, "ls-files", "*.sh", "lab", ".ci/run"])).split("\n").filter(Boolean);
+  await ensureToolchain(
+    (tasks) => runTasks(tasks),
+    (line) => console.error(`lab: ${line}`),
+  );
+  const env = {
+    PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}`,
+  };
+  const scripts = (await run("git", ["-C", PROGRAM, "ls-files", "*.sh", "lab", ".ci/run"]))
+    .split("\n")
+    .filter(Boolean);
   const checks: [string, string[]][] = [
     ["tsc", ["--noEmit"]],
     ["biome", ["ci", "."]],
@@ -44,13 +51,23 @@ export async function testEverything(files: readonly string[]): Promise<number> 
   return failed > 0 || passed === 0 ? 1 : 0;
 }
 
-async function vitest(project: string, files: readonly string[], env: Record<string, string>): Promise<Report> {
+async function vitest(
+  project: string,
+  files: readonly string[],
+  env: Record<string, string>,
+): Promise<Report> {
   const dir = await mkdtemp(join(tmpdir(), "istio-lab-test-"));
   const file = join(dir, "report.json");
   const args = ["run", "--project", project, "--passWithNoTests", "--reporter=verbose", "--reporter=json"];
-  const exitCode = await passThrough("vitest", [...args, `--outputFile.json=${file}`, ...files], { cwd: PROGRAM, env });
+  const exitCode = await passThrough("vitest", [...args, `--outputFile.json=${file}`, ...files], {
+    cwd: PROGRAM,
+    env,
+  });
   const none: Report = { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0 };
-  const report = await readFile(file, "utf8").then((text) => JSON.parse(text) as Report, () => none);
+  const report = await readFile(file, "utf8").then(
+    (text) => JSON.parse(text) as Report,
+    () => none,
+  );
   await rm(dir, { recursive: true });
   // A suite that breaks outside its tests has failed too.
   return exitCode !== 0 && report.numFailedTests === 0 ? { ...report, numFailedTests: 1 } : report;

@@ -1,5 +1,5 @@
-import { setTimeout } from "node:timers/promises";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import type { Instance } from "./instance.ts";
@@ -14,7 +14,10 @@ import { ensureToolchain } from "./toolchain/toolchain.ts";
 const PROBE_REQUESTS = 400;
 
 /** Brings the lab up from whatever state it is in, and shows the split. */
-export async function up(lab: Instance, { quiet }: { quiet: boolean }): Promise<void> {
+export async function up(
+  lab: Instance,
+  { quiet, program }: { quiet: boolean; program: boolean },
+): Promise<void> {
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
@@ -36,6 +39,7 @@ export async function up(lab: Instance, { quiet }: { quiet: boolean }): Promise<
     { quiet },
   );
   note(describePlugins(plugins));
+  if (!program) return;
   await pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...(quiet ? ["--suppress-progress"] : [])]);
   await showSplit(lab, note);
 }
@@ -46,7 +50,9 @@ export function describePlugins(plugins: readonly Plugin[]): string {
     plugins.filter((plugin) => plugin.official === official).map(({ name }) => name);
   const parts = [
     names(true).length > 0 ? `official: ${names(true).join(", ")}` : "",
-    names(false).length > 0 ? `stand-ins of this project, for machines that reach package registries only: ${names(false).join(", ")}` : "",
+    names(false).length > 0
+      ? `stand-ins of this project, for machines that reach package registries only: ${names(false).join(", ")}`
+      : "",
   ];
   return `Pulumi plugins: ${parts.filter(Boolean).join("; ")}`;
 }
@@ -72,7 +78,9 @@ async function firstAnswer(url: string, { host, pages, weights }: StackOutputs):
     const { failed, failures } = await probe({ url, host, pages, weights, requests: 1 });
     if (failed === 0) return;
     if (performance.now() > deadline) {
-      throw new LabError(`${url} with Host ${host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`);
+      throw new LabError(
+        `${url} with Host ${host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`,
+      );
     }
     await setTimeout(50);
   }

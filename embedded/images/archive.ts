@@ -42,7 +42,9 @@ export async function writeImage(
     history: [{ created: "1970-01-01T00:00:00Z" }],
   };
   await writeFile(join(parts, "config.json"), JSON.stringify(image));
-  const manifest = [{ Config: "config.json", RepoTags: tags.map((tag) => `docker.io/${tag}`), Layers: ["layer.tar"] }];
+  const manifest = [
+    { Config: "config.json", RepoTags: tags.map((tag) => `docker.io/${tag}`), Layers: ["layer.tar"] },
+  ];
   await writeFile(join(parts, "manifest.json"), JSON.stringify(manifest));
   await run("tar", ["-C", parts, "-cf", archive, "manifest.json", "config.json", "layer.tar"]);
   await rm(parts, { recursive: true });

@@ -1,8 +1,8 @@
 import { cp, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { run } from "../run.ts";
 import { goModuleDir } from "../toolchain/binaries.ts";
 import { COREDNS_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../toolchain/versions.ts";
-import { run } from "../run.ts";
 import { type ImageConfig, writeImage } from "./archive.ts";
 
 const HERE = import.meta.dirname;
@@ -56,13 +56,18 @@ const IMAGES: readonly Image[] = [
   },
   {
     tags: [`${IMAGE_HUB}/proxyv2:${ISTIO_VERSION}`],
-    config: { Entrypoint: ["/usr/local/bin/pilot-agent"], Env: [`ISTIO_META_ISTIO_VERSION=${ISTIO_VERSION}`] },
+    config: {
+      Entrypoint: ["/usr/local/bin/pilot-agent"],
+      Env: [`ISTIO_META_ISTIO_VERSION=${ISTIO_VERSION}`],
+    },
     fill: fillProxy,
   },
 ];
 
 /** The files that say what is in an image, to be part of a key. */
-export const RECIPE: readonly string[] = ["images.ts", "archive.ts", "collect.sh", "nginx.conf"].map((file) => join(HERE, file));
+export const RECIPE: readonly string[] = ["images.ts", "archive.ts", "collect.sh", "nginx.conf"].map((file) =>
+  join(HERE, file),
+);
 
 /** Writes all images of the lab as archives that `ctr images import` takes. */
 export async function writeImages(into: string, sources: Sources): Promise<void> {
@@ -95,7 +100,9 @@ async function fillProxy(into: string, { root, istio, wheels }: Sources): Promis
     verbatimSymlinks: true,
   });
   for (const family of ["iptables", "ip6tables"]) {
-    for (const name of ["", "-nft"].flatMap((v) => ["", "-save", "-restore"].map((c) => `${family}${v}${c}`))) {
+    for (const name of ["", "-nft"].flatMap((v) =>
+      ["", "-save", "-restore"].map((c) => `${family}${v}${c}`),
+    )) {
       await symlink("xtables-nft-multi", join(into, "usr/sbin", name));
     }
   }

@@ -15,17 +15,34 @@ export async function imageStore(nodeRoot: string, sources: Sources): Promise<st
   const ingredients = [await contentOf(...RECIPE), nodeRoot, ...Object.values(sources)];
   const dir = await cached("images", "store", ingredients, async (into) => {
     const machine: MachineSpec = { name: "image-store", address: "", netns: "", link: "", dir: into };
-    const boot = { root: nodeRoot, bin: sources.coredns, init: "import-images-init.sh", data: ["containerd"] };
+    const boot = {
+      root: nodeRoot,
+      bin: sources.coredns,
+      init: "import-images-init.sh",
+      data: ["containerd"],
+    };
     await prepare(machine, boot);
     await mkdir(join(into, "etc", "images"));
     await writeImages(join(into, "etc", "images"), sources);
     await writeFile(join(into, "etc", "containerd.toml"), containerdConfig());
     await run("unshare", [
-      ...["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", "--propagation", "private"],
+      ...[
+        "--mount",
+        "--pid",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--fork",
+        "--kill-child",
+        "--propagation",
+        "private",
+      ],
       ...[join(MACHINES, "machine.sh"), boot.root, into, machine.name, boot.init],
     ]);
-    if (!existsSync(join(into, "run", "imported"))) throw new LabError(`images were not imported: see ${into}/log`);
-    for (const name of ["etc", "upper", "work", "root", "run", "bin"]) await rm(join(into, name), { recursive: true });
+    if (!existsSync(join(into, "run", "imported")))
+      throw new LabError(`images were not imported: see ${into}/log`);
+    for (const name of ["etc", "upper", "work", "root", "run", "bin"])
+      await rm(join(into, name), { recursive: true });
   });
   return join(dir, "data", "containerd");
 }
@@ -44,7 +61,9 @@ export async function cloneStore(store: string, target: string): Promise<void> {
   );
   // Cache and state on different file systems.
   if (!linked) await run("cp", ["-a", `${store}/.`, target]);
-  for (const database of (await run("find", [store, "-name", "*.db", "-printf", "%P\\n"])).split("\n").filter(Boolean)) {
+  for (const database of (await run("find", [store, "-name", "*.db", "-printf", "%P\\n"]))
+    .split("\n")
+    .filter(Boolean)) {
     await rm(join(target, database));
     await run("cp", ["-a", join(store, database), join(target, database)]);
   }

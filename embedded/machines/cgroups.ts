@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, readdir, rmdir, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 const ROOT = "/sys/fs/cgroup";
@@ -47,7 +47,9 @@ async function delegate(dir: string): Promise<void> {
   for (let at = dir; existsSync(join(at, "cgroup.subtree_control")); at = dirname(at)) chain.unshift(at);
   for (const at of chain) {
     for (const controller of ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"]) {
-      await writeFile(join(at, "cgroup.subtree_control"), `+${controller}`, { flag: "r+" }).catch(() => undefined);
+      await writeFile(join(at, "cgroup.subtree_control"), `+${controller}`, { flag: "r+" }).catch(
+        () => undefined,
+      );
     }
   }
 }

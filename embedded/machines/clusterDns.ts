@@ -9,14 +9,17 @@ import { adminKubeconfig } from "./controlPlane.ts";
 export async function applyClusterDns(lab: Instance, kubectl: string): Promise<void> {
   const template = await readFile(join(import.meta.dirname, "coredns.yaml"), "utf8");
   const manifest = template
-    .replaceAll("${IMAGE}", `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`)
-    .replaceAll("${CLUSTER_IP}", CLUSTER_DNS_IP);
-  await run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "apply", "--server-side", "-f", "-"], { input: manifest });
+    .replaceAll("@IMAGE@", `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`)
+    .replaceAll("@CLUSTER_IP@", CLUSTER_DNS_IP);
+  await run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "apply", "--server-side", "-f", "-"], {
+    input: manifest,
+  });
 }
 
 /** Resolves when all workers are Ready and names resolve. */
 export async function clusterReady(lab: Instance, kubectl: string): Promise<void> {
-  const wait = (...args: string[]) => run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", "--timeout=120s", ...args]);
+  const wait = (...args: string[]) =>
+    run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", "--timeout=120s", ...args]);
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);
   await wait("--for=create", ...nodes);
   await wait("--for=condition=Ready", ...nodes);

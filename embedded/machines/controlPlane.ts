@@ -6,7 +6,12 @@ import { makeCertificate, makeCertificateAuthority, makeServiceAccountKey } from
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { type Boot, prepare, runningPid, start } from "./machine.ts";
 
-const SERVER_NAMES = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
+const SERVER_NAMES = [
+  "kubernetes",
+  "kubernetes.default",
+  "kubernetes.default.svc",
+  "kubernetes.default.svc.cluster.local",
+];
 
 /** The administrator's kubeconfig of a lab, for use on the host. */
 export function adminKubeconfig(lab: Instance): string {
@@ -42,7 +47,11 @@ export async function makePki(lab: Instance): Promise<void> {
       user: "kube-apiserver",
       names: [...SERVER_NAMES.map((name) => `DNS:${name}`), ...addresses.map((address) => `IP:${address}`)],
     }),
-    makeCertificate(pki, { file: "apiserver-kubelet", user: "kube-apiserver-kubelet-client", group: "system:masters" }),
+    makeCertificate(pki, {
+      file: "apiserver-kubelet",
+      user: "kube-apiserver-kubelet-client",
+      group: "system:masters",
+    }),
     makeCertificate(pki, { file: "admin", user: "admin", group: "system:masters" }),
     makeCertificate(pki, { file: "controller-manager", user: "system:kube-controller-manager" }),
     makeCertificate(pki, { file: "scheduler", user: "system:kube-scheduler" }),
@@ -83,6 +92,7 @@ export async function controlPlaneReady(lab: Instance, kubectl: string): Promise
   const readyz = ["--kubeconfig", adminKubeconfig(lab), "get", "--raw", "/readyz", "--request-timeout=2s"];
   await until("the API server", () => succeeds(kubectl, readyz), {
     timeoutMs: 90_000,
-    hint: async () => `last lines of its log:\n${await run("tail", ["-n", "8", join(lab.controlPlane.dir, "log", "kube-apiserver.log")])}`,
+    hint: async () =>
+      `last lines of its log:\n${await run("tail", ["-n", "8", join(lab.controlPlane.dir, "log", "kube-apiserver.log")])}`,
   });
 }

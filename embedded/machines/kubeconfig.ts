@@ -5,7 +5,12 @@ import { stringify } from "yaml";
 /** Writes a self-contained kubeconfig for a certificate in `pki`, readable by its owner alone. */
 export async function writeKubeconfig(
   file: string,
-  { server, pki, certificate, context }: { server: string; pki: string; certificate: string; context: string },
+  {
+    server,
+    pki,
+    certificate,
+    context,
+  }: { server: string; pki: string; certificate: string; context: string },
 ): Promise<void> {
   const base64 = async (name: string) => (await readFile(join(pki, name))).toString("base64");
   const kubeconfig = {

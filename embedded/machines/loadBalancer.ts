@@ -1,5 +1,5 @@
-import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
+import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Instance } from "../instance.ts";
@@ -45,7 +45,8 @@ export async function startLoadBalancer(lab: Instance, root: string): Promise<vo
 /** Resolves when sshd answers. */
 export async function loadBalancerReady(lab: Instance): Promise<void> {
   await until(`sshd on ${lab.loadBalancer.address}:22`, () => greets(lab.loadBalancer.address, 22), {
-    hint: async () => `last lines of its console:\n${await run("tail", ["-n", "8", join(lab.loadBalancer.dir, "log", "console.log")])}`,
+    hint: async () =>
+      `last lines of its console:\n${await run("tail", ["-n", "8", join(lab.loadBalancer.dir, "log", "console.log")])}`,
   });
 }
 
@@ -79,7 +80,9 @@ async function makeKeys(lab: Instance): Promise<void> {
   await cp(join(ssh, "host_ed25519"), join(staged, "etc/ssh/ssh_host_ed25519_key"));
   await cp(join(ssh, "host_ed25519.pub"), join(staged, "etc/ssh/ssh_host_ed25519_key.pub"));
   await mkdir(join(staged, "etc/sudoers.d"), { recursive: true });
-  await writeFile(join(staged, "etc/sudoers.d", SSH_USER), `${SSH_USER} ALL=(ALL) NOPASSWD: ALL\n`, { mode: 0o440 });
+  await writeFile(join(staged, "etc/sudoers.d", SSH_USER), `${SSH_USER} ALL=(ALL) NOPASSWD: ALL\n`, {
+    mode: 0o440,
+  });
   await run("mv", [staged, files]);
 }
 

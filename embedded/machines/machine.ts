@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
-import { mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MachineSpec } from "../instance.ts";
 import { until } from "../run.ts";
@@ -75,7 +75,10 @@ export async function powerOff(machine: MachineSpec): Promise<void> {
 export async function processesIn(machine: MachineSpec): Promise<number[]> {
   const { execa } = await import("execa");
   const { stdout } = await execa("ip", ["netns", "pids", machine.netns], { reject: false });
-  return String(stdout ?? "").split("\n").filter(Boolean).map(Number);
+  return String(stdout ?? "")
+    .split("\n")
+    .filter(Boolean)
+    .map(Number);
 }
 
 /** Daemons of a running machine that have ended, with their exit codes. */

@@ -37,7 +37,8 @@ async function removeLink(link: string): Promise<void> {
 /** A machine's namespace with a veth pair to the bridge, its address, and routes to the other nodes' pods. */
 async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
   if (await succeeds("ip", ["-n", machine.netns, "link", "show", "eth0"])) return;
-  if (!(await succeeds("test", ["-e", `/run/netns/${machine.netns}`]))) await ip("netns", "add", machine.netns);
+  if (!(await succeeds("test", ["-e", `/run/netns/${machine.netns}`])))
+    await ip("netns", "add", machine.netns);
   await ip("link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", machine.netns);
   await ip("link", "set", machine.link, "master", lab.bridge, "up");
   const inside = (...args: string[]) => ip("-n", machine.netns, ...args);
@@ -79,7 +80,10 @@ export function overlaps(a: string, b: string): boolean {
 
 function parse(network: string): { bits: number; length: number } {
   const [address = "", length = "32"] = network.split("/");
-  return { bits: address.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0), length: Number(length) };
+  return {
+    bits: address.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0),
+    length: Number(length),
+  };
 }
 
 async function exists(link: string): Promise<boolean> {

@@ -1,8 +1,8 @@
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
 import { cloneStore } from "../images/store.ts";
+import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
 import { makeCgroup } from "./cgroups.ts";
 import { containerdConfig } from "./containerd.ts";
 import { pkiDir, serverUrl } from "./controlPlane.ts";
@@ -37,8 +37,16 @@ async function configure(lab: Instance, worker: WorkerSpec, cgroup: string): Pro
   await write("kube-proxy.yaml", stringify(kubeProxyConfig()));
   await write("cni.conflist", JSON.stringify(cniConfig(worker), null, 2));
   const server = serverUrl(lab);
-  for (const [file, certificate] of [["kubelet", worker.name], ["kube-proxy", "proxy"]] as const) {
-    await writeKubeconfig(join(etc, `${file}.kubeconfig`), { server, pki: pkiDir(lab), certificate, context: file });
+  for (const [file, certificate] of [
+    ["kubelet", worker.name],
+    ["kube-proxy", "proxy"],
+  ] as const) {
+    await writeKubeconfig(join(etc, `${file}.kubeconfig`), {
+      server,
+      pki: pkiDir(lab),
+      certificate,
+      context: file,
+    });
   }
 }
 
@@ -46,7 +54,11 @@ function kubeletConfig(worker: WorkerSpec, cgroup: string) {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
-    authentication: { x509: { clientCAFile: "/etc/lab/ca.crt" }, anonymous: { enabled: false }, webhook: { enabled: true } },
+    authentication: {
+      x509: { clientCAFile: "/etc/lab/ca.crt" },
+      anonymous: { enabled: false },
+      webhook: { enabled: true },
+    },
     authorization: { mode: "Webhook" },
     tlsCertFile: `/etc/lab/${worker.name}.crt`,
     tlsPrivateKeyFile: `/etc/lab/${worker.name}.key`,
@@ -59,7 +71,12 @@ function kubeletConfig(worker: WorkerSpec, cgroup: string) {
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
     // The disk is the host's, and so is the decision when it is full.
-    evictionHard: { "imagefs.available": "1%", "nodefs.available": "1%", "nodefs.inodesFree": "1%", "memory.available": "50Mi" },
+    evictionHard: {
+      "imagefs.available": "1%",
+      "nodefs.available": "1%",
+      "nodefs.inodesFree": "1%",
+      "memory.available": "50Mi",
+    },
     imageGCHighThresholdPercent: 100,
     maxParallelImagePulls: 4,
     serializeImagePulls: false,

@@ -17,7 +17,11 @@ export type OnProgress = (line: string) => void;
 /** Builds a module's commands once and returns the directory that holds them. */
 export async function goBinaries(module: GoModule, onProgress: OnProgress): Promise<string> {
   const source = join(HERE, module.name);
-  const linker = ["-s", "-w", ...Object.entries(module.variables).map(([name, value]) => `-X ${name}=${value}`)];
+  const linker = [
+    "-s",
+    "-w",
+    ...Object.entries(module.variables).map(([name, value]) => `-X ${name}=${value}`),
+  ];
   const pinned = module.packages.includes(".")
     ? await contentOf(join(source, "go.mod"), join(source, "go.sum"), join(source, "main.go"))
     : await contentOf(join(source, "go.mod"), join(source, "go.sum"));
@@ -36,7 +40,8 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
       onProgress(`${compiled} of at most ${total} packages`);
     }
     const result = await build;
-    if (result.failed) throw new LabError(`go build in ${source} failed:\n${result.stderr.split("\n").slice(-20).join("\n")}`);
+    if (result.failed)
+      throw new LabError(`go build in ${source} failed:\n${result.stderr.split("\n").slice(-20).join("\n")}`);
   });
 }
 
@@ -58,7 +63,8 @@ export async function wheels(): Promise<string> {
 
 async function go(cwd: string, args: string[]): Promise<string> {
   const result = await execa("go", args, { cwd, env: goEnvironment(), reject: false });
-  if (result.failed) throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
+  if (result.failed)
+    throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
   return result.stdout;
 }
 

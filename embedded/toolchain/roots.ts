@@ -12,7 +12,13 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
     // debootstrap changes the mode of its target, and wants to make it.
     const root = join(into, "root");
     const mirror = await mirrorOfHost();
-    await run("debootstrap", ["--variant=minbase", `--include=${spec.packages.join(",")}`, SUITE, root, ...mirror]);
+    await run("debootstrap", [
+      "--variant=minbase",
+      `--include=${spec.packages.join(",")}`,
+      SUITE,
+      root,
+      ...mirror,
+    ]);
     await writeFile(join(root, "etc/resolv.conf"), "");
     await run("rm", ["-rf", join(root, "var/cache/apt/archives"), join(root, "var/lib/apt/lists")]);
   }).then((dir) => join(dir, "root"));
@@ -21,7 +27,12 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
 /** The mirror that the host's apt uses for this suite; debootstrap's default elsewhere. */
 async function mirrorOfHost(): Promise<string[]> {
   const format = "$(REPO_URI) $(CODENAME) $(COMPONENT)";
-  const targets = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(() => "");
-  const match = targets.split("\n").map((line) => line.split(" ")).find(([, suite, part]) => suite === SUITE && part === "main");
+  const targets = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(
+    () => "",
+  );
+  const match = targets
+    .split("\n")
+    .map((line) => line.split(" "))
+    .find(([, suite, part]) => suite === SUITE && part === "main");
   return match?.[0] ? [match[0]] : [];
 }

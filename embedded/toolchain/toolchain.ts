@@ -1,8 +1,8 @@
 import { mkdir, rm, symlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
-import { cacheHome } from "../instance.ts";
 import { imageStore } from "../images/store.ts";
+import { cacheHome } from "../instance.ts";
 import { withLock } from "../lock.ts";
 import { throttled } from "../progress.ts";
 import { goBinaries, wheels } from "./binaries.ts";
@@ -40,14 +40,23 @@ export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchai
   }));
   const debian: ListrTask[] = [
     { title: "wheels", task: async () => void (found.wheels = await wheels()) },
-    { title: "root file system of the nodes", task: async () => void (found.nodeRoot = await rootFileSystem(ROOTS.node)) },
+    {
+      title: "root file system of the nodes",
+      task: async () => {
+        found.nodeRoot = await rootFileSystem(ROOTS.node);
+      },
+    },
     {
       title: "root file system of the load balancer",
-      task: async () => void (found.loadBalancerRoot = await rootFileSystem(ROOTS.loadBalancer)),
+      task: async () => {
+        found.loadBalancerRoot = await rootFileSystem(ROOTS.loadBalancer);
+      },
     },
     {
       title: "root file system for images",
-      task: async () => void (found.imagesRoot = await rootFileSystem(ROOTS.images)),
+      task: async () => {
+        found.imagesRoot = await rootFileSystem(ROOTS.images);
+      },
     },
   ];
   const tasks: ListrTask[] = [
@@ -56,8 +65,14 @@ export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchai
       task: (_, task) =>
         task.newListr(
           [
-            { title: "binaries, built from Go modules", task: (_c, t) => t.newListr(go, { concurrent: false }) },
-            { title: "Debian root file systems and wheels", task: (_c, t) => t.newListr(debian, { concurrent: false }) },
+            {
+              title: "binaries, built from Go modules",
+              task: (_c, t) => t.newListr(go, { concurrent: false }),
+            },
+            {
+              title: "Debian root file systems and wheels",
+              task: (_c, t) => t.newListr(debian, { concurrent: false }),
+            },
           ],
           { concurrent: true },
         ),
@@ -87,7 +102,12 @@ export async function ensureToolchain(
   });
 }
 
-async function linkTools({ kubernetes = "", istio = "", pulumi = "", wheels: wheel = "" }: Found): Promise<string> {
+async function linkTools({
+  kubernetes = "",
+  istio = "",
+  pulumi = "",
+  wheels: wheel = "",
+}: Found): Promise<string> {
   const tools = join(cacheHome(), "tools");
   await mkdir(tools, { recursive: true });
   const programs = [

@@ -25,9 +25,14 @@ export interface GoModule {
 export const GO_MODULES: readonly GoModule[] = [
   {
     name: "kubernetes",
-    packages: ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"].map(
-      (command) => `k8s.io/kubernetes/cmd/${command}`,
-    ),
+    packages: [
+      "kube-apiserver",
+      "kube-controller-manager",
+      "kube-scheduler",
+      "kubelet",
+      "kube-proxy",
+      "kubectl",
+    ].map((command) => `k8s.io/kubernetes/cmd/${command}`),
     variables: {
       [`${kubernetesVersion}.gitVersion`]: KUBERNETES_VERSION,
       [`${kubernetesVersion}.gitMajor`]: major,
