@@ -55,15 +55,7 @@ export class Plugin {
         return empty();
       }),
     });
-    const path = fileURLToPath(new URL(`../../../embedded/plugins/${file}`, import.meta.url));
-    const child = spawn(process.execPath, [path, `127.0.0.1:${enginePort}`], {
-      env: { PATH: process.env.PATH, ...env },
-      stdio: ["ignore", "pipe", "inherit"],
-    });
-    const port = await new Promise<string>((resolve, reject) => {
-      child.stdout.once("data", (line: Buffer) => resolve(line.toString().trim()));
-      child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it said its port`)));
-    });
+    const { child, port } = await startPlugin(file, [`127.0.0.1:${enginePort}`], env);
     const client = new services.ResourceProviderClient(
       `127.0.0.1:${port}`,
       grpc.credentials.createInsecure(),
@@ -184,6 +176,23 @@ export class Plugin {
       );
     });
   }
+}
+
+/**
+ * A plugin's process, once it has said its port.
+ * @param file below embedded/plugins
+ */
+export async function startPlugin(file: string, args: string[], env: Record<string, string> = {}) {
+  const path = fileURLToPath(new URL(`../../../embedded/plugins/${file}`, import.meta.url));
+  const child = spawn(process.execPath, [path, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const port = await new Promise<string>((resolve, reject) => {
+    child.stdout.once("data", (line: Buffer) => resolve(line.toString().trim()));
+    child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it said its port`)));
+  });
+  return { child, port };
 }
 
 /** What the engine makes of an error: its text, and the half-made resource that may come with it. */

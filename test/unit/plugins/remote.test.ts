@@ -1,7 +1,12 @@
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
-import ssh2, { type Server, type ServerChannel, type Connection as ServerConnection } from "ssh2";
+import ssh2, {
+  type Client,
+  type Server,
+  type ServerChannel,
+  type Connection as ServerConnection,
+} from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Properties, reveal, Secret, UNKNOWN } from "../../../embedded/plugins/values.ts";
 import { Plugin, urn } from "./harness.ts";
@@ -222,7 +227,7 @@ class Machine {
   }
 
   #serve(client: ServerConnection): void {
-    client.setNoDelay(true);
+    (client as ServerConnection & Pick<Client, "setNoDelay">).setNoDelay(true);
     this.connections++;
     client.on("error", () => {});
     client.on("authentication", (attempt) => {

@@ -1,0 +1,209 @@
+/**
+ * As much of a Kubernetes API server as the provider needs to be watched at: discovery, a store, watches, and a list
+ * of the requests. It merges what is applied and knows nothing of field ownership.
+ */
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Thing {
+  apiVersion: string;
+  kind: string;
+  metadata: {
+    name: string;
+    namespace?: string;
+    resourceVersion?: string;
+    finalizers?: string[];
+    generation?: number;
+    [key: string]: unknown;
+  };
+  [key: string]: unknown;
+}
+
+export interface Request {
+  method: string;
+  path: string;
+  query: Record<string, string>;
+  contentType: string | undefined;
+  authorization: string | undefined;
+  body: Record<string, unknown> | undefined;
+}
+
+interface Kind {
+  apiVersion: string;
+  kind: string;
+  plural: string;
+  namespaced: boolean;
+}
+
+const KINDS: Kind[] = [
+  { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", namespaced: true },
+  { apiVersion: "v1", kind: "Namespace", plural: "namespaces", namespaced: false },
+  { apiVersion: "v1", kind: "Pod", plural: "pods", namespaced: true },
+  { apiVersion: "v1", kind: "Secret", plural: "secrets", namespaced: true },
+  { apiVersion: "v1", kind: "Service", plural: "services", namespaced: true },
+  { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", namespaced: true },
+  { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices", namespaced: true },
+];
+
+export class FakeApiServer {
+  readonly requests: Request[] = [];
+  readonly #server: Server;
+  #kinds = [...KINDS];
+  #store = new Map<string, Thing>();
+  #watchers = new Set<{ collection: string; response: ServerResponse }>();
+  #version = 1;
+
+  static async start(): Promise<FakeApiServer> {
+    const fake = new FakeApiServer();
+    fake.#server.listen(0, "127.0.0.1");
+    await once(fake.#server, "listening");
+    return fake;
+  }
+
+  constructor() {
+    this.#server = createServer((request, response) => void this.#answer(request, response));
+  }
+
+  get kubeconfig(): string {
+    const { port } = this.#server.address() as AddressInfo;
+    return JSON.stringify({
+      "current-context": "c",
+      contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
+      clusters: [{ name: "k", cluster: { server: `http://127.0.0.1:${port}` } }],
+      users: [{ name: "u", user: { token: "t0ken" } }],
+    });
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  reset(): void {
+    this.requests.length = 0;
+    this.#kinds = [...KINDS];
+    this.#store.clear();
+  }
+
+  /** Another kind, as by a CustomResourceDefinition. */
+  define(kind: Kind): void {
+    this.#kinds.push(kind);
+  }
+
+  /** Writes past the API, as a controller or another person does. */
+  put(path: string, thing: Thing): Thing {
+    return this.#save(path, thing, this.#store.has(path) ? "MODIFIED" : "ADDED");
+  }
+
+  get(path: string): Thing | undefined {
+    return this.#store.get(path);
+  }
+
+  remove(path: string): void {
+    const thing = this.#store.get(path);
+    if (thing === undefined) return;
+    this.#store.delete(path);
+    this.#notify(path, "DELETED", thing);
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://x");
+    let text = "";
+    for await (const chunk of request) text += chunk;
+    const seen: Request = {
+      method: request.method ?? "",
+      path: url.pathname,
+      query: Object.fromEntries(url.searchParams),
+      contentType: request.headers["content-type"],
+      authorization: request.headers.authorization,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
+    this.requests.push(seen);
+    if (seen.query.watch === "true") return this.#watch(seen.path, response);
+    const [code, body] = this.#handle(seen);
+    response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
+  }
+
+  #handle({ method, path, query, body, contentType }: Request): [code: number, body: unknown] {
+    const group = path.replace(/^\/apis?\//, "");
+    const inGroup = this.#kinds.filter(({ apiVersion }) => apiVersion === group);
+    if (/^\/apis?\/[^/]+(\/v\w+)?$/.test(path))
+      return inGroup.length === 0
+        ? failure(404, "NotFound", "the server could not find the requested resource")
+        : [
+            200,
+            {
+              resources: inGroup.map(({ plural, kind, namespaced }) => ({ name: plural, kind, namespaced })),
+            },
+          ];
+
+    if (method === "POST") {
+      const created = body as Thing;
+      const own = `${path}/${created.metadata.name}`;
+      if (this.#store.has(own))
+        return failure(
+          409,
+          "AlreadyExists",
+          `${path.split("/").at(-1)} "${created.metadata.name}" already exists`,
+        );
+      const whole = {
+        ...created,
+        metadata: { namespace: namespaceOf(path), generation: 1, ...created.metadata },
+      };
+      return [201, query.dryRun ? whole : this.#save(own, whole as Thing, "ADDED")];
+    }
+    const collection = this.#kinds.some(({ plural }) => path.endsWith(`/${plural}`));
+    if (method === "GET" && collection) {
+      const items = [...this.#store].filter(([own]) => own.startsWith(`${path}/`)).map(([, thing]) => thing);
+      return [200, { metadata: { resourceVersion: String(this.#version) }, items }];
+    }
+    const live = this.#store.get(path);
+    if (live === undefined) return failure(404, "NotFound", `"${path.split("/").at(-1)}" not found`);
+    if (method === "GET") return [200, live];
+    if (method === "DELETE") {
+      if (live.metadata.finalizers?.length) this.#save(path, live, "MODIFIED");
+      else this.remove(path);
+      return [200, { kind: "Status", status: "Success", metadata: {} }];
+    }
+    if (contentType === "application/json-patch+json") return [200, live];
+    const merged = merge(live, body) as Thing;
+    return [200, query.dryRun ? merged : this.#save(path, merged, "MODIFIED")];
+  }
+
+  #watch(collection: string, response: ServerResponse): void {
+    response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+    const watcher = { collection, response };
+    this.#watchers.add(watcher);
+    response.once("close", () => this.#watchers.delete(watcher));
+  }
+
+  #save(path: string, thing: Thing, type: string): Thing {
+    const saved = { ...thing, metadata: { ...thing.metadata, resourceVersion: String(++this.#version) } };
+    this.#store.set(path, saved);
+    this.#notify(path, type, saved);
+    return saved;
+  }
+
+  #notify(path: string, type: string, object: Thing): void {
+    for (const { collection, response } of this.#watchers)
+      if (path.startsWith(`${collection}/`)) response.write(`${JSON.stringify({ type, object })}\n`);
+  }
+}
+
+function failure(code: number, reason: string, message: string): [number, unknown] {
+  return [code, { kind: "Status", status: "Failure", reason, message, code }];
+}
+
+function namespaceOf(path: string): string | undefined {
+  return /\/namespaces\/([^/]+)\//.exec(path)?.[1];
+}
+
+function merge(a: unknown, b: unknown): unknown {
+  const isMap = (value: unknown): value is Record<string, unknown> =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  if (!isMap(a) || !isMap(b)) return b;
+  const both: Record<string, unknown> = { ...a };
+  for (const [key, value] of Object.entries(b)) both[key] = key in both ? merge(both[key], value) : value;
+  return both;
+}

@@ -1,0 +1,64 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, test } from "vitest";
+import { findPlugins, installPluginCache, installPlugins } from "../../../embedded/plugins/install.ts";
+
+let directory: string;
+let home: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "plugins it's-"));
+  home = mkdtempSync(join(tmpdir(), "home-"));
+});
+
+const paths = (env: NodeJS.ProcessEnv) =>
+  Object.fromEntries(findPlugins(env).map(({ name, path }) => [name, path]));
+
+describe("plugins", () => {
+  test("that are nowhere are missing", () => {
+    expect(paths({ PATH: directory, HOME: home })).toEqual({
+      "language-nodejs": undefined,
+      "resource-kubernetes": undefined,
+      "resource-command": undefined,
+    });
+  });
+
+  test("installed into a directory are found by PATH", async () => {
+    await installPlugins(directory);
+    expect(paths({ PATH: `/no/such:${directory}`, HOME: home })).toEqual({
+      "language-nodejs": join(directory, "pulumi-language-nodejs"),
+      "resource-kubernetes": join(directory, "pulumi-resource-kubernetes"),
+      "resource-command": join(directory, "pulumi-resource-command"),
+    });
+  });
+
+  test("installed as a cache are found under PULUMI_HOME, in the version of the installed SDK", async () => {
+    await installPluginCache(home);
+    const command = join(home, "plugins", "resource-command-v1.2.1", "pulumi-resource-command");
+    expect(paths({ PATH: "", PULUMI_HOME: home })).toMatchObject({ "resource-command": command });
+    expect(existsSync(command)).toBe(true);
+  });
+
+  test("in the user's own cache are found too, half-downloaded ones are not", () => {
+    const cache = join(home, ".pulumi", "plugins");
+    const plugin = join(cache, "resource-kubernetes-v4.0.0", "pulumi-resource-kubernetes");
+    mkdirSync(join(cache, "resource-kubernetes-v4.0.0"), { recursive: true });
+    mkdirSync(join(cache, "resource-command-v1.2.1"));
+    writeFileSync(join(cache, "resource-command-v1.2.1.lock"), "");
+    writeFileSync(plugin, "", { mode: 0o755 });
+    expect(paths({ HOME: home })).toMatchObject({
+      "resource-kubernetes": plugin,
+      "resource-command": undefined,
+    });
+  });
+
+  test("start from where they were installed, whatever its name", async () => {
+    await installPlugins(directory, ["resource-command"], "/bin/echo");
+    const wrapper = join(directory, "pulumi-resource-command");
+    expect(spawnSync(wrapper, ["127.0.0.1:1"], { encoding: "utf8" }).stdout).toMatch(
+      /^--no-warnings .*\/embedded\/plugins\/command\.ts 127\.0\.0\.1:1\n$/,
+    );
+    expect(readFileSync(wrapper, "utf8")).toMatch(/^#!\/bin\/sh\n/);
+  });
+});
