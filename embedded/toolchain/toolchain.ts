@@ -1,4 +1,4 @@
-import { mkdir, rm, symlink } from "node:fs/promises";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
 import { imageStore } from "../images/store.ts";
@@ -39,7 +39,12 @@ export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchai
     },
   }));
   const debian: ListrTask[] = [
-    { title: "wheels", task: async () => void (found.wheels = await wheels()) },
+    {
+      title: "wheels",
+      task: async () => {
+        found.wheels = await wheels();
+      },
+    },
     {
       title: "root file system of the nodes",
       task: async () => {
@@ -84,7 +89,12 @@ export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchai
         found.imageStore = await imageStore(nodeRoot, { root, coredns, istio, wheels: wheel });
       },
     },
-    { title: "tools on PATH", task: async () => void (found.tools = await linkTools(found)) },
+    {
+      title: "tools on PATH",
+      task: async () => {
+        found.tools = await linkTools(found);
+      },
+    },
   ];
   return { tasks, complete: () => found as Toolchain };
 }
@@ -121,5 +131,10 @@ async function linkTools({
     await rm(link, { force: true });
     await symlink(program, link);
   }
+  // The checks want the HAProxy that the load balancer runs, on a host that has none of its own.
+  const haproxy = join(tools, "haproxy");
+  await writeFile(haproxy, `#!/bin/sh\nexec chroot '${loadBalancerRoot}' /usr/sbin/haproxy "$@"\n`, {
+    mode: 0o755,
+  });
   return tools;
 }
