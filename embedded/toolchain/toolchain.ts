@@ -9,6 +9,8 @@ import { goBinaries, wheels } from "./binaries.ts";
 import { rootFileSystem } from "./roots.ts";
 import { GO_MODULES, ROOTS } from "./versions.ts";
 
+const HERE = import.meta.dirname;
+
 /** Directories of everything that machines are made of. */
 export interface Toolchain {
   readonly kubernetes: string;
@@ -117,6 +119,7 @@ async function linkTools({
   istio = "",
   pulumi = "",
   wheels: wheel = "",
+  loadBalancerRoot = "",
 }: Found): Promise<string> {
   const tools = join(cacheHome(), "tools");
   await mkdir(tools, { recursive: true });
@@ -133,7 +136,7 @@ async function linkTools({
   }
   // The checks want the HAProxy that the load balancer runs, on a host that has none of its own.
   const haproxy = join(tools, "haproxy");
-  await writeFile(haproxy, `#!/bin/sh\nexec chroot '${loadBalancerRoot}' /usr/sbin/haproxy "$@"\n`, {
+  await writeFile(haproxy, `#!/bin/sh\nexec '${join(HERE, "haproxy.sh")}' '${loadBalancerRoot}' "$@"\n`, {
     mode: 0o755,
   });
   return tools;
