@@ -61,7 +61,7 @@ async function dial(connection: Connection, { onLine, signal }: CommandRun): Pro
     try {
       return await connect(config, connection);
     } catch (error) {
-      
+      if (!(error instanceof Unreachable)) throw error;
       if (limit >= 0 && failures >= limit)
         throw new Error(`after ${failures} failed attempts: ${error.message}`);
       onLine(`Dial ${failures + 1}/${limit === -1 ? "inf" : limit} failed: retrying`);
