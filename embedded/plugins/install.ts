@@ -2,8 +2,7 @@
  * Where Pulumi's engine finds plugins on this machine, and how the stand-ins of this directory get there.
  */
 import { accessSync, constants, existsSync, readdirSync } from "node:fs";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,7 +36,8 @@ export function findPlugins(env: NodeJS.ProcessEnv = process.env): FoundPlugin[]
 /**
  * Writes an executable `pulumi-NAME` for each stand-in into a directory. The engine finds all of them when the
  * directory is on PATH, and then warns at every command that it uses a plugin from there. It does not warn about
- * the language plugin beside the `pulumi` executable itself, nor about resource plugins in its cache.
+ * the language plugin beside the `pulumi` executable itself, nor about resource plugins in its cache, which is one
+ * directory for each version: `$PULUMI_HOME/plugins/resource-command-v1.2.1`.
  * @param directory made when it does not exist; existing wrappers are written anew
  * @param names all three by default
  * @param node the Node that runs them, by default the one that runs this
@@ -55,19 +55,6 @@ export async function installPlugins(
       await chmod(wrapper, 0o755);
     }),
   );
-}
-
-/**
- * Lays the resource plugins out as the engine's cache under a PULUMI_HOME of one's own, in the versions of the
- * installed SDKs, which are the ones that the engine asks for. The cache of the user is no place for stand-ins.
- */
-export async function installPluginCache(pulumiHome: string, node: string = process.execPath): Promise<void> {
-  const require = createRequire(import.meta.url);
-  for (const name of ["resource-kubernetes", "resource-command"] as const) {
-    const sdk = require.resolve(`@pulumi/${name.replace("resource-", "")}/package.json`);
-    const { version } = JSON.parse(await readFile(sdk, "utf8")) as { version: string };
-    await installPlugins(join(pulumiHome, "plugins", `${name}-v${version}`), [name], node);
-  }
 }
 
 function wrapperScript(node: string, name: PluginName): string {
