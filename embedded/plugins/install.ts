@@ -1,7 +1,7 @@
 /**
  * Where Pulumi's engine finds plugins on this machine, and how the stand-ins of this directory get there.
  */
-import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -23,7 +23,7 @@ export interface FoundPlugin {
 }
 
 /**
- * Looks where the engine looks: PATH first, then its cache, `$PULUMI_HOME/plugins` or `~/.pulumi/plugins`.
+ * Looks for official plugins where the engine looks: PATH first, then its cache, `$PULUMI_HOME/plugins` or `~/.pulumi/plugins`.
  * @param env PATH, PULUMI_HOME and HOME are read from it
  */
 export function findPlugins(env: NodeJS.ProcessEnv = process.env): FoundPlugin[] {
@@ -60,7 +60,21 @@ export async function installPlugins(
 function wrapperScript(node: string, name: PluginName): string {
   const standIn = fileURLToPath(new URL(STAND_INS[name], import.meta.url));
   // Whatever a plugin writes after its port is shown to the user, Node's own warnings too.
-  return `#!/bin/sh\nexec ${quote(node)} --no-warnings ${quote(standIn)} "$@"\n`;
+  return `#!/bin/sh\n${STAND_IN_MARK}\nexec ${quote(node)} --no-warnings ${quote(standIn)} "$@"\n`;
+}
+
+/** By which a stand-in that is on PATH already is not taken for an official plugin. */
+const STAND_IN_MARK = "# A stand-in of istio-lab.";
+
+function isStandIn(path: string): boolean {
+  const head = Buffer.alloc(64);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, head);
+  } finally {
+    closeSync(file);
+  }
+  return head.includes(STAND_IN_MARK);
 }
 
 function quote(word: string): string {
@@ -72,7 +86,7 @@ function onPath(executable: string, env: NodeJS.ProcessEnv): string | undefined 
     .split(delimiter)
     .filter((directory) => directory !== "")
     .map((directory) => join(directory, executable))
-    .find(isExecutable);
+    .find(isOfficial);
 }
 
 /** The cache holds one directory a version: `resource-kubernetes-v4.34.2/pulumi-resource-kubernetes`. */
@@ -82,13 +96,13 @@ function inCache(name: PluginName, env: NodeJS.ProcessEnv): string | undefined {
   return readdirSync(plugins)
     .filter((directory) => new RegExp(`^${name}-v\\d`).test(directory) && !directory.endsWith(".lock"))
     .map((directory) => join(plugins, directory, `pulumi-${name}`))
-    .find(isExecutable);
+    .find(isOfficial);
 }
 
-function isExecutable(path: string): boolean {
+function isOfficial(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return !isStandIn(path);
   } catch {
     return false;
   }

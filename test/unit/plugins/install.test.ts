@@ -24,13 +24,19 @@ describe("plugins", () => {
     });
   });
 
-  test("installed into a directory are found by PATH", async () => {
-    await installPlugins(directory);
-    expect(paths({ PATH: `/no/such:${directory}`, HOME: home })).toEqual({
-      "language-nodejs": join(directory, "pulumi-language-nodejs"),
-      "resource-kubernetes": join(directory, "pulumi-resource-kubernetes"),
-      "resource-command": join(directory, "pulumi-resource-command"),
+  test("on PATH are found", () => {
+    const plugin = join(directory, "pulumi-resource-command");
+    writeFileSync(plugin, "", { mode: 0o755 });
+    writeFileSync(join(directory, "pulumi-resource-kubernetes"), "", { mode: 0o644 });
+    expect(paths({ PATH: `/no/such:${directory}`, HOME: home })).toMatchObject({
+      "resource-command": plugin,
+      "resource-kubernetes": undefined,
     });
+  });
+
+  test("of this project's own are not taken for official ones", async () => {
+    await installPlugins(directory);
+    expect(Object.values(paths({ PATH: directory, HOME: home }))).toEqual([undefined, undefined, undefined]);
   });
 
   test("in the user's own cache are found too, half-downloaded ones are not", () => {
