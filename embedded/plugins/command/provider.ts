@@ -30,6 +30,7 @@ type Runner = (run: CommandRun) => Promise<Output>;
 export class CommandProvider implements Provider {
   readonly #log: Log;
   readonly #cancellation = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -81,12 +82,10 @@ export class CommandProvider implements Provider {
     return outputs(args, output);
   }
 
-  cancel(): Promise<void> {
+  async cancel(): Promise<void> {
     this.#cancellation.abort();
-    return this.#idle();
+    await Promise.allSettled(this.#running);
   }
-
-  readonly #running = new Set<Promise<unknown>>();
 
   /** Runs a command if there is one; without, what was printed last stays. */
   async #run(
@@ -112,10 +111,6 @@ export class CommandProvider implements Provider {
     } finally {
       this.#running.delete(run);
     }
-  }
-
-  async #idle(): Promise<void> {
-    await Promise.allSettled(this.#running);
   }
 }
 

@@ -250,7 +250,11 @@ export class Api {
           request.destroy(new Error(`no answer within ${CONNECT_TIMEOUT_MS / 1000} s`));
       });
       request.once("response", resolve);
-      request.once("error", (error) => reject(unreachable(error, server)));
+      request.once("error", (error: NodeJS.ErrnoException) => {
+        // The server had closed a connection that was kept open, and has not seen the request.
+        if (request.reusedSocket && error.code === "ECONNRESET") resolve(this.#send(method, path, options));
+        else reject(unreachable(error, server));
+      });
       request.end(body);
     });
   }

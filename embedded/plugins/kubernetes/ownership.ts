@@ -1,6 +1,6 @@
 /** Who owns which field of an object, as the server books it in `metadata.managedFields`. */
 import { isObject, type Properties } from "../values.ts";
-import { type Api, type KubernetesObject, referenceTo } from "./api.ts";
+import { type Api, ApiError, type KubernetesObject, type Reference } from "./api.ts";
 
 interface Entry extends Properties {
   manager: string;
@@ -9,14 +9,32 @@ interface Entry extends Properties {
   fieldsV1: Properties;
 }
 
+/** A controller may write the object's status between our reading and writing it; hardly this often in a row. */
+const ATTEMPTS = 5;
+
 /**
  * Makes one manager the owner of the fields that Pulumi created by other means or that somebody changed with
  * kubectl. Without that, a field that leaves the program would stay, and one changed by kubectl would be a conflict.
  */
-export async function adoptFields(api: Api, live: KubernetesObject, fieldManager: string): Promise<void> {
-  const entries = (live.metadata.managedFields ?? []) as unknown as Entry[];
+export async function adoptFields(api: Api, reference: Reference, fieldManager: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const operations = adoption(await api.get(reference), fieldManager);
+    if (operations === undefined) return;
+    try {
+      await api.patch(reference, operations);
+      return;
+    } catch (error) {
+      const changedMeanwhile = error instanceof ApiError && error.code === 409;
+      if (!changedMeanwhile || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** The JSON patch that books the fields anew, if there is anything to adopt. */
+function adoption({ metadata }: KubernetesObject, fieldManager: string): object[] | undefined {
+  const entries = (metadata.managedFields ?? []) as unknown as Entry[];
   const adopted = entries.filter((entry) => isAdoptable(entry, fieldManager));
-  if (adopted.length === 0) return;
+  if (adopted.length === 0) return undefined;
   const own = entries.find(({ manager, operation }) => manager === fieldManager && operation === "Apply");
   const base = own ?? { ...(adopted[0] as Entry), manager: fieldManager, operation: "Apply" as const };
   const merged: Entry = {
@@ -24,11 +42,11 @@ export async function adoptFields(api: Api, live: KubernetesObject, fieldManager
     fieldsV1: adopted.reduce((fields, entry) => union(fields, entry.fieldsV1), base.fieldsV1),
   };
   const others = entries.filter((entry) => entry !== own && !adopted.includes(entry));
-  await api.patch(referenceTo(live), [
+  return [
     { op: "replace", path: "/metadata/managedFields", value: [...others, merged] },
     // The server refuses the patch when the object has changed since it was read.
-    { op: "replace", path: "/metadata/resourceVersion", value: live.metadata.resourceVersion },
-  ]);
+    { op: "replace", path: "/metadata/resourceVersion", value: metadata.resourceVersion },
+  ];
 }
 
 function isAdoptable({ manager, operation, subresource }: Entry, fieldManager: string): boolean {

@@ -169,7 +169,7 @@ export class KubernetesProvider implements Provider {
     try {
       live = await (await this.#connect()).get(reference);
     } catch (error) {
-      if (isNotFound(error)) return undefined;
+      if (isNotFound(error) || this.#isGivenUp(error)) return undefined;
       throw error;
     }
     const imported = Object.keys(inputs).length === 0;
@@ -194,7 +194,7 @@ export class KubernetesProvider implements Provider {
     try {
       const api = await this.#connect();
       // A Patch resource never takes over what it was not told to own.
-      if (!patch) await adoptFields(api, await api.get(referenceTo(object)), fieldManager);
+      if (!patch) await adoptFields(api, referenceTo(object), fieldManager);
       live = await this.#apply(api, object, fieldManager);
       if (recorded !== "" && recorded !== fieldManager) await relinquish(api, referenceTo(object), recorded);
     } catch (error) {
@@ -223,7 +223,7 @@ export class KubernetesProvider implements Provider {
       }
       await api.delete(reference, propagationPolicy(oldInputs));
     } catch (error) {
-      if (isNotFound(error)) return;
+      if (isNotFound(error) || this.#isGivenUp(error)) return;
       throw error;
     }
     if (annotation(oldInputs, ANNOTATIONS.skipAwait) === "true" && DELETED_WITHOUT_WAIT.has(reference.kind))
@@ -241,6 +241,11 @@ export class KubernetesProvider implements Provider {
 
   cancel(): void {
     this.#cancellation.abort();
+  }
+
+  /** The user has said that a cluster that cannot be reached is gone with all that was in it. */
+  #isGivenUp(error: unknown): boolean {
+    return this.#config.deleteUnreachable && error instanceof ClusterUnreachable;
   }
 
   /** The kubeconfig is read by the first call that needs a server, so that an update without changes needs none. */
@@ -372,6 +377,7 @@ interface Config {
   configMapMutable: boolean;
   secretMutable: boolean;
   patchForce: boolean;
+  deleteUnreachable: boolean;
 }
 
 /** Provider arguments arrive as JSON text where they are no strings. */
@@ -394,6 +400,7 @@ function readConfig(args: Properties): Config {
     configMapMutable: flag("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
     secretMutable: flag("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
     patchForce: flag("enablePatchForce", "PULUMI_K8S_ENABLE_PATCH_FORCE"),
+    deleteUnreachable: flag("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
   };
 }
 

@@ -48,6 +48,8 @@ const KINDS: Kind[] = [
 
 export class FakeApiServer {
   readonly requests: Request[] = [];
+  /** So many JSON patches come too late: somebody else has written in between. */
+  conflicts = 0;
   readonly #server: Server;
   #kinds = [...KINDS];
   #store = new Map<string, Thing>();
@@ -82,6 +84,7 @@ export class FakeApiServer {
 
   reset(): void {
     this.requests.length = 0;
+    this.conflicts = 0;
     this.#kinds = [...KINDS];
     this.#store.clear();
   }
@@ -166,7 +169,8 @@ export class FakeApiServer {
       else this.remove(path);
       return [200, { kind: "Status", status: "Success", metadata: {} }];
     }
-    if (contentType === "application/json-patch+json") return [200, live];
+    if (contentType === "application/json-patch+json")
+      return this.conflicts-- > 0 ? failure(409, "Conflict", "the object has been modified") : [200, live];
     const merged = merge(live, body) as Thing;
     return [200, query.dryRun ? merged : this.#save(path, merged, "MODIFIED")];
   }

@@ -347,6 +347,19 @@ describe("update", () => {
     });
   });
 
+  test("takes over once more when the object has changed meanwhile", async () => {
+    const managedFields = [
+      { manager: "kubectl", operation: "Update", apiVersion: "v1", fieldsType: "FieldsV1", fieldsV1: {} },
+    ];
+    api.put(`${CONFIG_MAPS}/page`, { ...configMap, metadata: { name: "page", managedFields } } as never);
+    api.conflicts = 2;
+    expect(await update({ ...configMap, data: { a: "2" } })).toMatchObject({ data: { a: "2" } });
+    expect(writes().map(({ contentType }) => contentType)).toEqual([
+      ...Array(3).fill("application/json-patch+json"),
+      "application/apply-patch+yaml",
+    ]);
+  });
+
   test("as a preview is a dry run", async () => {
     api.put(`${CONFIG_MAPS}/page`, configMap as never);
     expect(await update({ ...configMap, data: { a: "2" } }, true)).toMatchObject({ data: { a: "2" } });
@@ -427,6 +440,15 @@ describe("delete", () => {
     await expect(plugin.delete(CONFIG_MAP, "default/page", configMap, {}, 0.2)).rejects.toThrow(
       'timed out after 0.2 s while waiting for ConfigMap "page" to be deleted',
     );
+  });
+
+  test("in a cluster that cannot be reached fails, unless it is said to be gone", async () => {
+    const kubeconfig = api.kubeconfig.replace(/127.0.0.1:\d+/, "127.0.0.1:1");
+    await plugin.configure({ kubeconfig });
+    await expect(plugin.delete(CONFIG_MAP, "default/page", configMap)).rejects.toThrow(/is unreachable/);
+    await plugin.configure({ kubeconfig, deleteUnreachable: "true" });
+    await plugin.delete(CONFIG_MAP, "default/page", configMap);
+    expect((await plugin.read(CONFIG_MAP, "default/page", configMap, configMap)).id).toBe("");
   });
 
   test("is done when the object or its kind is gone", async () => {
