@@ -14,6 +14,7 @@ const config = loadConfig();
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
 const cluster = await readCluster({ kubeconfig, context, namespace, wantNodes: config.nodes.length === 0 });
+const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 
 const provider = new k8s.Provider("cluster", {
   ...(kubeconfig ? { kubeconfig } : {}),
@@ -49,13 +50,18 @@ const split = new TrafficSplit(
 
 const ingress = new IngressPorts("ingress", { gatewayService: istio.gatewayService }, inCluster);
 
-const edge = new HaproxyEdge("edge", {
-  owner,
-  nodes: config.nodes.length > 0 ? config.nodes : cluster.nodes,
-  nodePorts: ingress.nodePorts,
-  machine: loadBalancer,
-  privateKey: pulumi.secret(config.loadBalancerPrivateKey),
-});
+const edge = new HaproxyEdge(
+  "edge",
+  {
+    owner,
+    nodes,
+    nodePorts: ingress.nodePorts,
+    machine: loadBalancer,
+    privateKey: pulumi.secret(config.loadBalancerPrivateKey),
+  },
+  // Costs nothing on the way up; on the way down the load balancer lets go before Istio does.
+  { dependsOn: istio.ready },
+);
 
 /** The test page, through the load balancer. */
 export const url = `http://${config.host}/echo/test.txt`;
@@ -66,7 +72,7 @@ export const weights = split.weights;
 /** NodePorts of the ingress gateway. */
 export const nodePorts = ingress.nodePorts;
 /** Nodes behind the load balancer. */
-export const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
+export { nodes };
 /** SHA-256 in the first line of haproxy.cfg on the load balancer. */
 export const configHash = edge.configHash;
 /** Version name to page: who answered. */

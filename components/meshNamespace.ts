@@ -21,7 +21,7 @@ export class MeshNamespace extends pulumi.ComponentResource {
       { metadata: { name: args.namespace, labels: { "istio-injection": "enabled" } } },
       { parent: this },
     );
-    this.namespace = patch.id.apply(() => args.namespace);
+    this.namespace = patch.metadata.name;
     this.registerOutputs({ namespace: this.namespace });
   }
 }

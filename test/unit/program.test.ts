@@ -74,6 +74,7 @@ describe("the whole program", () => {
     expect(dependencies("split", "VirtualService")).toEqual(
       ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"].sort(),
     );
+    expect(dependencies("edge", "HaproxyEdge")).toEqual(["istio-istiod"]);
     expect(dependencies("edge", "remote:Command")).toEqual(["ingress"]);
   });
 
