@@ -9,7 +9,7 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { announce, empty, endWithEngine, pluginInfo, serve, unary } from "./protocol.ts";
+import { announce, empty, endWithEngine, pluginInfo, serve, unary } from "./server.ts";
 import { decode, type Properties } from "./values.ts";
 
 const require = createRequire(import.meta.url);

@@ -1,10 +1,8 @@
-/**
- * What every plugin of Pulumi's engine has to do besides its own work: serve gRPC on a free port of the loopback
- * interface, print that port, say who it is, log to the engine, and end with the engine.
- */
+/** The provider protocol of Pulumi's engine, with property bags decoded and a log back to the engine. */
 import { createRequire } from "node:module";
 import * as grpc from "@grpc/grpc-js";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
+import { announce, type DetailedError, empty, endWithEngine, pluginInfo, serve, unary } from "./server.ts";
 import { type Changes, decode, encode, isWithin, type Properties } from "./values.ts";
 
 // Pulumi's generated stubs are CommonJS whose names Node cannot see before it runs them, and protobuf's own types
@@ -23,12 +21,6 @@ const structs: typeof import("google-protobuf/google/protobuf/struct_pb.js") = r
 const anys: typeof import("google-protobuf/google/protobuf/any_pb.js") = requireAsPulumi(
   "google-protobuf/google/protobuf/any_pb.js",
 );
-const empties: typeof import("google-protobuf/google/protobuf/empty_pb.js") = requireAsPulumi(
-  "google-protobuf/google/protobuf/empty_pb.js",
-);
-
-/** The engine's limit too: a state of more than 400 MB is nobody's. */
-const MESSAGE_LIMIT_BYTES = 400 * 1024 * 1024;
 
 /** What a provider answers to the engine. Property bags are decoded; a rejected promise becomes the resource's error. */
 export interface Provider {
@@ -106,7 +98,7 @@ export interface DeleteRequest extends ResourceRequest {
 }
 
 /** The resource exists but is not well: the engine records it with these outputs and shows the reasons. */
-export class InitializationError extends Error {
+export class InitializationError extends Error implements DetailedError {
   readonly id: string;
   readonly outputs: Properties;
   readonly inputs: Properties | undefined;
@@ -117,6 +109,21 @@ export class InitializationError extends Error {
     this.outputs = outputs;
     this.inputs = inputs;
     this.reasons = [message, ...reasons];
+  }
+
+  statusDetails(): Buffer {
+    const detail = new messages.ErrorResourceInitFailed()
+      .setId(this.id)
+      .setProperties(toStruct(this.outputs))
+      .setReasonsList(this.reasons);
+    if (this.inputs !== undefined) detail.setInputs(toStruct(this.inputs));
+    const any = new anys.Any();
+    any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
+    const full = new status.Status()
+      .setCode(grpc.status.UNKNOWN)
+      .setMessage(this.message)
+      .setDetailsList([any]);
+    return Buffer.from(full.serializeBinary());
   }
 }
 
@@ -139,66 +146,6 @@ export async function serveProvider(version: string, make: (log: Log) => Provide
   const port = await serve(services.ResourceProviderService, providerService(version, provider, log));
   endWithEngine(() => provider.cancel());
   announce(port);
-}
-
-/** Starts a gRPC server on a free port of 127.0.0.1. */
-export async function serve(
-  service: grpc.ServiceDefinition,
-  implementation: grpc.UntypedServiceImplementation,
-): Promise<number> {
-  const server = new grpc.Server({
-    "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
-    "grpc.max_send_message_length": MESSAGE_LIMIT_BYTES,
-  });
-  server.addService(service, implementation);
-  return await new Promise<number>((resolve, reject) => {
-    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
-      error === null ? resolve(port) : reject(error),
-    );
-  });
-}
-
-/** The engine reads the first line of a plugin's output as its port, and all that follows as messages to the user. */
-export function announce(port: number): void {
-  process.stdout.write(`${port}\n`);
-}
-
-/** The engine ends its plugins by SIGINT; one whose engine was killed notices that it has got another parent. */
-export function endWithEngine(cleanUp: () => Promise<void> | void): void {
-  const end = async () => {
-    await cleanUp();
-    process.exit(0);
-  };
-  process.once("SIGINT", end);
-  process.once("SIGTERM", end);
-  const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) void end();
-  }, ORPHAN_CHECK_MS).unref();
-}
-
-const ORPHAN_CHECK_MS = 1000;
-
-/** A gRPC method made of an async function: what it throws becomes the call's error, without a stack. */
-export function unary<Request, Response>(
-  answer: (request: Request) => Promise<Response> | Response,
-): grpc.handleUnaryCall<Request, Response> {
-  return (call, callback) => {
-    Promise.resolve(call.request)
-      .then(answer)
-      .then(
-        (response) => callback(null, response),
-        (error: unknown) => callback(serviceError(error)),
-      );
-  };
-}
-
-export function empty() {
-  return new empties.Empty();
-}
-
-export function pluginInfo(version: string) {
-  return new plugin.PluginInfo().setVersion(version);
 }
 
 /** The stubs of the engine's side, for the log and for tests. */
@@ -405,28 +352,4 @@ function diffResponse({ changes, replaces = [], deleteBeforeReplace = false }: D
       .set(path, new PropertyDiff().setKind(kinds[kind][replace ? 1 : 0]).setInputdiff(true));
   }
   return response.setDiffsList([...changed]).setReplacesList([...replacing]);
-}
-
-function serviceError(error: unknown): Partial<grpc.ServiceError> {
-  const message = error instanceof Error ? error.message : String(error);
-  const metadata = new grpc.Metadata();
-  if (error instanceof InitializationError)
-    metadata.set("grpc-status-details-bin", initializationDetails(error));
-  return { code: grpc.status.UNKNOWN, details: message, message, metadata };
-}
-
-/** google.rpc.Status with the partial resource in it: how gRPC carries more than a message. */
-function initializationDetails(error: InitializationError): Buffer {
-  const detail = new messages.ErrorResourceInitFailed()
-    .setId(error.id)
-    .setProperties(toStruct(error.outputs))
-    .setReasonsList(error.reasons);
-  if (error.inputs !== undefined) detail.setInputs(toStruct(error.inputs));
-  const any = new anys.Any();
-  any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-  const full = new status.Status()
-    .setCode(grpc.status.UNKNOWN)
-    .setMessage(error.message)
-    .setDetailsList([any]);
-  return Buffer.from(full.serializeBinary());
 }

@@ -5,15 +5,13 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import * as grpc from "@grpc/grpc-js";
 import {
-  empty,
   engineServices,
   fromStruct,
   messages,
-  serve,
   services,
   toStruct,
-  unary,
 } from "../../../embedded/plugins/protocol.ts";
+import { empty, serve, unary } from "../../../embedded/plugins/server.ts";
 import type { Properties } from "../../../embedded/plugins/values.ts";
 
 const require = createRequire(import.meta.url);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { empty } from "../../../embedded/plugins/protocol.ts";
+import { empty } from "../../../embedded/plugins/server.ts";
 import { startPlugin } from "./harness.ts";
 
 const require = createRequire(import.meta.url);

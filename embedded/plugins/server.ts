@@ -1,0 +1,92 @@
+/**
+ * What every plugin of Pulumi's engine has to do besides its own work: serve gRPC on a free port of the loopback
+ * interface, print that port, say who it is, and end with the engine.
+ */
+import { createRequire } from "node:module";
+import * as grpc from "@grpc/grpc-js";
+
+const require = createRequire(import.meta.url);
+const plugin: typeof import("@pulumi/pulumi/proto/plugin_pb.js") = require("@pulumi/pulumi/proto/plugin_pb.js");
+// Protobuf's own types must be the very ones that Pulumi's stubs use.
+const empties: typeof import("google-protobuf/google/protobuf/empty_pb.js") = createRequire(
+  require.resolve("@pulumi/pulumi/package.json"),
+)("google-protobuf/google/protobuf/empty_pb.js");
+
+/** The engine's limit too: a state of more than 400 MB is nobody's. */
+const MESSAGE_LIMIT_BYTES = 400 * 1024 * 1024;
+
+/** An error that says more than its message: a google.rpc.Status, which the engine unpacks. */
+export interface DetailedError extends Error {
+  statusDetails(): Buffer;
+}
+
+/** Starts a gRPC server on a free port of 127.0.0.1. */
+export async function serve(
+  service: grpc.ServiceDefinition,
+  implementation: grpc.UntypedServiceImplementation,
+): Promise<number> {
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": MESSAGE_LIMIT_BYTES,
+    "grpc.max_send_message_length": MESSAGE_LIMIT_BYTES,
+  });
+  server.addService(service, implementation);
+  return await new Promise<number>((resolve, reject) => {
+    server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    );
+  });
+}
+
+/** The engine reads the first line of a plugin's output as its port, and all that follows as messages to the user. */
+export function announce(port: number): void {
+  process.stdout.write(`${port}\n`);
+}
+
+/** The engine ends its plugins by SIGINT; one whose engine was killed notices that it has got another parent. */
+export function endWithEngine(cleanUp: () => Promise<void> | void): void {
+  const end = async () => {
+    await cleanUp();
+    process.exit(0);
+  };
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) void end();
+  }, ORPHAN_CHECK_MS).unref();
+}
+
+const ORPHAN_CHECK_MS = 1000;
+
+/** A gRPC method made of an async function: what it throws becomes the call's error, without a stack. */
+export function unary<Request, Response>(
+  answer: (request: Request) => Promise<Response> | Response,
+): grpc.handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    Promise.resolve(call.request)
+      .then(answer)
+      .then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(serviceError(error)),
+      );
+  };
+}
+
+export function empty() {
+  return new empties.Empty();
+}
+
+export function pluginInfo(version: string) {
+  return new plugin.PluginInfo().setVersion(version);
+}
+
+function serviceError(error: unknown): Partial<grpc.ServiceError> {
+  const message = error instanceof Error ? error.message : String(error);
+  const metadata = new grpc.Metadata();
+  if (isDetailed(error)) metadata.set("grpc-status-details-bin", error.statusDetails());
+  return { code: grpc.status.UNKNOWN, details: message, message, metadata };
+}
+
+function isDetailed(error: unknown): error is DetailedError {
+  return error instanceof Error && "statusDetails" in error;
+}
