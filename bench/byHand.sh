@@ -5,7 +5,7 @@
 #   byHand.sh shift 20 80     weights of v116 and v117
 #   byHand.sh down            take everything away again, the load balancer's old file back
 #
-# Expects istioctl, kubectl, ssh, scp, curl on PATH, an empty cluster in KUBECONFIG, HAProxy under systemd and `sudo -n` on the load
+# Expects istioctl, kubectl, ssh, curl on PATH, an empty cluster in KUBECONFIG, HAProxy under systemd and `sudo -n` on the load
 # balancer, and in the environment:
 #   ISTIO_FILE                    IstioOperator file: profile, hub, tag, values
 #   IMAGE_V116, IMAGE_V117        images of the two versions
@@ -56,13 +56,11 @@ push_haproxy() {
 			--output 'jsonpath={range .items[*]}{.metadata.name} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}' |
 			sed "s/^\(.*\) \(.*\)$/    server \1 \2:$port/"
 	} >"$work/haproxy.cfg"
-	# shellcheck disable=SC2046 # one word each
-	scp -q $(ssh_options) -P "$LB_PORT" "$work/haproxy.cfg" "$LB_USER@$LB_HOST:byHand.cfg"
-	on_load_balancer 'sudo -n haproxy -c -q -f byHand.cfg &&
+	on_load_balancer 'cat >byHand.cfg && sudo -n haproxy -c -q -f byHand.cfg &&
 		sudo -n cp --no-clobber /etc/haproxy/haproxy.cfg /etc/haproxy/haproxy.cfg.byHand &&
 		sudo -n install -m 644 byHand.cfg /etc/haproxy/haproxy.cfg &&
 		rm byHand.cfg &&
-		sudo -n systemctl reload-or-restart haproxy'
+		sudo -n systemctl reload-or-restart haproxy' <"$work/haproxy.cfg"
 }
 
 shift_weights() {
