@@ -232,7 +232,8 @@ async function readBench(work: string): Promise<Bench> {
       LB_HOST: host,
       LB_PORT: String(port),
       LB_USER: user,
-      LB_KEY: await file("key", config.loadBalancerPrivateKey),
+      // OpenSSH wants the last line ended; Pulumi keeps the value without it.
+      LB_KEY: await file("key", `${config.loadBalancerPrivateKey.trimEnd()}\n`),
       LB_KNOWN_HOSTS: await file("known_hosts", `${port === 22 ? host : `[${host}]:${port}`} ${hostKey}\n`),
     },
   };
