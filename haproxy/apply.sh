@@ -4,7 +4,7 @@
 #   sh apply.sh [--file FILE] [--probe URL] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
 #
 #   --file     the file HAProxy reads                       /etc/haproxy/haproxy.cfg
-#   --probe    any HTTP answer from here means "it serves"  http://127.0.0.1:80/
+#   --probe    where a worker of ours answers with its pid  http://127.0.0.1:80/.istio-lab/worker
 #   --socket   HAProxy's admin socket, as in the new file   /run/haproxy/admin.sock
 #   --reload   starts or reloads HAProxy                    systemctl, unit haproxy
 #   --dry-run  says what would be done; changes nothing
@@ -28,7 +28,7 @@ umask 022
 export LC_ALL=C
 
 file=/etc/haproxy/haproxy.cfg
-probe=http://127.0.0.1:80/
+probe=http://127.0.0.1:80/.istio-lab/worker
 socket=/run/haproxy/admin.sock
 reload=
 dry_run=
@@ -293,16 +293,24 @@ while (data := s.recv(65536)): sys.stdout.write(data.decode())' "$socket" "$1"
   fi
 }
 
-# Any HTTP answer will do: 404 or 503 are the backend's business.
+# A file of ours lets HAProxy answer by itself, with the pid of the worker that does. Any answer will do where the file
+# says nothing of the path, as the one from before the first push.
 answers() {
+  answer=$(ask_http) || return 1
+  ! grep -qF "{ path /${probe#*://*/} }" "$file" || [ "$answer" = "$worker" ]
+}
+
+ask_http() {
   if command -v curl >/dev/null; then
-    curl --silent --output /dev/null --noproxy '*' --insecure --max-time 3 "$probe"
+    curl --silent --noproxy '*' --insecure --max-time 3 "$probe"
   else
     perl -MIO::Socket::INET -e '
       alarm 3;
-      my ($host) = $ARGV[0] =~ m{^http://([^/]+)} or exit 1;
+      my ($host, $path) = $ARGV[0] =~ m{^http://([^/]+)(/.*)} or exit 1;
       my $s = IO::Socket::INET->new(PeerAddr => $host, PeerPort => 80) or exit 1;
-      print $s "GET / HTTP/1.0\r\nHost: $host\r\n\r\n"; exit(<$s> =~ m{^HTTP/} ? 0 : 1);' "$probe"
+      print $s "GET $path HTTP/1.0\r\nHost: $host\r\n\r\n";
+      local $/; <$s> =~ m{^HTTP/.*?\r\n\r\n(.*)}s or exit 1;
+      print $1;' "$probe"
   fi
 }
 

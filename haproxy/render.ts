@@ -5,6 +5,9 @@ import type { HaproxyModel, Server } from "./model.ts";
 /** Socket for `show info`, `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 
+/** Where a worker tells its pid to whoever asks from the machine itself; apply.sh asks there. */
+const WORKER_PATH = "/.istio-lab/worker";
+
 /**
  * haproxy.cfg, byte for byte the same for the same model; good for HAProxy 2.6 and later. The first line tells whose
  * the file is and holds the SHA-256 of all lines below it: `tail -n +2 haproxy.cfg | sha256sum` shows an edit by hand.
@@ -47,7 +50,12 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
 }
 
 function frontend({ port, backend }: HaproxyModel): string {
-  return section("frontend http", [`bind *:${whole(port)}`, `default_backend ${word(backend.name)}`]);
+  return section("frontend http", [
+    `bind *:${whole(port)}`,
+    "# The machine asks itself which worker serves, backend or not; nobody else gets this answer.",
+    `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } { src 127.0.0.0/8 ::1 }`,
+    `default_backend ${word(backend.name)}`,
+  ]);
 }
 
 function backend({ backend: { name, servers, check } }: HaproxyModel): string {

@@ -93,6 +93,20 @@ describe.skipIf(process.platform !== "linux")("apply.sh", () => {
     expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);
   });
 
+  it("puts the old file back when a worker answers that is not the new one", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.apply(config());
+    const stale = signed(config().replace("lf-string %pid", "lf-string stale"));
+    expect(machine.apply(stale)).toMatchObject({ status: 1 });
+    expect(machine.loaded()).toBe(config());
+  });
+
+  it("takes any answer for a file that is not this project's", () => {
+    const machine = makeMachine({ original: `${ORIGINAL}# lf-string stale\n` });
+    const { stderr } = machine.apply(signed(config().replace("bind *:80", "bind *:22")));
+    expect(stderr).toMatch(/the old file is back and worker \d+ serves it\n/);
+  });
+
   it("leaves no trace of a first push that does not serve", () => {
     const machine = makeMachine({});
     expect(machine.apply(signed(config().replace("bind *:80", "bind *:22")))).toMatchObject({ status: 1 });
@@ -269,7 +283,8 @@ function makeMachine({ original, loadState = "loaded" }: MachineArgs) {
     `[ALERT] (1) : config : [$1:$(grep -n '${what}' "$1" | cut -d : -f 1)] : unknown mode`;
   const commands: Record<string, string> = {
     id: "echo 0",
-    curl: "[ -e $root/worker ]",
+    // With "lf-string stale" another worker than the newest one answers.
+    curl: `if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi`,
     // Stands for the question to the admin socket.
     perl: 'echo "Pid: $(cat $root/worker)"',
     haproxy: `shift 2; if grep -q 'mode httpp' "$1"; then echo "${alert("mode httpp")}" >&2; exit 1; fi`,
@@ -294,18 +309,16 @@ function makeMachine({ original, loadState = "loaded" }: MachineArgs) {
     writeFileSync(join(bin, name), `#!/bin/sh\nroot=${root}\n${body}\n`, { mode: 0o755 });
   }
   const script = (name: string, args: string[], input: string) => {
-    // The one path of the scripts that PATH cannot stand in for.
-    const text = readFileSync(fileURLToPath(new URL(`../../haproxy/${name}`, import.meta.url)), "utf8");
+    const text = readFileSync(fileURLToPath(new URL(`../../haproxy/${name}`, import.meta.url)), "utf8")
+      // The one path of the scripts that PATH cannot stand in for.
+      .replaceAll("/run/systemd/system", root)
+      .replace("patience=10", "patience=1");
     const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
-    return spawnSync(
-      "sh",
-      ["-c", text.replaceAll("/run/systemd/system", root), name, "--file", file, ...args],
-      {
-        encoding: "utf8",
-        env,
-        input,
-      },
-    );
+    return spawnSync("sh", ["-c", text, name, "--file", file, ...args], {
+      encoding: "utf8",
+      env,
+      input,
+    });
   };
   const readIn = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
   return {
