@@ -1,4 +1,4 @@
-import { execa, type Options, type ResultPromise } from "execa";
+import { execa, type Options } from "execa";
 
 /** A mistake or a state of the host that the user can put right: shown as its message alone. */
 export class LabError extends Error {
@@ -17,16 +17,13 @@ export class LabError extends Error {
  * @throws LabError with the command line and what it printed, when its exit code is not 0.
  */
 export async function run(command: string, args: readonly string[], options: Options = {}): Promise<string> {
-  const result = await execa(command, args, { all: true, ...options, reject: false });
+  const result = await launch(command, args, { all: true, ...options });
   if (result.failed) {
-    const said = String(result.all ?? result.stderr ?? "").trim();
-    const how =
-      result.exitCode === undefined
-        ? (result.shortMessage ?? "did not start")
-        : `exit code ${result.exitCode}`;
+    const said = result.all.trim();
+    const how = result.exitCode === undefined ? result.shortMessage : `exit code ${result.exitCode}`;
     throw new LabError(`${[command, ...args].join(" ")}: ${how}${said ? `\n${said}` : ""}`);
   }
-  return String(result.stdout ?? "");
+  return result.stdout;
 }
 
 /** Runs a command and tells only whether it succeeded. */
@@ -44,8 +41,6 @@ export async function passThrough(
   const result = await execa(command, args, { stdio: "inherit", ...options, reject: false });
   return result.exitCode ?? (result.signal === "SIGINT" ? 130 : 1);
 }
-
-export type { ResultPromise };
 
 /** Resolves when the condition holds; polls, because what it asks is another process. */
 export async function until(
@@ -66,15 +61,54 @@ export async function until(
 
 let interrupted = false;
 
+/** Process groups of what {@link launch} started and has not ended. */
+const groups = new Set<number>();
+
 /**
- * Makes Ctrl-C and SIGTERM end the command in order: children get the signal from the terminal and end, what
- * waits gives up, and a second signal ends the command at once.
+ * Runs a command to its end, whatever that is. It has a process group of its own, so that an interruption of the lab
+ * reaches it once, whether it came from the keyboard or from `kill`.
  */
+export async function launch(
+  command: string,
+  args: readonly string[],
+  options: Options = {},
+): Promise<Ended> {
+  const child = execa(command, args, { ...options, detached: true, reject: false });
+  const { pid } = child;
+  if (pid) groups.add(pid);
+  try {
+    const { failed, exitCode, shortMessage = "", stdout, stderr, all } = await child;
+    return { failed, exitCode, shortMessage, stdout: text(stdout), stderr: text(stderr), all: text(all) };
+  } finally {
+    if (pid) groups.delete(pid);
+  }
+}
+
+/** What is known of a command that has ended. */
+export interface Ended {
+  readonly failed: boolean;
+  /** Undefined when it did not start or a signal ended it. */
+  readonly exitCode: number | undefined;
+  /** One line on how it failed. */
+  readonly shortMessage: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Both, as they came, when the option `all` was set. */
+  readonly all: string;
+}
+
+function text(output: unknown): string {
+  return typeof output === "string" ? output : "";
+}
+
+/** Makes Ctrl-C and SIGTERM end the command in order: what runs is interrupted, what waits gives up. A second one ends it at once. */
 export function watchInterrupts(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
+      for (const group of groups) signalGroup(group, interrupted ? "SIGKILL" : "SIGINT");
       if (interrupted) process.exit(8);
       interrupted = true;
+      console.error("\nlab: stopping; once more to stop at once");
     });
   }
 }
@@ -82,4 +116,12 @@ export function watchInterrupts(): void {
 /** Whether the user has asked to stop. */
 export function isInterrupted(): boolean {
   return interrupted;
+}
+
+function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {
+    // It has just ended.
+  }
 }

@@ -2,14 +2,13 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { execa } from "execa";
 import { parse } from "yaml";
 import { NGINX_IMAGES } from "./images/images.ts";
 import { cacheHome, type Instance } from "./instance.ts";
 import { adminKubeconfig } from "./machines/controlPlane.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
 import { pluginPath, pulumiHome } from "./plugins.ts";
-import { LabError } from "./run.ts";
+import { LabError, launch } from "./run.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "./toolchain/versions.ts";
 
 /** The program's directory: the one with Pulumi.yaml. */
@@ -79,15 +78,14 @@ export async function pulumi(
   args: readonly string[],
   options: { input?: string } = {},
 ): Promise<string> {
-  const result = await execa("pulumi", [...args, "--non-interactive"], {
+  const result = await launch("pulumi", [...args, "--non-interactive"], {
     cwd: PROGRAM,
     env: labEnvironment(lab),
-    reject: false,
     all: true,
     ...options,
   });
   if (result.failed)
-    throw new LabError(`pulumi ${args[0]} ${args[1] ?? ""}: ${String(result.all).trim()}`, result.exitCode);
+    throw new LabError(`pulumi ${args[0]} ${args[1] ?? ""}: ${result.all.trim()}`, result.exitCode);
   return result.stdout;
 }
 
@@ -98,15 +96,12 @@ export async function pulumi(
  */
 export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): Promise<void> {
   await releaseDeadLocks(lab);
-  const result = await execa("pulumi", args, {
+  const result = await launch("pulumi", args, {
     cwd: PROGRAM,
     env: labEnvironment(lab),
-    reject: false,
-    // Pulumi gets Ctrl-C from the terminal and ends in order.
     stdin: "ignore",
     stdout: process.stderr,
     stderr: "inherit",
-    cleanup: false,
   });
   if (result.failed)
     throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);

@@ -1,8 +1,6 @@
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { execa } from "execa";
 import { cacheHome } from "../instance.ts";
-import { LabError, run } from "../run.ts";
+import { LabError, launch, run } from "../run.ts";
 import { cached, contentOf } from "./cache.ts";
 import type { GoModule } from "./versions.ts";
 
@@ -29,17 +27,17 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
   return cached("bin", module.name, [pinned, ...args, ...module.packages], async (into) => {
     onProgress("downloading modules");
     const total = (await go(source, ["list", "-deps", ...module.packages])).split("\n").length;
-    const build = execa("go", ["build", "-v", ...args, "-o", `${into}/`, ...module.packages], {
+    let compiled = 0;
+    const result = await launch("go", ["build", "-v", ...args, "-o", `${into}/`, ...module.packages], {
       cwd: source,
       env: goEnvironment(),
-      reject: false,
+      // One line a package that is compiled.
+      stderr: function* (line: unknown) {
+        compiled += 1;
+        onProgress(`${compiled} of at most ${total} packages`);
+        yield line;
+      },
     });
-    let compiled = 0;
-    for await (const _ of createInterface({ input: build.stderr })) {
-      compiled += 1;
-      onProgress(`${compiled} of at most ${total} packages`);
-    }
-    const result = await build;
     if (result.failed)
       throw new LabError(`go build in ${source} failed:\n${result.stderr.split("\n").slice(-20).join("\n")}`);
   });
@@ -62,7 +60,7 @@ export async function wheels(): Promise<string> {
 }
 
 async function go(cwd: string, args: string[]): Promise<string> {
-  const result = await execa("go", args, { cwd, env: goEnvironment(), reject: false });
+  const result = await launch("go", args, { cwd, env: goEnvironment() });
   if (result.failed)
     throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
   return result.stdout;

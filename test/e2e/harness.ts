@@ -26,7 +26,17 @@ export class TestLab {
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
-  /** The same, and rejects with all it printed when its exit code is not 0. */
+  /** Starts a command; `said` resolves when its standard error holds the words. */
+  start(command: string, ...args: string[]) {
+    const process = execa(LAUNCHER, [command, "--name", this.instance.name, ...args], { reject: false });
+    const said = async (words: string) => {
+      for await (const line of process.iterable({ from: "stderr" })) if (line.includes(words)) return;
+      throw new Error(`lab ${command} ended without saying "${words}"`);
+    };
+    return { process, said };
+  }
+
+  /** The same as {@link try}, and rejects with all it printed when its exit code is not 0. */
   async run(command: string, ...args: string[]): Promise<string> {
     const { exitCode, stdout, stderr } = await this.try(command, ...args);
     if (exitCode !== 0)

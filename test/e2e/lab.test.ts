@@ -39,6 +39,15 @@ describe("an empty cluster", () => {
 });
 
 describe("up", () => {
+  test("that is interrupted in the middle of the installation ends in order, and can be run again", async () => {
+    const up = lab.start("up");
+    await up.said("Istio core installed");
+    up.process.kill("SIGINT");
+    const { exitCode } = await up.process;
+    expect(exitCode).toBe(8);
+    expect(await lab.run("pulumi", "stack", "export")).not.toContain("BEGIN OPENSSH PRIVATE KEY");
+  });
+
   test("serves the page, and ends with URL, hosts line and measured split", async () => {
     const said = await lab.run("up");
     expect(said).toContain("http://nginx.hung.org.hk/echo/test.txt");
