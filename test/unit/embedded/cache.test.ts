@@ -1,0 +1,51 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { cached } from "../../../embedded/toolchain/cache.ts";
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "istio-lab-cache-"));
+  vi.stubEnv("XDG_CACHE_HOME", home);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(home, { recursive: true });
+});
+
+const fill = (content: string) => vi.fn(async (into: string) => writeFile(join(into, "file"), content));
+
+test("the same ingredients are made once", async () => {
+  const make = fill("one");
+  const first = await cached("bin", "tool", ["v1", "flags"], make);
+  expect(await cached("bin", "tool", ["v1", "flags"], make)).toBe(first);
+  expect(make).toHaveBeenCalledOnce();
+  expect(await readFile(join(first, "file"), "utf8")).toBe("one");
+});
+
+test("another ingredient makes it anew, and the older goes", async () => {
+  const older = await cached("bin", "tool", ["v1"], fill("one"));
+  const newer = await cached("bin", "tool", ["v2"], fill("two"));
+  expect(await readFile(join(newer, "file"), "utf8")).toBe("two");
+  expect(existsSync(older)).toBe(false);
+});
+
+test("a neighbour whose name begins alike stays", async () => {
+  const neighbour = await cached("bin", "tool-kit", ["v1"], fill("kit"));
+  await cached("bin", "tool", ["v1"], fill("one"));
+  await cached("bin", "tool", ["v2"], fill("two"));
+  expect(existsSync(neighbour)).toBe(true);
+});
+
+test("what fails half-way is not taken for done", async () => {
+  const fails = async (into: string) => {
+    await writeFile(join(into, "half"), "");
+    throw new Error("interrupted");
+  };
+  await expect(cached("bin", "tool", ["v1"], fails)).rejects.toThrow("interrupted");
+  const whole = await cached("bin", "tool", ["v1"], fill("whole"));
+  expect(existsSync(join(whole, "half"))).toBe(false);
+  expect(await readFile(join(whole, "file"), "utf8")).toBe("whole");
+});
