@@ -2,13 +2,14 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
-import { type Instance, instance, stateHome } from "./instance.ts";
+import { type Instance, instance, type MachineSpec, stateHome } from "./instance.ts";
 import { removeCgroup } from "./machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "./machines/clusterDns.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "./machines/controlPlane.ts";
 import { loadBalancerReady, startLoadBalancer, stopLoadBalancer } from "./machines/loadBalancer.ts";
-import { deadDaemons, powerOff, runningPid } from "./machines/machine.ts";
+import { powerOff } from "./machines/machine.ts";
 import { startNetwork, stopNetwork } from "./machines/network.ts";
+import { powerOffBroken, replacePods } from "./machines/repair.ts";
 import { startWorker } from "./machines/worker.ts";
 import type { Toolchain } from "./toolchain/toolchain.ts";
 
@@ -24,12 +25,13 @@ export async function findInstance(name: string, subnet?: string): Promise<Insta
 /** The ordered list of what brings the machines up. Each step is skipped where it is done. */
 export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
   const kubectl = join(tools.tools, "kubectl");
+  let repaired: MachineSpec[] = [];
   return [
     {
       title: `network ${lab.subnet}`,
       task: async () => {
         await mkdir(lab.dir, { recursive: true, mode: 0o700 });
-        await powerOffBroken(lab);
+        repaired = await powerOffBroken(lab);
         await startNetwork(lab);
         await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
       },
@@ -47,6 +49,7 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
                 await controlPlaneReady(lab, kubectl);
                 await applyClusterDns(lab, kubectl);
                 await clusterReady(lab, kubectl);
+                await replacePods(lab, kubectl, repaired);
               },
             },
             ...lab.workers.map((worker) => ({
@@ -78,11 +81,4 @@ export async function stop(lab: Instance): Promise<void> {
   await stopNetwork(lab);
   await removeCgroup(lab.cgroup);
   await rm(lab.dir, { recursive: true, force: true });
-}
-
-/** A machine that lost a daemon is started again; machines do not repair themselves. */
-async function powerOffBroken(lab: Instance): Promise<void> {
-  for (const machine of [lab.controlPlane, ...lab.workers]) {
-    if ((await runningPid(machine)) && (await deadDaemons(machine)).length > 0) await powerOff(machine);
-  }
 }

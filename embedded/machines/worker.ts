@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { stringify } from "yaml";
 import { cloneStore } from "../images/store.ts";
 import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
-import { makeCgroup } from "./cgroups.ts";
+import { makeCgroup, removeCgroup } from "./cgroups.ts";
 import { containerdConfig } from "./containerd.ts";
 import { pkiDir, serverUrl } from "./controlPlane.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
@@ -20,6 +20,8 @@ export async function startWorker(
   const cgroup = join(lab.cgroup, worker.name);
   await prepare(worker, boot);
   await cloneStore(imageStore, join(worker.dir, "data", "containerd"));
+  // As after a boot: a kubelet that finds cgroups of dead containers asks for each of them for seconds.
+  await removeCgroup(cgroup);
   await makeCgroup(cgroup);
   await configure(lab, worker, cgroup);
   await start(worker, boot);

@@ -2,6 +2,8 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { type Instance, instance } from "../../embedded/instance.ts";
+import { deadDaemons, processesIn } from "../../embedded/machines/machine.ts";
+import { until } from "../../embedded/run.ts";
 import { stackFile } from "../../embedded/stack.ts";
 
 const LAUNCHER = join(import.meta.dirname, "..", "..", "lab");
@@ -42,6 +44,17 @@ export class TestLab {
     if (exitCode !== 0)
       throw new Error(`lab ${command} ${args.join(" ")}: exit code ${exitCode}\n${stderr}\n${stdout}`);
     return stdout;
+  }
+
+  /** Ends a daemon of a machine with SIGKILL, and resolves when the lab can know of it. */
+  async killDaemon(machine: string, daemon: string): Promise<void> {
+    const spec = this.instance.machines.find(({ name }) => name === machine);
+    if (!spec) throw new Error(`no machine ${machine}`);
+    for (const pid of await processesIn(spec)) {
+      const name = await readFile(`/proc/${pid}/comm`, "utf8");
+      if (name.trim() === daemon) process.kill(pid, "SIGKILL");
+    }
+    await until(`${daemon} to be dead`, async () => (await deadDaemons(spec)).length > 0);
   }
 
   /** Objects of the cluster, as `kubectl get … -o json` lists them. */

@@ -178,6 +178,26 @@ describe("a shift of weights", () => {
   });
 });
 
+describe("a machine whose kubelet dies", () => {
+  const [, broken] = lab.instance.workers;
+  const name = broken?.name ?? "";
+
+  test("is named by status, with the daemon and where to look", async () => {
+    await lab.killDaemon(name, "kubelet");
+    const { exitCode, stdout } = await lab.try("status");
+    expect(stdout).toContain(`kubelet ended with exit code 137: ./lab logs ${name} kubelet`);
+    expect(exitCode).toBe(1);
+  });
+
+  test("is started again by the next up, which changes nothing of the program", async () => {
+    await lab.run("up");
+    const { same, ...changed } = await lab.lastChanges();
+    expect(changed).toEqual({});
+    expect(same).toBeGreaterThan(10);
+    expect(JSON.parse(await lab.run("status", "--json"))).toMatchObject({ ok: true });
+  });
+});
+
 describe("destroy", () => {
   test("leaves nothing of Istio, the app or the pushed config", async () => {
     const original = await lab.run("ssh", "cat /etc/haproxy/haproxy.cfg.before-istio-lab");

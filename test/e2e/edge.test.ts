@@ -1,0 +1,437 @@
+// Pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy), and every fault that the host can make there.
+// No cluster: two plain servers on the host's end of the bridge stand behind it, so the page tells which file serves.
+
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { execa } from "execa";
+import { Agent, request } from "undici";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { commands, connectionTo, standardInput } from "../../components/haproxyEdge.ts";
+import { instance } from "../../embedded/instance.ts";
+import { stop } from "../../embedded/lab.ts";
+import {
+  hostKey,
+  knownHostsFile,
+  loadBalancerReady,
+  SSH_USER,
+  sshKeyFile,
+  startLoadBalancer,
+} from "../../embedded/machines/loadBalancer.ts";
+import { initPid } from "../../embedded/machines/machine.ts";
+import { startNetwork } from "../../embedded/machines/network.ts";
+import { runRemotely } from "../../embedded/plugins/command/remote.ts";
+import { runTasks } from "../../embedded/progress.ts";
+import { until } from "../../embedded/run.ts";
+import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
+import { labModel } from "../../haproxy/model.ts";
+import { renderHaproxy } from "../../haproxy/render.ts";
+
+const lab = instance("edge-test");
+const OWNER = "organization/istio-lab/edge-test";
+const FILE = "/etc/haproxy/haproxy.cfg";
+const machine = { host: lab.loadBalancer.address, port: 22, user: SSH_USER, hostKey: "", configFile: FILE };
+
+/** What each of the two files puts behind the load balancer. */
+type Page = "a" | "b";
+const servers = new Map<Page, Server>();
+/** The file from before the first push. */
+let original: string;
+
+beforeAll(async () => {
+  await stop(lab);
+  const tools = await ensureToolchain(
+    (tasks) => runTasks(tasks, { quiet: true }),
+    () => undefined,
+  );
+  await mkdir(lab.dir, { recursive: true, mode: 0o700 });
+  await startNetwork(lab);
+  await startLoadBalancer(lab, tools.loadBalancerRoot);
+  await loadBalancerReady(lab);
+  for (const page of ["a", "b"] as const) servers.set(page, await serve(page));
+  await until("haproxy.service", async () => (await onMachine("systemctl is-active haproxy")) === "active");
+  original = await onMachine(`cat ${FILE}`);
+});
+
+afterAll(async () => {
+  for (const server of servers.values()) server.close();
+  await stop(lab);
+});
+
+describe("a push", () => {
+  test("puts the file into use, keeps the one from before, with its owner and mode", async () => {
+    await onMachine(`chown root:haproxy ${FILE}; chmod 0640 ${FILE}`);
+    const { exitCode, stdout, stderr } = await push(config("a"));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout).toContain(`HAProxy worker ${await worker()} serves it`);
+    await serves("a");
+    expect(await onMachine(`cat ${FILE}.before-istio-lab`)).toBe(original);
+    expect(await onMachine(`stat -c '%U:%G %a' ${FILE}`)).toBe("root:haproxy 640");
+  });
+
+  test("of the same bytes leaves the worker alone", async () => {
+    await push(config("a"));
+    const before = await worker();
+    expect(await push(config("a"))).toMatchObject({ exitCode: 0, stdout: `unchanged: ${FILE}, no reload` });
+    expect(await worker()).toBe(before);
+    await serves("a");
+  });
+
+  test("tells who serves to the machine itself only", async () => {
+    await push(config("a"));
+    expect(await worker()).toMatch(/^\d+$/);
+    expect(await get("/.istio-lab/worker")).toMatchObject({ body: "a" });
+  });
+
+  test("needs no backend to be proved", async () => {
+    const { exitCode, stderr } = await push(config("a", { port: 9 }));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  });
+
+  test("loses no request, on kept connections or new ones", async () => {
+    await push(config("a"));
+    const stream = startStream();
+    for (const page of ["b", "a", "b"] as const)
+      expect(await push(config(page))).toMatchObject({ exitCode: 0 });
+    const { answered, failures } = await stream.end();
+    expect(failures).toEqual([]);
+    expect(answered).toBeGreaterThan(100);
+    await serves("b");
+  });
+
+  test("beside another one: one after the other, and the later one's file serves", async () => {
+    const outcomes = await Promise.all([push(config("a")), push(config("b"))]);
+    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    const page = (await onMachine(`cat ${FILE}`)) === config("a").trimEnd() ? "a" : "b";
+    await serves(page);
+  });
+
+  test("keeps an edit by hand and says so", async () => {
+    await push(config("a"));
+    await onMachine(`sed -i 's/retries 5/retries 9/' ${FILE}`);
+    const kept = `${FILE}.by-hand-${sha256(config("a").replace("retries 5", "retries 9")).slice(0, 12)}`;
+    expect((await push(config("b"))).stdout).toContain(`edited by hand: the edit is kept in ${kept}`);
+    expect(await onMachine(`cat ${kept}; rm ${kept}`)).toContain("retries 9");
+    await serves("b");
+  });
+});
+
+describe("the old file goes on serving", () => {
+  beforeEach(async () => {
+    expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
+  });
+
+  test("when HAProxy rejects the new one; its alerts and the lines that they mean are shown", async () => {
+    const before = await worker();
+    const { exitCode, stderr } = await push(signed(config("b").replace("mode http", "mode httpp")));
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      `error: HAProxy rejects the new file; nothing was changed, HAProxy worker ${before} serves as before`,
+    );
+    expect(stderr).toMatch(/ {2}\[ALERT\].* unknown proxy mode 'httpp'/);
+    expect(stderr).toMatch(/ {2}line 13: {5}mode httpp/);
+    expect(await worker()).toBe(before);
+    await serves("a");
+  });
+
+  test("when the new one's port is taken", async () => {
+    const { exitCode, stderr } = await push(signed(config("b").replace("bind *:80", "bind *:22")));
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(
+      "error: HAProxy accepts the new file but does not serve with it; the old file is back",
+    );
+    expect(stderr).toMatch(/\[ALERT\].*cannot bind socket.*\[0\.0\.0\.0:22\]/);
+    await serves("a");
+  });
+
+  test("when the disk is full while staging", async () => {
+    // Eight pages: the files that are there take some, `full` all that is left.
+    await onMachine(`
+      cp -a /etc/haproxy /run/kept; mount -t tmpfs -o size=32k tmpfs /etc/haproxy
+      cp -a /run/kept/. /etc/haproxy/; cat /dev/zero >/etc/haproxy/full || true`);
+    try {
+      const { exitCode, stderr } = await push(config("b"));
+      expect(exitCode).toBe(1);
+      expect(stderr).toMatch(
+        /^error: cannot stage the new file in \/etc\/haproxy \(0 KiB free\); nothing was changed/m,
+      );
+      await onMachine("rm /etc/haproxy/full");
+      await serves("a");
+    } finally {
+      await onMachine("umount /etc/haproxy; rm -r /run/kept");
+    }
+    await push(config("b"));
+    await serves("b");
+  });
+
+  test("when the connection is cut while staging", async () => {
+    const cut = startPush(standardInput(config("b")).slice(0, -200));
+    await until("the staged file", () => exists("/etc/haproxy/.haproxy.cfg.istio-lab-new.*"));
+    cut.kill("SIGKILL");
+    await cut;
+    await finished();
+    await serves("a");
+  });
+
+  test("when haproxy.service is masked, and the message says the way out", async () => {
+    await onMachine("systemctl mask haproxy 2>&1");
+    const { exitCode, stderr } = await push(config("b"));
+    await serves("a");
+    await onMachine("systemctl unmask haproxy 2>&1");
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: "error: haproxy.service is masked; nothing was changed. Unmask it: systemctl unmask haproxy",
+    });
+  });
+
+  test("when HAProxy is not installed", async () => {
+    await onMachine("mv /usr/sbin/haproxy /usr/sbin/haproxy.away");
+    const { exitCode, stderr } = await push(config("b"));
+    await onMachine("mv /usr/sbin/haproxy.away /usr/sbin/haproxy");
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("error: no haproxy on this machine; install it first");
+    await serves("a");
+  });
+
+  test("when the user may not sudo", async () => {
+    await onMachine(`mv /etc/sudoers.d/${SSH_USER} /run/sudoers`);
+    const { exitCode, stderr } = await push(config("b"));
+    await onMachine(`mv /run/sudoers /etc/sudoers.d/${SSH_USER}`);
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`error: ${SSH_USER} may not run sudo without a password on ${machine.host}`);
+    await serves("a");
+  });
+
+  test("when the machine has another host key, or does not know the user's: nothing is sent", async () => {
+    const key = await readKey();
+    const other = { ...machine, hostKey: await otherHostKey() };
+    await expect(dial(other, key)).rejects.toThrow(`host key mismatch (${machine.host}:22)`);
+    const mine = { ...machine, hostKey: await hostKey(lab) };
+    await expect(dial({ ...mine, user: "nobody" }, key)).rejects.toThrow("unable to authenticate as nobody");
+    await expect(dial(mine, key)).resolves.toBeUndefined();
+    await serves("a");
+  });
+});
+
+describe("the new file serves in the end", () => {
+  beforeEach(async () => {
+    expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
+  });
+
+  test("when the connection is cut between rename and reload", async () => {
+    const cut = startPush(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
+    await until("the reload", () => exists("/run/held"));
+    await serves("a", { file: "b" });
+    cut.kill("SIGKILL");
+    await cut;
+    await onMachine("rm /run/held");
+    await finished();
+    await serves("b");
+  });
+
+  test("when the push dies between rename and reload: the next one finishes", async () => {
+    const cut = startPush(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
+    await until("the reload", () => exists("/run/held"));
+    await onMachine("kill -KILL $(cat /run/held); rm /run/held");
+    await cut;
+    await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
+    expect(await push(config("b"))).toMatchObject({ exitCode: 0 });
+    await serves("b");
+  });
+
+  test("when HAProxy was stopped, for the same file and for another one", async () => {
+    for (const page of ["a", "b"] as const) {
+      await onMachine("systemctl stop haproxy");
+      expect(await push(config(page))).toMatchObject({ exitCode: 0 });
+      await serves(page);
+    }
+  });
+});
+
+describe("removal", () => {
+  test("puts back exactly the file from before the first push, and can do so twice", async () => {
+    await push(config("a"));
+    for (const said of ["restored: ", "nothing to do: "]) {
+      const { exitCode, stdout } = await remove();
+      expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringContaining(said) });
+      expect(await onMachine(`cat ${FILE}`)).toBe(original);
+      expect(await onMachine(`stat -c '%U:%G %a' ${FILE}`)).toBe("root:haproxy 640");
+      expect(await ourFiles()).toEqual([]);
+      expect(await onMachine("systemctl is-active haproxy")).toBe("active");
+    }
+  });
+
+  test("touches nothing when the file is no longer this stack's", async () => {
+    await push(config("a"));
+    await onMachine(`printf '%s\\n' '# mine' >/run/mine; cp ${FILE} /run/pushed; cp /run/mine ${FILE}`);
+    expect((await remove()).stdout).toContain("is not this stack's");
+    expect(await onMachine(`cat ${FILE}; cp /run/pushed ${FILE}`)).toBe("# mine");
+    await serves("a");
+    await remove();
+  });
+
+  test("takes ours away where there was none, and can do so twice", async () => {
+    await onMachine(`systemctl stop haproxy; mv ${FILE} /run/original`);
+    expect(await push(config("b"))).toMatchObject({ exitCode: 0 });
+    await serves("b", { files: ["haproxy.cfg.before-istio-lab-none"] });
+    for (const said of ["removed: ", "nothing to do: "]) {
+      expect((await remove()).stdout).toContain(said);
+      expect(await exists(`${FILE}*`)).toBe(false);
+    }
+    await onMachine(`mv /run/original ${FILE}; systemctl start haproxy`);
+  });
+});
+
+// ---- the machine ----
+
+/** Runs as root on the machine, past sshd and sudo: for the faults, and for looking afterwards. */
+async function onMachine(script: string): Promise<string> {
+  const pid = await initPid(lab.loadBalancer);
+  const inside = ["--mount", "--uts", "--ipc", "--net", "--pid"];
+  const { stdout } = await execa("nsenter", [`--target=${pid}`, ...inside, "sh", "-c", script], {
+    stderr: "ignore",
+    reject: false,
+  });
+  return stdout;
+}
+
+async function exists(pattern: string): Promise<boolean> {
+  return (await onMachine(`ls -d ${pattern}`)) !== "";
+}
+
+/** Pid of the worker that answers. */
+async function worker(): Promise<string> {
+  return onMachine("curl --silent http://127.0.0.1/.istio-lab/worker");
+}
+
+/** Resolves when no push is at work: each holds a lock on the directory. */
+async function finished(): Promise<void> {
+  await onMachine("flock -w 30 /etc/haproxy true");
+}
+
+/** Files of the project beside haproxy.cfg. */
+async function ourFiles(): Promise<string[]> {
+  return (await onMachine("ls -A /etc/haproxy")).split("\n").filter((name) => name.includes("istio-lab"));
+}
+
+/** The page through HAProxy, the file on its disk, its service, and nothing left over. */
+async function serves(
+  page: Page,
+  { file = page, files = [] as string[] }: { file?: Page; files?: string[] } = {},
+): Promise<void> {
+  const none = files.some((name) => name.endsWith("-none"));
+  expect(await get("/echo/test.txt")).toEqual({ statusCode: 200, body: page });
+  expect(await onMachine(`cat ${FILE}`)).toBe(config(file).trimEnd());
+  expect(await onMachine("systemctl is-active haproxy")).toBe("active");
+  expect(await ourFiles()).toEqual([...files, ...(none ? [] : ["haproxy.cfg.before-istio-lab"])]);
+}
+
+// ---- pushes ----
+
+/** Waits, once HAProxy may be reloaded, until the test lets it go on; tells the pids of itself and of the push. */
+const HELD_RELOAD =
+  "echo $$ $PPID >/run/held.new; mv /run/held.new /run/held; while [ -e /run/held ]; do sleep 0.1; done; systemctl reload haproxy";
+
+/** The command that HaproxyEdge builds, over OpenSSH. */
+function startPush(input: string, { reloadCommand }: { reloadCommand?: string } = {}) {
+  return ssh(commands({ ...machine, reloadCommand }, OWNER).update, input);
+}
+
+async function push(text: string) {
+  return startPush(standardInput(text));
+}
+
+async function remove() {
+  return ssh(commands(machine, OWNER).delete, standardInput(""));
+}
+
+function ssh(command: string, input: string) {
+  const options = [
+    `UserKnownHostsFile=${knownHostsFile(lab)}`,
+    "StrictHostKeyChecking=yes",
+    "LogLevel=ERROR",
+  ];
+  const args = ["-i", sshKeyFile(lab), ...options.flatMap((option) => ["-o", option])];
+  return execa("ssh", [...args, `${SSH_USER}@${machine.host}`, command], { input, reject: false });
+}
+
+/** Connects as HaproxyEdge's command does, and runs nothing. */
+async function dial(where: typeof machine, privateKey: string): Promise<void> {
+  await runRemotely({
+    command: "true",
+    settings: { connection: connectionTo(where, privateKey) } as never,
+    previous: { stdout: "", stderr: "" } as never,
+    signal: new AbortController().signal,
+    onLine: () => undefined,
+    onWarning: () => undefined,
+  });
+}
+
+const readKey = async () => (await execa("cat", [sshKeyFile(lab)])).stdout.concat("\n");
+
+async function otherHostKey(): Promise<string> {
+  const { stdout } = await execa("cut", ["-d", " ", "-f", "1,2", `${sshKeyFile(lab)}.pub`]);
+  return stdout;
+}
+
+function config(page: Page, { port = portOf(page) } = {}): string {
+  const nodes = [{ name: page, address: lab.gateway }];
+  return renderHaproxy(labModel({ owner: OWNER, nodes, nodePorts: { http2: port, statusPort: port } }));
+}
+
+/** The text with the hash in its first line made right again. */
+function signed(text: string): string {
+  const body = text.slice(text.indexOf("\n") + 1);
+  return `# istio-lab owner=${OWNER} sha256=${sha256(body)}\n${body}`;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+// ---- traffic ----
+
+async function serve(page: Page): Promise<Server> {
+  const server = createServer((_, response) => response.end(page));
+  await new Promise<void>((resolve) => server.listen(0, lab.gateway, resolve));
+  return server;
+}
+
+function portOf(page: Page): number {
+  return (servers.get(page)?.address() as AddressInfo).port;
+}
+
+async function get(path: string, dispatcher?: Agent): Promise<{ statusCode: number; body: string }> {
+  const url = `http://${machine.host}${path}`;
+  const { statusCode, body } = await request(url, dispatcher ? { dispatcher } : { reset: true });
+  return { statusCode, body: await body.text() };
+}
+
+/** Asks without a pause, over two kept connections and over new ones, until its end. */
+function startStream() {
+  const agent = new Agent({ connections: 2 });
+  const failures: string[] = [];
+  let answered = 0;
+  let over = false;
+  const ask = async (dispatcher?: Agent) => {
+    while (!over) {
+      try {
+        const { statusCode } = await get("/", dispatcher);
+        if (statusCode === 200) answered++;
+        else failures.push(String(statusCode));
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+  };
+  const asking = [ask(agent), ask(agent), ask()];
+  return {
+    end: async () => {
+      over = true;
+      await Promise.all(asking);
+      await agent.close();
+      return { answered, failures };
+    },
+  };
+}
