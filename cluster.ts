@@ -1,6 +1,11 @@
-import { setTimeout } from "node:timers/promises";
-import * as k8s from "@kubernetes/client-node";
 import * as pulumi from "@pulumi/pulumi";
+import { Api, ApiError, type KubernetesObject } from "./preflight/api.ts";
+import { Fault } from "./preflight/fault.ts";
+import { minorOf, oldestKubernetes } from "./preflight/istioVersions.ts";
+import { loadAccess } from "./preflight/kubeconfig.ts";
+import { istioFaults, objectFaults } from "./preflight/ownership.ts";
+import { permissionFaults } from "./preflight/permissions.ts";
+import { toolFaults } from "./preflight/tools.ts";
 
 /** What the program must know of a cluster before it declares anything. */
 export interface Cluster {
@@ -19,108 +24,151 @@ export interface ClusterArgs {
   readonly namespace: string;
   /** True: the nodes are wanted, and there must be one. */
   readonly wantNodes: boolean;
+  /** The stack, as it stands in the annotation istio-lab/owner of what it makes. */
+  readonly owner: string;
+  /** Names of the application's versions. */
+  readonly versions: readonly string[];
+  readonly istio: {
+    /** Istio's version, e.g. `1.31.0`. */
+    readonly version: string;
+    /** False: Istio is somebody else's. */
+    readonly manage: boolean;
+  };
 }
+
+/** For everything, so that an error comes within 10 s. */
+const LIMIT_MS = 9000;
 
 /**
- * Asks the cluster who it is.
- * @throws pulumi.RunError, within 10 s, that names kubeconfig, context and server.
+ * Asks the cluster who it is, and looks for every reason why an update of the stack would fail half-way: before anything
+ * is touched, at preview too.
+ * @throws pulumi.RunError, within 10 s, that lists every fault, one a line.
  */
 export async function readCluster(args: ClusterArgs): Promise<Cluster> {
-  const config = loadKubeconfig(args);
-  const where = whereabouts(config, args);
-  const api = config.makeApiClient(k8s.CoreV1Api);
-  const ask = <T>(what: string, answer: Promise<T>) =>
-    within(10_000, answer).catch((error) => reject(what, where, error));
-  const [system, , nodes] = await Promise.all([
-    ask("get namespace kube-system", api.readNamespace({ name: "kube-system" })),
-    ask(`get namespace ${args.namespace}`, api.readNamespace({ name: args.namespace })),
-    args.wantNodes ? ask("list nodes", api.listNode()) : undefined,
+  const signal = AbortSignal.timeout(LIMIT_MS);
+  const [tools, { faults, cluster }] = await Promise.all([
+    toolFaults(args.istio, signal),
+    inspect(args, signal).catch(onlyFault),
   ]);
-  return { id: system.metadata?.uid ?? "", nodes: nodes ? usableNodes(nodes.items, where) : [] };
+  const all = [...tools, ...faults];
+  if (all.length > 0) {
+    const count = all.length === 1 ? "1 fault" : `${all.length} faults`;
+    throw new pulumi.RunError(
+      `Nothing was touched, because of ${count}:\n${all.map((fault) => `  ${fault}`).join("\n")}`,
+    );
+  }
+  return cluster;
 }
 
-function loadKubeconfig({ kubeconfig, context }: ClusterArgs): k8s.KubeConfig {
-  const config = new k8s.KubeConfig();
-  const file = kubeconfig || process.env.KUBECONFIG || "~/.kube/config";
+interface Inspection {
+  readonly cluster: Cluster;
+  readonly faults: readonly string[];
+}
+
+const NO_CLUSTER: Cluster = { id: "", nodes: [] };
+
+/** A kubeconfig that leads nowhere leaves nothing else to look at. */
+function onlyFault(error: unknown): Inspection {
+  if (error instanceof Fault) return { cluster: NO_CLUSTER, faults: [error.message] };
+  throw error;
+}
+
+async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspection> {
+  const api = new Api(await loadAccess(args, signal), signal);
   try {
-    if (kubeconfig) config.loadFromFile(kubeconfig);
-    else config.loadFromDefault();
-  } catch (error) {
-    throw new pulumi.RunError(
-      `kubeconfig ${file} cannot be read: ${reason(error)}; set kubeconfig to the path of one`,
-    );
+    // The first question tells whether there is anybody to ask.
+    const version = await unlessForbidden(api, api.get<{ gitVersion?: string }>("/version"));
+    return await askAll(api, args, version?.gitVersion ?? "");
+  } finally {
+    api.close();
   }
-  if (config.getCurrentCluster()?.server === NOWHERE) {
-    throw new pulumi.RunError(
-      "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path of one",
-    );
-  }
-  if (context) config.setCurrentContext(context);
-  if (!config.getCurrentCluster()) {
-    const known = config.contexts.map(({ name }) => name).join(", ") || "none";
-    const asked = config.getCurrentContext() || "(no current context)";
-    throw new pulumi.RunError(
-      `kubeconfig ${file} has no usable context ${asked}; it has: ${known}; set context to one of them`,
-    );
-  }
-  return config;
 }
 
-/** What the client library makes up when it finds no kubeconfig. */
-const NOWHERE = "http://localhost:8080";
+async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
+  const scope = { ...args, manage: args.istio.manage };
+  const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
+  const [system, namespace, nodes, ...faults] = await Promise.all([
+    ask(api.metadata("/api/v1/namespaces/kube-system")),
+    ask(namespaceFaults(api, args.namespace)),
+    args.wantNodes ? ask(readNodes(api)) : { usable: [], faults: [] },
+    ask(permissionFaults(api, scope)),
+    ask(istioFaults(api, scope)),
+    ask(objectFaults(api, scope)),
+  ]);
+  return {
+    cluster: { id: system?.metadata.uid ?? "", nodes: nodes?.usable ?? [] },
+    faults: [
+      ...versionFaults(kubernetes, args.istio.version, api.where),
+      ...(namespace ?? []),
+      ...(nodes?.faults ?? []),
+      ...faults.flatMap((some) => some ?? []),
+    ],
+  };
+}
 
-function whereabouts(config: k8s.KubeConfig, { kubeconfig }: ClusterArgs): string {
-  const file = kubeconfig || process.env.KUBECONFIG || "~/.kube/config";
-  return `cluster ${config.getCurrentCluster()?.server} (kubeconfig ${file}, context ${config.getCurrentContext()})`;
+/** What is forbidden stands in the list of permissions, which names them all at once. */
+async function unlessForbidden<T>(api: Api, answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    if (error.status === 403) return undefined;
+    throw new Fault(
+      `${api.where} answers with an error: ${error.message} (HTTP ${error.status}); try again later`,
+    );
+  }
+}
+
+function versionFaults(kubernetes: string, istio: string, where: string): string[] {
+  const oldest = oldestKubernetes(istio);
+  const minor = Number(/^v?1\.(\d+)/.exec(kubernetes)?.[1] ?? Number.NaN);
+  if (oldest === undefined || !(minor < oldest)) return [];
+  return [
+    `istio.version is ${istio}, and Istio ${minorOf(istio)} supports Kubernetes 1.${oldest} and later; ${where} is ${kubernetes}: upgrade the cluster, or set istio.version to one of https://istio.io/latest/docs/releases/supported-releases/ that supports it`,
+  ];
+}
+
+async function namespaceFaults(api: Api, namespace: string): Promise<string[]> {
+  if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return [];
+  return [
+    `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create namespace ${namespace}), or set namespace to one that exists`,
+  ];
+}
+
+async function readNodes(api: Api): Promise<{ usable: Cluster["nodes"]; faults: string[] }> {
+  const { items = [] } = (await api.get<{ items?: Node[] }>("/api/v1/nodes")) ?? {};
+  const usable = usableNodes(items);
+  const faults = [
+    `nodes is empty, and none of the ${items.length} nodes of ${api.where} is ready, schedulable and has an InternalIP: give nodes as a list of name and address`,
+  ];
+  return { usable, faults: usable.length > 0 ? [] : faults };
+}
+
+interface Node extends KubernetesObject {
+  readonly spec?: {
+    readonly unschedulable?: boolean;
+    readonly taints?: readonly { readonly effect: string }[];
+  };
+  readonly status?: {
+    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly addresses?: readonly { readonly type: string; readonly address: string }[];
+  };
 }
 
 /** Ready, not cordoned, not a tainted control plane, with an address: the nodes that a gateway's NodePort is asked on. */
-export function usableNodes(nodes: readonly k8s.V1Node[], where: string): Cluster["nodes"] {
-  const usable = nodes
-    .filter((node) =>
-      node.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True"),
+function usableNodes(nodes: readonly Node[]): Cluster["nodes"] {
+  return nodes
+    .filter(({ status }) =>
+      status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True"),
     )
     .filter(
-      (node) =>
-        !node.spec?.unschedulable && !node.spec?.taints?.some(({ effect }) => effect !== "PreferNoSchedule"),
+      ({ spec }) =>
+        !spec?.unschedulable && !spec?.taints?.some(({ effect }) => effect !== "PreferNoSchedule"),
     )
-    .map((node) => ({
-      name: node.metadata?.name ?? "",
-      address: node.status?.addresses?.find(({ type }) => type === "InternalIP")?.address ?? "",
+    .map(({ metadata, status }) => ({
+      name: metadata.name,
+      address: status?.addresses?.find(({ type }) => type === "InternalIP")?.address ?? "",
     }))
     .filter(({ address }) => address !== "")
     .sort((a, b) => (a.name < b.name ? -1 : 1));
-  if (usable.length > 0) return usable;
-  throw new pulumi.RunError(
-    `nodes is empty, and none of the ${nodes.length} nodes of ${where} is ready, schedulable and has an InternalIP: give nodes as a list of name and address`,
-  );
-}
-
-/** Rejects when the answer takes longer; the timer keeps no process alive. */
-function within<T>(milliseconds: number, answer: Promise<T>): Promise<T> {
-  const late = setTimeout(milliseconds, undefined, { ref: false }).then(() => {
-    throw new Error(`no answer within ${milliseconds / 1000} s`);
-  });
-  return Promise.race([answer, late]);
-}
-
-function reject(what: string, where: string, error: unknown): never {
-  const code = (error as { code?: unknown }).code;
-  if (code === 404)
-    throw new pulumi.RunError(
-      `${what}: ${where} has no such namespace; create it, or set namespace to one that exists`,
-    );
-  if (code === 401)
-    throw new pulumi.RunError(
-      `${what}: ${where} does not know this user; its certificate or token may have expired`,
-    );
-  if (code === 403) throw new pulumi.RunError(`${what}: ${where} does not allow this user to ${what}`);
-  throw new pulumi.RunError(`${what}: ${where} does not answer: ${reason(error)}`);
-}
-
-/** The innermost reason: clients of HTTP wrap "connection refused" in "fetch failed". */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  if (error instanceof AggregateError && error.errors.length > 0) return reason(error.errors[0]);
-  return error.cause ? reason(error.cause) : error.message.split("\n")[0] || error.name;
 }

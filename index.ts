@@ -13,7 +13,15 @@ import { loadConfig } from "./config.ts";
 const config = loadConfig();
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-const cluster = await readCluster({ kubeconfig, context, namespace, wantNodes: config.nodes.length === 0 });
+const cluster = await readCluster({
+  kubeconfig,
+  context,
+  namespace,
+  wantNodes: config.nodes.length === 0,
+  owner,
+  versions: versions.map(({ name }) => name),
+  istio: config.istio,
+});
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 
 const provider = new k8s.Provider("cluster", {
@@ -30,7 +38,7 @@ const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
 
 const app = new WebApp(
   "nginx",
-  { namespace: mesh.namespace, versions },
+  { namespace: mesh.namespace, versions, owner },
   { ...inCluster, dependsOn: istio.ready },
 );
 
@@ -44,6 +52,7 @@ const split = new TrafficSplit(
     versions,
     weights: config.weights,
     backends: app.deployments,
+    owner,
   },
   { ...inCluster, dependsOn: istio.ready },
 );

@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { ownedBy } from "./owner.ts";
 
 export interface TrafficSplitArgs {
   /** Namespace of the Service. */
@@ -16,6 +17,8 @@ export interface TrafficSplitArgs {
   weights: Readonly<Record<string, number>>;
   /** What must answer before a request is sent to it. @default nothing */
   backends?: readonly pulumi.Resource[] | undefined;
+  /** The stack that the objects belong to. */
+  owner: string;
 }
 
 /** The host's traffic, split over the versions by weight. */
@@ -26,6 +29,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
   constructor(name: string, args: TrafficSplitArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:TrafficSplit", name, {}, opts);
     const { namespace } = args;
+    const annotations = ownedBy(args.owner);
     const object = (
       suffix: string,
       kind: string,
@@ -35,7 +39,12 @@ export class TrafficSplit extends pulumi.ComponentResource {
     ) =>
       new k8s.apiextensions.CustomResource(
         `${name}${suffix}`,
-        { apiVersion: "networking.istio.io/v1", kind, metadata: { name: objectName, namespace }, spec },
+        {
+          apiVersion: "networking.istio.io/v1",
+          kind,
+          metadata: { name: objectName, namespace, annotations },
+          spec,
+        },
         { parent: this, dependsOn },
       );
     const gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args));

@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { ownedBy } from "./owner.ts";
 
 export interface WebAppArgs {
   /** Namespace with sidecar injection. */
   namespace: pulumi.Input<string>;
   /** What runs beside each other; each has a Deployment of its own. */
   versions: readonly WebAppVersion[];
+  /** The stack that the objects belong to. */
+  owner: string;
 }
 
 export interface WebAppVersion {
@@ -32,21 +35,22 @@ export class WebApp extends pulumi.ComponentResource {
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:WebApp", name, {}, opts);
     const { namespace, versions } = args;
+    const annotations = ownedBy(args.owner);
     const pages = new k8s.core.v1.ConfigMap(
       `${name}-pages`,
-      { metadata: { name: "nginx-static-files", namespace }, data: pagesOf(versions) },
+      { metadata: { name: "nginx-static-files", namespace, annotations }, data: pagesOf(versions) },
       { parent: this },
     );
     this.deployments = versions.map(
       (version) =>
         new k8s.apps.v1.Deployment(
           `${name}-${version.name}`,
-          deployment(version, namespace, pages.metadata.name),
+          deployment(version, namespace, annotations, pages.metadata.name),
           // The page goes by name, so that nothing else about the ConfigMap can roll pods; hence the explicit order.
           { parent: this, dependsOn: pages },
         ),
     );
-    const service = new k8s.core.v1.Service(name, serviceOf(namespace), { parent: this });
+    const service = new k8s.core.v1.Service(name, serviceOf(namespace, annotations), { parent: this });
     this.service = service.metadata.name;
     this.registerOutputs({ service: this.service, deployments: this.deployments });
   }
@@ -64,11 +68,12 @@ export function pagesOf(versions: readonly WebAppVersion[]): Record<string, stri
 function deployment(
   { name, version, image, replicas, page }: WebAppVersion,
   namespace: pulumi.Input<string>,
+  annotations: Record<string, string>,
   configMap: pulumi.Input<string>,
 ): k8s.apps.v1.DeploymentArgs {
   const labels = { app: "nginx", version };
   return {
-    metadata: { name: `nginx-${name}`, namespace, labels },
+    metadata: { name: `nginx-${name}`, namespace, labels, annotations },
     spec: {
       replicas,
       selector: { matchLabels: labels },
@@ -94,14 +99,17 @@ function deployment(
   };
 }
 
-function serviceOf(namespace: pulumi.Input<string>): k8s.core.v1.ServiceArgs {
+function serviceOf(
+  namespace: pulumi.Input<string>,
+  annotations: Record<string, string>,
+): k8s.core.v1.ServiceArgs {
   return {
     metadata: {
       name: "nginx-svc",
       namespace,
       labels: { service: "nginx" },
       // The rollouts prove the pods; waiting for the endpoints as well takes 10 s.
-      annotations: { "pulumi.com/skipAwait": "true" },
+      annotations: { ...annotations, "pulumi.com/skipAwait": "true" },
     },
     spec: {
       selector: { app: "nginx" },

@@ -11,13 +11,15 @@ import { find, GATEWAY_PORTS, HOST_KEY, PRIVATE_KEY, settled, startMocks } from 
 
 afterEach(() => pulumi.runtime.disconnect());
 
+const OWNER = "organization/istio-lab/dev";
+
 const VERSIONS = [
   { name: "v116", version: "1.16", image: "nginx:1.16.1", replicas: 3, page: "v1.16.1\n" },
   { name: "v117", version: "1.17", image: "nginx:1.17.9", replicas: 2, page: "v1.17.9\n" },
 ];
 
 describe("Istio", () => {
-  const ARGS: IstioArgs = { version: "1.31.0", profile: "demo", owner: "organization/istio-lab/dev" };
+  const ARGS: IstioArgs = { version: "1.31.0", profile: "demo", owner: OWNER };
 
   it("claims, installs, waits; only the claim's deletion uninstalls", async () => {
     const resources = await startMocks();
@@ -88,15 +90,23 @@ describe("MeshNamespace", () => {
 describe("WebApp", () => {
   it("is the article's", async () => {
     const resources = await startMocks();
-    const app = new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    const app = new WebApp("nginx", { namespace: "default", versions: VERSIONS, owner: OWNER });
     expect(await settled(app.service)).toBe("nginx-svc");
     await pulumi.runtime.disconnect();
     expect(find(resources, "nginx-pages").inputs).toMatchObject({
-      metadata: { name: "nginx-static-files", namespace: "default" },
+      metadata: {
+        name: "nginx-static-files",
+        namespace: "default",
+        annotations: { "istio-lab/owner": OWNER },
+      },
       data: { v116: "v1.16.1\n", v117: "v1.17.9\n" },
     });
     expect(find(resources, "nginx", "Service").inputs).toMatchObject({
-      metadata: { name: "nginx-svc", labels: { service: "nginx" } },
+      metadata: {
+        name: "nginx-svc",
+        labels: { service: "nginx" },
+        annotations: { "istio-lab/owner": OWNER, "pulumi.com/skipAwait": "true" },
+      },
       spec: {
         selector: { app: "nginx" },
         ports: [
@@ -106,7 +116,7 @@ describe("WebApp", () => {
       },
     });
     expect(find(resources, "nginx-v117").inputs).toMatchObject({
-      metadata: { name: "nginx-v117", namespace: "default" },
+      metadata: { name: "nginx-v117", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
       spec: {
         replicas: 2,
         selector: { matchLabels: { app: "nginx", version: "1.17" } },
@@ -134,7 +144,7 @@ describe("WebApp", () => {
 
   it("selects no pod twice", async () => {
     const resources = await startMocks();
-    new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    new WebApp("nginx", { namespace: "default", versions: VERSIONS, owner: OWNER });
     await pulumi.runtime.disconnect();
     const selectors = ["nginx-v116", "nginx-v117"].map(
       (name) => find(resources, name).inputs.spec.selector.matchLabels,
@@ -144,7 +154,7 @@ describe("WebApp", () => {
 
   it("never goes below its replicas in a rollout", async () => {
     const resources = await startMocks();
-    new WebApp("nginx", { namespace: "default", versions: VERSIONS });
+    new WebApp("nginx", { namespace: "default", versions: VERSIONS, owner: OWNER });
     await pulumi.runtime.disconnect();
     expect(find(resources, "nginx-v116").inputs.spec.strategy.rollingUpdate).toEqual({
       maxSurge: 1,
@@ -163,13 +173,14 @@ describe("TrafficSplit", () => {
       gatewayHosts: ["*.hung.org.hk"],
       versions: VERSIONS,
       weights: { v116: 100, v117: 0 },
+      owner: OWNER,
     });
     expect(await settled(split.weights)).toEqual({ v116: 100, v117: 0 });
     await pulumi.runtime.disconnect();
     expect(find(resources, "split", "VirtualService").inputs).toMatchObject({
       apiVersion: "networking.istio.io/v1",
       kind: "VirtualService",
-      metadata: { name: "nginx", namespace: "default" },
+      metadata: { name: "nginx", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
       spec: {
         hosts: ["nginx.hung.org.hk"],
         gateways: ["nginx-gateway"],
@@ -187,7 +198,7 @@ describe("TrafficSplit", () => {
     expect(find(resources, "split-subsets").inputs).toMatchObject({
       apiVersion: "networking.istio.io/v1",
       kind: "DestinationRule",
-      metadata: { name: "nginx", namespace: "default" },
+      metadata: { name: "nginx", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
       spec: {
         host: "nginx-svc",
         subsets: [
@@ -199,7 +210,7 @@ describe("TrafficSplit", () => {
     expect(find(resources, "split-gateway").inputs).toMatchObject({
       apiVersion: "networking.istio.io/v1",
       kind: "Gateway",
-      metadata: { name: "nginx-gateway", namespace: "default" },
+      metadata: { name: "nginx-gateway", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
       spec: {
         selector: { istio: "ingressgateway" },
         servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*.hung.org.hk"] }],

@@ -1,0 +1,5 @@
+/** Where an object says which stack it belongs to: `ORGANIZATION/PROJECT/STACK`. */
+export const OWNER_ANNOTATION = "istio-lab/owner";
+
+/** Annotations of an object of that stack. */
+export const ownedBy = (owner: string): Record<string, string> => ({ [OWNER_ANNOTATION]: owner });

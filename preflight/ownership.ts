@@ -1,0 +1,92 @@
+/** Whether what is in the cluster already is this stack's. */
+import { OWNER_ANNOTATION } from "../components/owner.ts";
+import type { Api, KubernetesObject } from "./api.ts";
+
+export interface OwnershipArgs {
+  /** The stack, as it stands in the annotation istio-lab/owner. */
+  readonly owner: string;
+  /** Namespace of the application. */
+  readonly namespace: string;
+  /** Names of the application's versions. */
+  readonly versions: readonly string[];
+  /** False: the Istio that is there is used, and must be there. */
+  readonly manage: boolean;
+}
+
+/** Objects of the application's names that somebody else made, one a line. */
+export async function objectFaults(api: Api, args: OwnershipArgs): Promise<string[]> {
+  const objects = await Promise.all(
+    objectsOf(args).map(async ({ kind, path }) => ({ kind, object: await api.metadata(path) })),
+  );
+  return objects.flatMap(({ kind, object }) => {
+    const holder = object && holderOf(object, args.owner);
+    return holder
+      ? [
+          `${kind} ${object.metadata.name} in namespace ${args.namespace} exists already and belongs to ${holder}: delete or rename it, or set namespace to another one`,
+        ]
+      : [];
+  });
+}
+
+/** Istio of somebody else where ours goes; or none where somebody else's is wanted. */
+export async function istioFaults(api: Api, { owner, manage }: OwnershipArgs): Promise<string[]> {
+  const [home, planes, gateway] = await Promise.all([
+    api.metadata("/api/v1/namespaces/istio-system"),
+    api.get<{ items: KubernetesObject[] }>("/apis/apps/v1/deployments?labelSelector=app%3Distiod"),
+    manage ? undefined : api.metadata("/api/v1/namespaces/istio-system/services/istio-ingressgateway"),
+  ]);
+  const found = (planes?.items ?? []).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+  if (manage) return strangersIstio(home?.metadata.annotations?.[OWNER_ANNOTATION], found, owner);
+  return missingIstio(found, gateway !== undefined);
+}
+
+function strangersIstio(holder: string | undefined, found: readonly string[], owner: string): string[] {
+  if (holder === owner || (holder === undefined && found.length === 0)) return [];
+  return [
+    holder === undefined
+      ? `there is an Istio in this cluster that this stack did not install (${found.join(", ")}): set istio.manage to false to use it, or uninstall it first`
+      : `the Istio in this cluster was installed by stack ${holder}; to use it from this stack set istio.manage to false`,
+  ];
+}
+
+function missingIstio(found: readonly string[], hasGateway: boolean): string[] {
+  const missing = [
+    ...(found.includes("istio-system/istiod") ? [] : ["Deployment istio-system/istiod"]),
+    ...(hasGateway ? [] : ["Service istio-system/istio-ingressgateway"]),
+  ];
+  if (missing.length === 0) return [];
+  const others = found.length > 0 ? ` (control planes found: ${found.join(", ")})` : "";
+  return [
+    `istio.manage is false, and the cluster has no ${missing.join(" and no ")}${others}: set istio.manage to true to have Istio installed, or install it first`,
+  ];
+}
+
+/**
+ * Who an object belongs to; undefined for this stack. One that Pulumi made and that names nobody passes: the annotation
+ * may have been removed by hand, which the next update puts right, and an object of another program Pulumi itself
+ * refuses to make.
+ */
+function holderOf({ metadata }: KubernetesObject, owner: string): string | undefined {
+  const holder = metadata.annotations?.[OWNER_ANNOTATION];
+  if (holder !== undefined) return holder === owner ? undefined : `stack ${holder}`;
+  const managers = [...new Set((metadata.managedFields ?? []).map(({ manager }) => manager ?? ""))];
+  if (managers.some((manager) => manager.startsWith("pulumi-"))) return undefined;
+  return `somebody else (made by ${managers.filter(Boolean).join(", ") || "nobody known"})`;
+}
+
+/** The objects of components/webApp.ts and components/trafficSplit.ts. */
+export function objectsOf({ namespace, versions }: Pick<OwnershipArgs, "namespace" | "versions">) {
+  const object = (kind: string, group: string, plural: string, name: string) => ({
+    kind,
+    path: `/${group}/namespaces/${namespace}/${plural}/${name}`,
+  });
+  const routing = "apis/networking.istio.io/v1";
+  return [
+    object("ConfigMap", "api/v1", "configmaps", "nginx-static-files"),
+    object("Service", "api/v1", "services", "nginx-svc"),
+    ...versions.map((name) => object("Deployment", "apis/apps/v1", "deployments", `nginx-${name}`)),
+    object("Gateway", routing, "gateways", "nginx-gateway"),
+    object("VirtualService", routing, "virtualservices", "nginx"),
+    object("DestinationRule", routing, "destinationrules", "nginx"),
+  ];
+}
