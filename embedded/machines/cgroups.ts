@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { until } from "../run.ts";
 
 const ROOT = "/sys/fs/cgroup";
 
@@ -26,9 +27,33 @@ export async function makeCgroup(path: string): Promise<void> {
   }
 }
 
-/** Removes the cgroup and all below it, in every hierarchy. Its processes must have ended. */
+/** Ends what still runs in the cgroup, or below it, and removes it in every hierarchy. */
 export async function removeCgroup(path: string): Promise<void> {
-  for (const hierarchy of await hierarchies()) await removeTree(join(hierarchy, path));
+  const trees = (await hierarchies()).map((hierarchy) => join(hierarchy, path));
+  const running = async () => (await Promise.all(trees.map(processesBelow))).flat();
+  await until(`processes of cgroup ${path} to end`, async () => {
+    const pids = await running();
+    for (const pid of pids) kill(pid);
+    return pids.length === 0;
+  });
+  for (const tree of trees) await removeTree(tree);
+}
+
+async function processesBelow(dir: string): Promise<number[]> {
+  const entries = await readdir(dir, { withFileTypes: true }).catch(() => []);
+  const below = entries
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => processesBelow(join(dir, name)));
+  const own = await readFile(join(dir, "cgroup.procs"), "utf8").catch(() => "");
+  return [...own.split("\n").filter(Boolean).map(Number), ...(await Promise.all(below)).flat()];
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
 }
 
 /** v1's cpuset starts empty, and a process cannot enter an empty one. */

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import type { Instance } from "../instance.ts";
 import { run, until } from "../run.ts";
-import { hierarchies, makeCgroup } from "./cgroups.ts";
+import { hierarchies, makeCgroup, removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
 
 /** The ordinary user of the load-balancer machine, with `sudo -n` for everything. */
@@ -32,6 +32,8 @@ export async function startLoadBalancer(lab: Instance, root: string): Promise<vo
   if (await runningPid(machine)) return;
   await makeKeys(lab);
   const cgroup = join(lab.cgroup, machine.name);
+  // What a boot container leaves behind when its supervisor was killed.
+  await removeCgroup(cgroup);
   await makeCgroup(cgroup);
   const procs = (await hierarchies()).map((hierarchy) => join(hierarchy, cgroup, "cgroup.procs"));
   // systemd makes cgroups of its own below the one it is started in.
@@ -57,6 +59,7 @@ export async function stopLoadBalancer(lab: Instance): Promise<void> {
   if (init) await run("kill", ["-s", "RTMIN+4", String(init)]).catch(() => undefined);
   const off = async () => (await runningPid(lab.loadBalancer)) === undefined;
   await until("power-off", off, { timeoutMs: 10_000 }).catch(() => undefined);
+  await removeCgroup(join(lab.cgroup, lab.loadBalancer.name));
   await powerOff(lab.loadBalancer);
 }
 

@@ -36,19 +36,21 @@ async function removeLink(link: string): Promise<void> {
 
 /** A machine's namespace with a veth pair to the bridge, its address, and routes to the other nodes' pods. */
 async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
-  if (await succeeds("ip", ["-n", machine.netns, "link", "show", "eth0"])) return;
-  if (!(await succeeds("test", ["-e", `/run/netns/${machine.netns}`])))
-    await ip("netns", "add", machine.netns);
+  const inside = (...args: string[]) => ip("-n", machine.netns, ...args);
+  if (!(await succeeds("ip", ["-n", machine.netns, "link"]))) await ip("netns", "add", machine.netns);
+  // The default route comes last: a machine that has one is whole, unless its bridge was lost.
+  const whole = await run("ip", ["-n", machine.netns, "route", "show", "default"]);
+  if (whole && (await succeeds("ip", ["link", "set", machine.link, "master", lab.bridge, "up"]))) return;
+  await removeLink(machine.link);
   await ip("link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", machine.netns);
   await ip("link", "set", machine.link, "master", lab.bridge, "up");
-  const inside = (...args: string[]) => ip("-n", machine.netns, ...args);
   await inside("link", "set", "lo", "up");
   await inside("addr", "add", `${machine.address}/24`, "dev", "eth0");
   await inside("link", "set", "eth0", "up");
+  const pods = machine === lab.loadBalancer ? [] : lab.workers.filter((other) => other !== machine);
+  for (const worker of pods) await routeToPods(machine, worker);
   // The kubelet looks for a default route; nothing beyond the host answers on it.
   await inside("route", "add", "default", "via", lab.gateway);
-  if (machine === lab.loadBalancer) return;
-  for (const worker of lab.workers.filter((other) => other !== machine)) await routeToPods(machine, worker);
 }
 
 async function routeToPods(from: MachineSpec, to: WorkerSpec): Promise<void> {

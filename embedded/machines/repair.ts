@@ -1,13 +1,20 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Instance, MachineSpec } from "../instance.ts";
 import { run } from "../run.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { deadDaemons, powerOff, runningPid } from "./machine.ts";
 
-/** Takes off the machines that lost a daemon, to be started again: machines do not repair themselves. */
+/**
+ * Finds the machines that have to be started again: those that a crash of the host took along, and those that lost a
+ * daemon, which it takes off: machines do not repair themselves.
+ */
 export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
   const broken: MachineSpec[] = [];
   for (const machine of [lab.controlPlane, ...lab.workers]) {
-    if ((await runningPid(machine)) && (await deadDaemons(machine)).length > 0) broken.push(machine);
+    const ranBefore = existsSync(join(machine.dir, "data"));
+    const well = (await runningPid(machine)) && (await deadDaemons(machine)).length === 0;
+    if (ranBefore && !well) broken.push(machine);
   }
   await Promise.all(broken.map(powerOff));
   return broken;
