@@ -32,10 +32,9 @@ export async function withLock<T>(file: string, onWait: () => void, action: () =
           reject(error);
         }
       }, 500);
-    });
+    }).finally(() => clearTimeout(waiting));
     return await action();
   } finally {
-    clearTimeout(waiting);
     holder.stdin.end();
     holder.kill();
     await holder;
