@@ -108,7 +108,7 @@ export function watchInterrupts(): void {
       for (const group of groups) signalGroup(group, interrupted ? "SIGKILL" : "SIGINT");
       if (interrupted) process.exit(8);
       interrupted = true;
-      console.error("\nlab: stopping; once more to stop at once");
+      if (groups.size > 0) console.error("\nlab: stopping; once more to stop at once");
     });
   }
 }
