@@ -53,7 +53,7 @@ export class HaproxyEdge extends pulumi.ComponentResource {
       {
         connection: connectionTo(machine, args.privateKey),
         ...commands(machine, owner),
-        stdin: rendered.apply((config) => REMOVE + APPLY + config),
+        stdin: rendered.apply(standardInput),
         addPreviousOutputInEnv: false,
       },
       { parent: this },
@@ -65,7 +65,7 @@ export class HaproxyEdge extends pulumi.ComponentResource {
 }
 
 /** Three tries of at most 8 s each: a machine that is off is an error within 30 s. */
-function connectionTo({ host, port, user, hostKey }: Machine, privateKey: pulumi.Input<string>) {
+export function connectionTo({ host, port, user, hostKey }: Machine, privateKey: pulumi.Input<string>) {
   return {
     host,
     port,
@@ -85,6 +85,11 @@ const REMOVE = readFileSync(new URL("../haproxy/remove.sh", import.meta.url), "u
  * takes what it needs off the front (`head` reads not one byte more); a push leaves the rest to its script, a removal
  * drops it, for a sender whose last bytes nobody takes sees an error.
  */
+export function standardInput(config: string): string {
+  return REMOVE + APPLY + config;
+}
+
+/** The commands that take {@link standardInput}. */
 export function commands(
   machine: Machine,
   owner: string,

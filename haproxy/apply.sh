@@ -135,7 +135,8 @@ clean_up_after_the_dead() {
 
 stage() {
   trap 'rm -f "$staged"' EXIT
-  trap 'exit 1' HUP INT TERM
+  # PIPE: whoever hung up hears no complaint, and the staged file must not stay.
+  trap 'exit 1' HUP INT TERM PIPE
   if [ -n "$dry_run" ]; then
     staged=$(mktemp)
   else

@@ -146,9 +146,9 @@ describe("the old file goes on serving", () => {
   });
 
   test("when the disk is full while staging", async () => {
-    // Eight pages: the files that are there take some, `full` all that is left.
+    // The files that are there take some of it, `full` all that is left.
     await onMachine(`
-      cp -a /etc/haproxy /run/kept; mount -t tmpfs -o size=32k tmpfs /etc/haproxy
+      cp -a /etc/haproxy /run/kept; mount -t tmpfs -o size=128k tmpfs /etc/haproxy
       cp -a /run/kept/. /etc/haproxy/; cat /dev/zero >/etc/haproxy/full || true`);
     try {
       const { exitCode, stderr } = await push(config("b"));
@@ -166,7 +166,8 @@ describe("the old file goes on serving", () => {
   });
 
   test("when the connection is cut while staging", async () => {
-    const cut = startPush(standardInput(config("b")).slice(0, -200));
+    const cut = startPush();
+    cut.stdin?.write(standardInput(config("b")).slice(0, -200));
     await until("the staged file", () => exists("/etc/haproxy/.haproxy.cfg.istio-lab-new.*"));
     cut.kill("SIGKILL");
     await cut;
@@ -222,7 +223,7 @@ describe("the new file serves in the end", () => {
   test("when the connection is cut between rename and reload", async () => {
     const cut = startPush(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
     await until("the reload", () => exists("/run/held"));
-    await serves("a", { file: "b" });
+    await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
     cut.kill("SIGKILL");
     await cut;
     await onMachine("rm /run/held");
@@ -329,12 +330,12 @@ async function serves(
 
 // ---- pushes ----
 
-/** Waits, once HAProxy may be reloaded, until the test lets it go on; tells the pids of itself and of the push. */
+/** Waits, once HAProxy may be reloaded, until the test lets it go on; tells the pids of the push and of itself. */
 const HELD_RELOAD =
-  "echo $$ $PPID >/run/held.new; mv /run/held.new /run/held; while [ -e /run/held ]; do sleep 0.1; done; systemctl reload haproxy";
+  "echo $PPID $$ >/run/held.new; mv /run/held.new /run/held; timeout 10 sh -c 'while [ -e /run/held ]; do sleep 0.1; done'; systemctl reload haproxy";
 
-/** The command that HaproxyEdge builds, over OpenSSH. */
-function startPush(input: string, { reloadCommand }: { reloadCommand?: string } = {}) {
+/** The command that HaproxyEdge builds, over OpenSSH. @param input everything that is sent; without it, the test sends. */
+function startPush(input?: string, { reloadCommand }: { reloadCommand?: string } = {}) {
   return ssh(commands({ ...machine, reloadCommand }, OWNER).update, input);
 }
 
@@ -346,21 +347,22 @@ async function remove() {
   return ssh(commands(machine, OWNER).delete, standardInput(""));
 }
 
-function ssh(command: string, input: string) {
+function ssh(command: string, input?: string) {
   const options = [
     `UserKnownHostsFile=${knownHostsFile(lab)}`,
     "StrictHostKeyChecking=yes",
     "LogLevel=ERROR",
   ];
   const args = ["-i", sshKeyFile(lab), ...options.flatMap((option) => ["-o", option])];
-  return execa("ssh", [...args, `${SSH_USER}@${machine.host}`, command], { input, reject: false });
+  const sent = input === undefined ? {} : { input };
+  return execa("ssh", [...args, `${SSH_USER}@${machine.host}`, command], { ...sent, reject: false });
 }
 
-/** Connects as HaproxyEdge's command does, and runs nothing. */
+/** Connects as HaproxyEdge's command does, and sends nothing. */
 async function dial(where: typeof machine, privateKey: string): Promise<void> {
   await runRemotely({
-    command: "true",
-    settings: { connection: connectionTo(where, privateKey) } as never,
+    command: "cat",
+    settings: { connection: { ...connectionTo(where, ""), privateKey } } as never,
     previous: { stdout: "", stderr: "" } as never,
     signal: new AbortController().signal,
     onLine: () => undefined,
