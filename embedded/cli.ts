@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { probeCommand } from "../probe/command.ts";
@@ -171,7 +171,14 @@ async function exclusively(action: (lab: Instance, global: Global) => Promise<vo
   const refuse = () => {
     throw new LabError(`another ./lab command is changing lab "${lab.name}"; wait for it to end`);
   };
-  await withLock(join(stateHome(), `${lab.name}.lock`), refuse, () => action(lab, global));
+  const lock = join(stateHome(), `${lab.name}.lock`);
+  await withLock(lock, refuse, async () => {
+    try {
+      await action(lab, global);
+    } finally {
+      if (!existsSync(lab.dir)) await rm(lock, { force: true });
+    }
+  });
 }
 
 async function chosen(): Promise<Instance> {

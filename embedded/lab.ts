@@ -30,9 +30,9 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
     {
       title: `network ${lab.subnet}`,
       task: async () => {
-        await mkdir(lab.dir, { recursive: true, mode: 0o700 });
         repaired = await powerOffBroken(lab);
         await startNetwork(lab);
+        await mkdir(lab.dir, { recursive: true, mode: 0o700 });
         await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
       },
     },

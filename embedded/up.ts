@@ -4,6 +4,7 @@ import { probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import type { Instance } from "./instance.ts";
 import { startTasks } from "./lab.ts";
+import { refuseTakenSubnet } from "./machines/network.ts";
 import { choosePlugins, type Plugin } from "./plugins.ts";
 import { runTasks } from "./progress.ts";
 import { LabError } from "./run.ts";
@@ -21,6 +22,8 @@ export async function up(
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
+  // Before an hour of building, not after it.
+  await refuseTakenSubnet(lab);
   const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);
   let plugins: Plugin[] = [];
   await runTasks(

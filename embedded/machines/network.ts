@@ -9,10 +9,8 @@ interface Link {
 
 /** Makes the bridge with the host's address and one network namespace a machine. Idempotent. */
 export async function startNetwork(lab: Instance): Promise<void> {
-  if (!(await exists(lab.bridge))) {
-    await refuseTakenSubnet(lab);
-    await ip("link", "add", lab.bridge, "type", "bridge");
-  }
+  await refuseTakenSubnet(lab);
+  if (!(await exists(lab.bridge))) await ip("link", "add", lab.bridge, "type", "bridge");
   await ip("addr", "replace", `${lab.gateway}/24`, "dev", lab.bridge);
   await ip("link", "set", lab.bridge, "up");
   await Promise.all(lab.machines.map((machine) => plugIn(lab, machine)));
@@ -57,14 +55,19 @@ async function routeToPods(from: MachineSpec, to: WorkerSpec): Promise<void> {
   await ip("-n", from.netns, "route", "add", to.podSubnet, "via", to.address);
 }
 
-async function refuseTakenSubnet(lab: Instance): Promise<void> {
+/** @throws LabError when an address or a route of the host that is not this lab's own is in its subnet. */
+export async function refuseTakenSubnet(lab: Instance): Promise<void> {
   const links = JSON.parse(await run("ip", ["-json", "-4", "addr"])) as Link[];
   const routes = JSON.parse(await run("ip", ["-json", "-4", "route"])) as { dst: string; dev?: string }[];
   const taken = [
-    ...links.flatMap((link) =>
-      (link.addr_info ?? []).map((a) => ({ net: `${a.local}/${a.prefixlen}`, on: link.ifname })),
-    ),
-    ...routes.filter((r) => r.dst !== "default").map((r) => ({ net: r.dst, on: r.dev ?? "a route" })),
+    ...links
+      .filter(({ ifname }) => ifname !== lab.bridge)
+      .flatMap((link) =>
+        (link.addr_info ?? []).map((a) => ({ net: `${a.local}/${a.prefixlen}`, on: link.ifname })),
+      ),
+    ...routes
+      .filter((r) => r.dst !== "default" && r.dev !== lab.bridge)
+      .map((r) => ({ net: r.dst, on: r.dev ?? "a route" })),
   ].filter(({ net }) => overlaps(net, lab.subnet));
   if (taken.length === 0) return;
   const by = [...new Set(taken.map(({ net, on }) => `${net} on ${on}`))].join(", ");
