@@ -29,6 +29,8 @@ const provider = new k8s.Provider("cluster", {
   ...(context ? { context } : {}),
   clusterIdentifier: cluster.id,
   enableConfigMapMutable: true,
+  // An update that was killed has made objects that no state knows; whose they are was looked at above.
+  upsertExistingObjects: true,
 });
 const inCluster = { providers: { kubernetes: provider } };
 

@@ -22,7 +22,7 @@ export async function objectFaults(api: Api, args: OwnershipArgs): Promise<strin
     const holder = object && holderOf(object, args.owner);
     return holder
       ? [
-          `${kind} ${object.metadata.name} in namespace ${args.namespace} exists already and belongs to ${holder}: delete or rename it, or set namespace to another one`,
+          `${kind} ${object.metadata.name} in namespace ${args.namespace} exists already and belongs to ${holder}: delete it, or set namespace to another one, or have it taken over (kubectl annotate --overwrite --namespace=${args.namespace} ${kind} ${object.metadata.name} ${OWNER_ANNOTATION}=${args.owner})`,
         ]
       : [];
   });
@@ -61,16 +61,11 @@ function missingIstio(found: readonly string[], hasGateway: boolean): string[] {
   ];
 }
 
-/**
- * Who an object belongs to; undefined for this stack. One that Pulumi made and that names nobody passes: the annotation
- * may have been removed by hand, which the next update puts right, and an object of another program Pulumi itself
- * refuses to make.
- */
+/** Who an object belongs to; undefined for this stack. */
 function holderOf({ metadata }: KubernetesObject, owner: string): string | undefined {
   const holder = metadata.annotations?.[OWNER_ANNOTATION];
   if (holder !== undefined) return holder === owner ? undefined : `stack ${holder}`;
   const managers = [...new Set((metadata.managedFields ?? []).map(({ manager }) => manager ?? ""))];
-  if (managers.some((manager) => manager.startsWith("pulumi-"))) return undefined;
   return `somebody else (made by ${managers.filter(Boolean).join(", ") || "nobody known"})`;
 }
 

@@ -64,14 +64,12 @@ describe("a cluster that is ready", () => {
     expect(asked.filter((question) => !question.startsWith("GET "))).toEqual([`POST ${REVIEWS}`]);
   });
 
-  it("may hold what this stack has made, also when the annotation was removed by hand", async () => {
+  it("may hold what this stack has made", async () => {
     const { kubeconfig } = await cluster({
       "/api/v1/namespaces/istio-system": { metadata: { annotations: { "istio-lab/owner": OWNER } } },
       [ISTIODS]: { items: [{ metadata: { namespace: "istio-system", name: "istiod" } }] },
       [SERVICE]: { metadata: { name: "nginx-svc", annotations: { "istio-lab/owner": OWNER } } },
-      [CONFIG_MAP]: {
-        metadata: { name: "nginx-static-files", managedFields: [{ manager: "pulumi-kubernetes-1" }] },
-      },
+      [CONFIG_MAP]: { metadata: { name: "nginx-static-files", annotations: { "istio-lab/owner": OWNER } } },
     });
     expect((await readCluster({ ...ASK, kubeconfig })).id).toBe("0b7c1e2f");
   });
@@ -243,7 +241,7 @@ describe("a cluster that is not ready", () => {
     await expectFaults(
       { kubeconfig: theirs.kubeconfig },
       new RegExp(
-        `^${what} in namespace default exists already and belongs to somebody else \\(made by kubectl-create\\): delete or rename it`,
+        `^${what} in namespace default exists already and belongs to somebody else \\(made by kubectl-create\\): delete it, or set namespace to another one, or have it taken over \\(kubectl annotate .* istio-lab/owner=${OWNER}\\)$`,
       ),
     );
     const annotations = { "istio-lab/owner": "organization/istio-lab/prod" };

@@ -143,7 +143,7 @@ export class KubernetesProvider implements Provider {
       live = await this.#whenKindExists(urn, patience, async (api) =>
         patch
           ? await this.#applyPatch(api, toCreate, fieldManager)
-          : await api.create(toCreate, { fieldManager: CREATE_MANAGER }),
+          : await this.#createOrTakeOver(api, toCreate, fieldManager),
       );
     } catch (error) {
       throw creationError(urn, patch, error);
@@ -310,6 +310,22 @@ export class KubernetesProvider implements Provider {
     }
   }
 
+  /** What exists is a fault, unless the program has said that it may be taken over. */
+  async #createOrTakeOver(
+    api: Api,
+    object: KubernetesObject,
+    fieldManager: string,
+  ): Promise<KubernetesObject> {
+    try {
+      return await api.create(object, { fieldManager: CREATE_MANAGER });
+    } catch (error) {
+      const exists = error instanceof ApiError && error.reason === "AlreadyExists";
+      if (!exists || !this.#config.upsert) throw error;
+      await adoptFields(api, referenceTo(object), fieldManager);
+      return await this.#apply(api, object, fieldManager);
+    }
+  }
+
   /** Server-side apply would create what is not there, and a patch is of something. */
   async #applyPatch(api: Api, object: KubernetesObject, fieldManager: string): Promise<KubernetesObject> {
     const { metadata } = await api.get(referenceTo(object));
@@ -377,6 +393,7 @@ interface Config {
   configMapMutable: boolean;
   secretMutable: boolean;
   patchForce: boolean;
+  upsert: boolean;
   deleteUnreachable: boolean;
 }
 
@@ -400,6 +417,7 @@ function readConfig(args: Properties): Config {
     configMapMutable: flag("enableConfigMapMutable", "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE"),
     secretMutable: flag("enableSecretMutable", "PULUMI_K8S_ENABLE_SECRET_MUTABLE"),
     patchForce: flag("enablePatchForce", "PULUMI_K8S_ENABLE_PATCH_FORCE"),
+    upsert: flag("upsertExistingObjects", "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"),
     deleteUnreachable: flag("deleteUnreachable", "PULUMI_K8S_DELETE_UNREACHABLE"),
   };
 }
