@@ -91,6 +91,20 @@ describe("create", () => {
     expect(outputs).toEqual(configMap);
   });
 
+  test("takes over what exists where the program says so, and owns its fields", async () => {
+    await plugin.configure({ kubeconfig: api.kubeconfig, upsertExistingObjects: "true" });
+    api.put(`${CONFIG_MAPS}/page`, {
+      ...configMap,
+      metadata: { name: "page", namespace: "default" },
+      data: { text: "old" },
+    } as never);
+    const { id, outputs } = await plugin.create(CONFIG_MAP, configMap);
+    expect(id).toBe("default/page");
+    expect(outputs).toMatchObject({ data: configMap.data });
+    const { __fieldManager: fieldManager } = outputs as Properties;
+    expect(writes().at(-1)).toMatchObject({ method: "PATCH", query: { fieldManager } });
+  });
+
   test("of a custom resource waits for its kind, and previews without it", async () => {
     expect((await plugin.create(WIDGET, widget, { preview: true })).outputs).toEqual(widget);
     const creation = plugin.create(WIDGET, widget);
