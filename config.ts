@@ -1,3 +1,4 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
@@ -56,6 +57,18 @@ export interface LoadBalancer {
   readonly reloadCommand?: string | undefined;
 }
 
+/** How port 443 is served. */
+export interface Tls {
+  /** Who holds the certificate: the load balancer (`terminate`) or the ingress gateway (`passthrough`). */
+  readonly mode: "terminate" | "passthrough";
+  /** True: port 80 answers with a redirect to https. */
+  readonly redirect: boolean;
+  /** Chain in PEM, the server's own certificate first. */
+  readonly certificate: string;
+  /** Its key, PKCS #8 in PEM, in plain: wrap it in a secret before it goes anywhere. */
+  readonly key: string;
+}
+
 /** The whole configuration, checked and with every default filled in. */
 export interface LabConfig {
   /** Path of a kubeconfig; empty is the environment's. */
@@ -77,6 +90,8 @@ export interface LabConfig {
   readonly loadBalancer: LoadBalancer;
   /** Private key for `loadBalancer.user`, in plain: wrap it in a secret before it goes anywhere. */
   readonly loadBalancerPrivateKey: string;
+  /** Undefined: port 80 only. */
+  readonly tls?: Tls | undefined;
 }
 
 /** What is wrong with one key. */
@@ -115,9 +130,10 @@ export function loadConfig(): LabConfig {
 /**
  * Checks a configuration as Pulumi.yaml describes it and fills in the defaults.
  * @param raw key to value, objects and lists as such; a key that is absent gets its default.
+ * @param now the time at which certificates have to be good.
  * @throws ConfigError with every fault.
  */
-export function parseConfig(raw: Readonly<Record<string, unknown>>): LabConfig {
+export function parseConfig(raw: Readonly<Record<string, unknown>>, now: Date = new Date()): LabConfig {
   const faults: Fault[] = unknownKeys(Object.keys(raw), Object.keys(KEYS), "");
   const checked: { [K in Key]?: z.output<(typeof KEYS)[K]> } = {};
   for (const key of Object.keys(KEYS) as Key[]) {
@@ -132,8 +148,10 @@ export function parseConfig(raw: Readonly<Record<string, unknown>>): LabConfig {
   if (nodes) faults.push(...nodeFaults(nodes));
   const names = versionNames(raw.versions ?? DEFAULT_VERSIONS);
   if (weights && names) faults.push(...weightFaults(weights, names));
+  const tls = tlsOf(checked, now, faults);
   if (faults.length > 0) throw new ConfigError(faults);
-  return { ...(checked as Required<typeof checked>), versions: versions as Version[] };
+  const { tlsCertificate: _, tlsKey: __, ...plain } = checked as Required<typeof checked>;
+  return { ...plain, versions: versions as Version[], tls };
 }
 
 /** The project's own keys of Pulumi's flat string map, with JSON values parsed. */
@@ -293,6 +311,19 @@ const loadBalancerSchema = z.strictObject(
   { error: objectError("give an object with host, user and hostKey") },
 );
 
+const tlsSchema = z.strictObject(
+  {
+    mode: z.enum(["terminate", "passthrough"], { error: "give terminate or passthrough" }).optional(),
+    redirect: z.boolean({ error: "give true or false" }).default(false),
+  },
+  { error: objectError("give an object with mode and redirect") },
+);
+
+const WANT_CERTIFICATE =
+  "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < fullchain.pem";
+const WANT_TLS_KEY =
+  "give the certificate's private key in PEM: pulumi config set --secret tlsKey < privkey.pem";
+
 const DEFAULT_VERSIONS = [
   { name: "v116", version: "1.16", image: "nginx:1.16.1" },
   { name: "v117", version: "1.17", image: "nginx:1.17.9" },
@@ -333,6 +364,9 @@ const KEYS = {
   ).refine((value) => !hasPassphrase(value), {
     error: "it is protected by a passphrase; give a key without one, made for this purpose",
   }),
+  tls: tlsSchema.prefault({}),
+  tlsCertificate: z.string({ error: WANT_CERTIFICATE }).default(""),
+  tlsKey: z.string({ error: WANT_TLS_KEY }).default(""),
 };
 
 type Key = keyof typeof KEYS;
@@ -340,7 +374,10 @@ type Key = keyof typeof KEYS;
 /** Keys at the top level of the configuration, in the order of the documentation. */
 export const CONFIG_KEYS = Object.keys(KEYS);
 
-const STRUCTURED = new Set(["gatewayHosts", "versions", "weights", "istio", "nodes", "loadBalancer"]);
+const STRUCTURED = new Set(["gatewayHosts", "versions", "weights", "istio", "nodes", "loadBalancer", "tls"]);
+
+/** Keys whose values are never shown. */
+const SECRETS = new Set(["loadBalancerPrivateKey", "tlsCertificate", "tlsKey"]);
 
 // ---- what the values must be together ----
 
@@ -437,6 +474,74 @@ function weightFaults(weights: Readonly<Record<string, number>>, names: readonly
   ];
 }
 
+interface TlsKeys {
+  readonly host?: string;
+  readonly tls?: { readonly mode?: Tls["mode"] | undefined; readonly redirect: boolean };
+  readonly tlsCertificate?: string;
+  readonly tlsKey?: string;
+}
+
+/** Certificate and key may stay in the configuration while https is off. */
+function tlsOf(
+  { host, tls, tlsCertificate = "", tlsKey = "" }: TlsKeys,
+  now: Date,
+  faults: Fault[],
+): Tls | undefined {
+  if (!tls?.mode) {
+    if (tls?.redirect) faults.push(fault("tls.mode", undefined, "give terminate or passthrough"));
+    return undefined;
+  }
+  const chain = certificatesIn(tlsCertificate);
+  const key = privateKeyIn(tlsKey);
+  const [own] = chain ?? [];
+  if (own && host) faults.push(...certificateFaults(own, host, now));
+  else if (!own) faults.push(fault("tlsCertificate", tlsCertificate && SECRET, WANT_CERTIFICATE));
+  if (typeof key === "string") faults.push(fault("tlsKey", tlsKey && SECRET, key));
+  else if (own && !own.checkPrivateKey(key))
+    faults.push(
+      fault(
+        "tlsKey",
+        SECRET,
+        "it does not belong to the first certificate in tlsCertificate, which has to be the server's own",
+      ),
+    );
+  if (!chain || typeof key === "string") return undefined;
+  const certificate = chain.map(String).join("");
+  return { ...tls, mode: tls.mode, certificate, key: String(key.export({ type: "pkcs8", format: "pem" })) };
+}
+
+/** The certificates of a PEM text, or undefined where there is none or one cannot be read. */
+function certificatesIn(pem: string): X509Certificate[] | undefined {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    return blocks.length > 0 ? blocks.map((block) => new X509Certificate(block)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The key of a PEM text, or what would be right. */
+function privateKeyIn(pem: string): KeyObject | string {
+  if (/ENCRYPTED/.test(pem)) return "it is protected by a passphrase; give it without one";
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return WANT_TLS_KEY;
+  }
+}
+
+function certificateFaults(certificate: X509Certificate, host: string, now: Date): Fault[] {
+  const { subjectAltName, validFrom, validTo } = certificate;
+  const faults = [
+    // Browsers read the alternative names only.
+    certificate.checkHost(host, { subject: "never" }) === undefined &&
+      `it is for ${subjectAltName?.slice(0, 200) ?? "no name at all"}; give one for ${host}`,
+    new Date(validFrom) > now && `it is good from ${validFrom} only`,
+    new Date(validTo) <= now && `it expired on ${validTo}; give a new one`,
+  ];
+  return faults.filter((right) => right !== false).map((right) => fault("tlsCertificate", SECRET, right));
+}
+
 // ---- faults ----
 
 function toFaults(key: Key, raw: unknown, issue: z.core.$ZodIssue): Fault[] {
@@ -447,7 +552,7 @@ function toFaults(key: Key, raw: unknown, issue: z.core.$ZodIssue): Fault[] {
     raw,
   );
   if (issue.code === "unrecognized_keys") return unknownKeys(issue.keys, FIELDS[key] ?? [], `${path}.`);
-  return [fault(path, key === "loadBalancerPrivateKey" && value ? SECRET : value, issue.message)];
+  return [fault(path, SECRETS.has(key) && value ? SECRET : value, issue.message)];
 }
 
 const SECRET = Symbol("secret");
@@ -457,6 +562,7 @@ const FIELDS: { [K in Key]?: string[] } = {
   istio: Object.keys(istioSchema.shape),
   nodes: Object.keys(nodeSchema.shape),
   loadBalancer: Object.keys(loadBalancerSchema.shape),
+  tls: Object.keys(tlsSchema.shape),
 };
 
 function unknownKeys(keys: readonly string[], known: readonly string[], prefix: string): Fault[] {

@@ -12,6 +12,7 @@ import { loadConfig } from "./config.ts";
 
 const config = loadConfig();
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
+const tls = config.tls && { ...config.tls, key: pulumi.secret(config.tls.key) };
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
 const cluster = await readCluster({
   kubeconfig,
@@ -54,6 +55,7 @@ const split = new TrafficSplit(
     versions,
     weights: config.weights,
     backends: app.deployments,
+    tls: tls?.mode === "passthrough" ? tls : undefined,
     owner,
   },
   { ...inCluster, dependsOn: istio.ready },
@@ -69,13 +71,14 @@ const edge = new HaproxyEdge(
     nodePorts: ingress.nodePorts,
     machine: loadBalancer,
     privateKey: pulumi.secret(config.loadBalancerPrivateKey),
+    tls,
   },
   // Costs nothing on the way up; on the way down the load balancer lets go before Istio does.
   { dependsOn: istio.ready },
 );
 
 /** The test page, through the load balancer. */
-export const url = `http://${config.host}/echo/test.txt`;
+export const url = `${tls ? "https" : "http"}://${config.host}/echo/test.txt`;
 /** Host name that the application answers to. */
 export const host = config.host;
 /** Version name to percent, as the VirtualService holds them. */

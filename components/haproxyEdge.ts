@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
@@ -15,6 +16,19 @@ export interface HaproxyEdgeArgs {
   machine: Machine;
   /** Private key for the machine's user. */
   privateKey: pulumi.Input<string>;
+  /** Port 443. @default none */
+  tls?: EdgeTls | undefined;
+}
+
+export interface EdgeTls {
+  /** Who holds the certificate: HAProxy (`terminate`) or the gateway (`passthrough`). */
+  mode: "terminate" | "passthrough";
+  /** Whether port 80 answers with a redirect to https. */
+  redirect: boolean;
+  /** Chain in PEM, the server's own certificate first. */
+  certificate: string;
+  /** Its key in PEM. */
+  key: pulumi.Input<string>;
 }
 
 export interface Machine {
@@ -45,23 +59,49 @@ export class HaproxyEdge extends pulumi.ComponentResource {
   constructor(name: string, args: HaproxyEdgeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:HaproxyEdge", name, {}, opts);
     const { owner, machine } = args;
+    const tls = args.tls && {
+      mode: args.tls.mode,
+      redirect: args.tls.redirect,
+      certificateFile: certificateFile(machine.configFile, args.tls.certificate),
+    };
     const rendered = pulumi
       .all([args.nodes, args.nodePorts])
-      .apply(([nodes, nodePorts]) => renderHaproxy(labModel({ owner, nodes, nodePorts })));
+      .apply(([nodes, nodePorts]) => render({ owner, nodes, nodePorts, tls }, this));
     const push = new remote.Command(
       name,
       {
         connection: connectionTo(machine, args.privateKey),
         ...commands(machine, owner),
-        stdin: rendered.apply(standardInput),
+        stdin: pulumi
+          .all([rendered, certificateAndKey(args.tls)])
+          .apply(([config, pem]) => standardInput(config, pem)),
         addPreviousOutputInEnv: false,
       },
-      { parent: this },
+      { parent: this, additionalSecretOutputs: tls?.mode === "terminate" ? ["stdin"] : [] },
     );
     this.config = pulumi.all([rendered, push.id]).apply(([config]) => config);
     this.configHash = this.config.apply((config) => configHash(config) ?? "");
     this.registerOutputs({ config: this.config, configHash: this.configHash });
   }
+}
+
+/** The name holds the hash: a new certificate is a new file, and a new configuration names it. */
+export function certificateFile(configFile: string, certificate: string): string {
+  return `${configFile}.tls-${createHash("sha256").update(certificate).digest("hex").slice(0, 16)}.pem`;
+}
+
+function render(args: LabModelArgs, resource: pulumi.Resource): string {
+  try {
+    return renderHaproxy(labModel(args));
+  } catch (error) {
+    throw new pulumi.ResourceError((error as Error).message, resource, true);
+  }
+}
+
+/** What HAProxy needs to hold the certificate; empty when it need not. */
+function certificateAndKey(tls: EdgeTls | undefined): pulumi.Input<string> {
+  if (tls?.mode !== "terminate") return "";
+  return pulumi.secret(tls.key).apply((key) => tls.certificate + key);
 }
 
 /** Three tries of at most 8 s each: a machine that is off is an error within 30 s. */
@@ -81,12 +121,12 @@ const APPLY = readFileSync(new URL("../haproxy/apply.sh", import.meta.url), "utf
 const REMOVE = readFileSync(new URL("../haproxy/remove.sh", import.meta.url), "utf8");
 
 /**
- * Everything goes through standard input, the same for push and removal: remove.sh, apply.sh, haproxy.cfg. Each command
+ * Everything goes through standard input, the same for push and removal: remove.sh, apply.sh, certificate and key, haproxy.cfg. Each command
  * takes what it needs off the front (`head` reads not one byte more); a push leaves the rest to its script, a removal
  * drops it, for a sender whose last bytes nobody takes sees an error.
  */
-export function standardInput(config: string): string {
-  return REMOVE + APPLY + config;
+export function standardInput(config: string, pem = ""): string {
+  return REMOVE + APPLY + pem + config;
 }
 
 /** The commands that take {@link standardInput}. */

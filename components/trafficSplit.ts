@@ -19,6 +19,8 @@ export interface TrafficSplitArgs {
   backends?: readonly pulumi.Resource[] | undefined;
   /** The stack that the objects belong to. */
   owner: string;
+  /** Certificate and key in PEM, for a gateway that serves https itself. @default it does not */
+  tls?: { certificate: string; key: pulumi.Input<string> } | undefined;
 }
 
 /** The host's traffic, split over the versions by weight. */
@@ -47,7 +49,9 @@ export class TrafficSplit extends pulumi.ComponentResource {
         },
         { parent: this, dependsOn },
       );
-    const gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args));
+    const certificate = args.tls && certificateSecret(`${name}-certificate`, args, args.tls, this);
+    const needed = certificate ? [certificate] : [];
+    const gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args), needed);
     const subsets = object("-subsets", "DestinationRule", "nginx", destinationRuleSpec(args));
     // Routes come after the subsets that they name and the pods behind them, and go before: else clients see 503.
     const virtualService = object("", "VirtualService", "nginx", virtualServiceSpec(args), [
@@ -111,12 +115,41 @@ function destinationRuleSpec({ service, versions }: TrafficSplitArgs) {
   return { host: service, subsets };
 }
 
-function gatewaySpec({ gatewayHosts }: TrafficSplitArgs) {
-  return {
-    selector: { istio: "ingressgateway" },
-    servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: [...gatewayHosts] }],
+function gatewaySpec({ gatewayHosts, namespace, tls }: TrafficSplitArgs) {
+  const hosts = [...gatewayHosts];
+  const http = { port: { number: 80, name: "http", protocol: "HTTP" }, hosts };
+  const https = {
+    port: { number: 443, name: "https", protocol: "HTTPS" },
+    hosts,
+    tls: { mode: "SIMPLE", credentialName: credentialName(namespace) },
   };
+  return { selector: { istio: "ingressgateway" }, servers: tls ? [http, https] : [http] };
 }
+
+/** The gateway reads Secrets of its own namespace; the name tells whose it is. */
+function certificateSecret(
+  name: string,
+  { namespace, owner }: TrafficSplitArgs,
+  { certificate, key }: NonNullable<TrafficSplitArgs["tls"]>,
+  parent: pulumi.Resource,
+): k8s.core.v1.Secret {
+  return new k8s.core.v1.Secret(
+    name,
+    {
+      metadata: {
+        name: credentialName(namespace),
+        namespace: "istio-system",
+        annotations: ownedBy(owner),
+      },
+      type: "kubernetes.io/tls",
+      stringData: { "tls.crt": certificate, "tls.key": pulumi.secret(key) },
+    },
+    { parent },
+  );
+}
+
+const credentialName = (namespace: pulumi.Input<string>) =>
+  pulumi.interpolate`nginx-gateway-tls-${namespace}`;
 
 /** The SDK types no fields of custom resources; what the API server holds is there all the same. */
 function specOf(resource: k8s.apiextensions.CustomResource): pulumi.Output<VirtualServiceSpec> {

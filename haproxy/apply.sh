@@ -14,11 +14,13 @@
 #
 # Expects: Linux, root or `sudo -n`, coreutils, awk, flock, haproxy, one of perl, socat, python3, and one of curl, perl.
 # The first line of a file of this project is `# istio-lab owner=OWNER sha256=HASH`, HASH being that of the other lines.
+# Certificate chain and key for its `bind … crt FILE.tls-HASH.pem` may stand in front of it: cat tls.pem haproxy.cfg | …
 #
 # Files beside FILE:
 #   FILE.before-istio-lab       what was there before the first push, for remove.sh
 #   FILE.before-istio-lab-none  there was nothing before the first push
 #   FILE.by-hand-HASH           an edit by hand that a push replaced
+#   FILE.tls-HASH.pem           chain and key that one of these files names, for root alone
 #   .NAME.istio-lab-old         the file that served before a push that is not finished
 #   .NAME.istio-lab-new.*       a file that is being staged
 #
@@ -42,6 +44,7 @@ main() {
   take_lock
   clean_up_after_the_dead
   stage
+  stage_certificate
   check_staged
   refuse_another_owner
   if [ -f "$file" ] && cmp -s "$file" "$staged" && [ ! -e "$old" ]; then
@@ -113,6 +116,7 @@ need_tools() {
 
 # A symbolic link stays one: the file it points to is replaced.
 find_paths() {
+  certificates=$file.tls-
   if [ -L "$file" ]; then file=$(readlink -f "$file"); fi
   directory=$(dirname "$file")
   name=$(basename "$file")
@@ -134,7 +138,7 @@ clean_up_after_the_dead() {
 }
 
 stage() {
-  trap 'rm -f "$staged"' EXIT
+  trap leave EXIT
   # PIPE: whoever hung up hears no complaint, and the staged file must not stay.
   trap 'exit 1' HUP INT TERM PIPE
   if [ -n "$dry_run" ]; then
@@ -142,7 +146,8 @@ stage() {
   else
     staged=$(mktemp "$directory/.$name.istio-lab-new.XXXXXX") || fail "cannot write to $directory; nothing was changed"
   fi
-  cat >"$staged" || fail "cannot stage the new file in $directory ($(df -P "$directory" | awk 'NR==2 {print $4}') KiB free); nothing was changed"
+  cat >"$staged" || no_room
+  split_certificate
   check_hash "$staged" || fail "the new file did not arrive whole, or is not one of this project's; nothing was changed"
   if [ -f "$file" ]; then
     chown --reference="$file" "$staged"
@@ -153,9 +158,40 @@ stage() {
   [ -n "$dry_run" ] || sync "$staged"
 }
 
+# The staged file holds the key until here, and is readable by root alone until then.
+split_certificate() {
+  pem=$staged.pem
+  (umask 077 && sed '/^# istio-lab owner=/,$d' "$staged" >"$pem") || no_room
+  if [ ! -s "$pem" ]; then
+    rm -f "$pem"
+    return
+  fi
+  sed -n '/^# istio-lab owner=/,$p' "$staged" >"$staged.part" || no_room
+  mv "$staged.part" "$staged"
+}
+
+no_room() {
+  fail "cannot stage the new file in $directory ($(df -P "$directory" | awk 'NR==2 {print $4}') KiB free); nothing was changed"
+}
+
+# Its name holds its hash, so a push overwrites nothing that an older file needs, and the one file decides what is used.
+stage_certificate() {
+  certificate=$(sed -n 's/^ *bind .* crt \([^ ]*\.tls-[0-9a-f]*\.pem\)\( .*\)\{0,1\}$/\1/p' "$staged")
+  checked=$staged
+  [ -n "$certificate" ] && [ -s "$pem" ] || return 0
+  case $certificate in "$certificates"*) ;; *) fail "the new file wants its certificate in $certificate, not beside $file; nothing was changed" ;; esac
+  if [ -n "$dry_run" ]; then
+    checked=$staged.checked
+    sed "s|$certificate|$pem|" "$staged" >"$checked"
+  elif ! cmp -s "$pem" "$certificate"; then
+    sync "$pem"
+    mv -f "$pem" "$certificate"
+  fi
+}
+
 # HAProxy reads a file by its path: the very file that will be moved into place.
 check_staged() {
-  if report=$(haproxy -c -f "$staged" 2>&1 9<&-); then return; fi
+  if report=$(haproxy -c -f "$checked" 2>&1 9<&-); then return; fi
   complain "HAProxy rejects the new file; nothing was changed, $(what_serves)" "$report" "$staged"
   exit 1
 }
@@ -261,6 +297,15 @@ roll_back() {
   fi
   complain "HAProxy accepts the new file but does not serve with it; $outcome" "$report" "$failed"
   rm -f "$failed"
+}
+
+# Whatever way this ends: nothing staged stays, and no key that no file needs.
+leave() {
+  [ -z "$staged" ] || rm -f "$staged" "$staged".*
+  [ -z "$dry_run" ] || return 0
+  for kept in "$certificates"*.pem; do
+    grep -qsF " $kept" "$file" "$old" "$before" "$file".by-hand-* || rm -f "$kept"
+  done
 }
 
 # ---- what is ----

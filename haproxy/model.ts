@@ -10,6 +10,10 @@ export interface HaproxyModel {
   readonly timeoutSeconds: { readonly server: number; readonly connect: number; readonly client: number };
   /** Port that clients come to, on all addresses. */
   readonly port: number;
+  /** True: that port answers with a redirect to https. */
+  readonly redirect: boolean;
+  /** Port 443; undefined is none. */
+  readonly https?: Https | undefined;
   readonly backend: {
     readonly name: string;
     /** Nodes with the NodePort of the gateway's port `http2`. */
@@ -17,6 +21,11 @@ export interface HaproxyModel {
     readonly check: HealthCheck;
   };
 }
+
+/** Requests in plain to the one backend, or bytes as they come to the gateway's port `https`. */
+export type Https =
+  | { readonly mode: "terminate" /** Chain and key in PEM. */; readonly certificateFile: string }
+  | { readonly mode: "passthrough"; readonly servers: readonly Server[] };
 
 export interface Server {
   /** Server name; one word. */
@@ -44,20 +53,36 @@ export interface HealthCheck {
 export interface LabModelArgs {
   readonly owner: string;
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
-  readonly nodePorts: { readonly http2: number; readonly statusPort: number };
+  readonly nodePorts: {
+    readonly http2: number;
+    readonly statusPort: number;
+    readonly https?: number | undefined;
+  };
+  /** @default port 80 only */
+  readonly tls?: LabTls | undefined;
+}
+
+export interface LabTls {
+  readonly mode: "terminate" | "passthrough";
+  readonly redirect: boolean;
+  /** Chain and key in PEM, for `terminate`. */
+  readonly certificateFile: string;
 }
 
 /**
  * The article's load balancer: `maxconn 2000`, 30 s for each timeout, 5 retries, port 80, every node at the gateway's
  * NodePort. Checks are this project's: a dead node is out after 2 checks, 1 s apart.
+ * @throws Error when TLS is to be passed through to a gateway without a port `https`.
  */
-export function labModel({ owner, nodes, nodePorts }: LabModelArgs): HaproxyModel {
+export function labModel({ owner, nodes, nodePorts, tls }: LabModelArgs): HaproxyModel {
   return {
     owner,
     maxConnections: 2000,
     retries: 5,
     timeoutSeconds: { server: 30, connect: 30, client: 30 },
     port: 80,
+    redirect: tls?.redirect ?? false,
+    https: tls && httpsOf(tls, nodes, nodePorts.https),
     backend: {
       name: "k8s-istio-ingress-gateway",
       servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
@@ -71,4 +96,17 @@ export function labModel({ owner, nodes, nodePorts }: LabModelArgs): HaproxyMode
       },
     },
   };
+}
+
+function httpsOf(
+  { mode, certificateFile }: LabTls,
+  nodes: LabModelArgs["nodes"],
+  port: number | undefined,
+): Https {
+  if (mode === "terminate") return { mode, certificateFile };
+  if (port === undefined)
+    throw new Error(
+      "tls.mode is passthrough, but the ingress gateway has no NodePort of the name https: use terminate",
+    );
+  return { mode, servers: nodes.map(({ name, address }) => ({ name, address, port })) };
 }

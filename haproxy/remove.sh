@@ -27,7 +27,7 @@ main() {
   find_paths
   take_lock
   if [ ! -f "$file" ]; then
-    [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."*
+    [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
     if [ -f "$before" ]; then put_back; else say "nothing to do: there is no $file"; fi
     return
   fi
@@ -69,6 +69,7 @@ become_root() {
 }
 
 find_paths() {
+  certificates=$file.tls-
   PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
   if [ -L "$file" ]; then file=$(readlink -f "$file"); fi
   directory=$(dirname "$file")
@@ -107,7 +108,7 @@ put_back() {
   fi
   trap '' HUP INT TERM PIPE
   mv -f "$before" "$file"
-  rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."*
+  rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
   sync "$directory"
   if reload_if_active; then
     say "restored: $file, as it was before the first push"
@@ -123,7 +124,7 @@ take_away() {
     return
   fi
   trap '' HUP INT TERM PIPE
-  rm -f "$file" "$before-none" "$old" "$directory/.$name.istio-lab-new."*
+  rm -f "$file" "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
   sync "$directory"
   if [ -n "$reload" ]; then
     say "removed: $file, there was none before the first push; HAProxy still runs with it, stop it when you please"

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
-import type { HaproxyModel, Server } from "./model.ts";
+import type { HaproxyModel, HealthCheck, Server } from "./model.ts";
 
 /** Socket for `show info`, `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
@@ -14,7 +14,11 @@ const WORKER_PATH = "/.istio-lab/worker";
  * @throws Error when a word of the model is no single word: the last guard against a smuggled directive.
  */
 export function renderHaproxy(model: HaproxyModel): string {
-  const body = [globals(model), defaults(model), frontend(model), backend(model)].join("\n");
+  const { backend, https } = model;
+  const sections = [globals(model), defaults(model), frontend(model), plainBackend(backend)];
+  if (https?.mode === "terminate") sections.push(terminating(https.certificateFile, backend.name));
+  if (https?.mode === "passthrough") sections.push(...passingThrough(https.servers, backend));
+  const body = sections.join("\n");
   return `# istio-lab owner=${word(model.owner)} sha256=${sha256(body)}\n${body}`;
 }
 
@@ -49,24 +53,47 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
   ]);
 }
 
-function frontend({ port, backend }: HaproxyModel): string {
+function frontend({ port, redirect, backend }: HaproxyModel): string {
   return section("frontend http", [
     `bind *:${whole(port)}`,
     "# The machine asks itself which worker serves, backend or not; nobody else gets this answer.",
     `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } { src 127.0.0.0/8 ::1 }`,
+    ...(redirect ? ["http-request redirect scheme https code 308"] : []),
     `default_backend ${word(backend.name)}`,
   ]);
 }
 
-function backend({ backend: { name, servers, check } }: HaproxyModel): string {
-  return section(`backend ${word(name)}`, [
+function plainBackend({ name, servers, check }: HaproxyModel["backend"]): string {
+  return section(`backend ${word(name)}`, [...checks(check), ...servers.map(server)]);
+}
+
+function terminating(certificateFile: string, backend: string): string {
+  return section("frontend https", [
+    `bind *:443 ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
+    `default_backend ${word(backend)}`,
+  ]);
+}
+
+function passingThrough(servers: readonly Server[], { name, check }: HaproxyModel["backend"]): string[] {
+  return [
+    section("frontend https", [
+      "mode tcp",
+      "no option idle-close-on-response",
+      "bind *:443",
+      `default_backend ${word(name)}-https`,
+    ]),
+    section(`backend ${word(name)}-https`, ["mode tcp", ...checks(check), ...servers.map(server)]),
+  ];
+}
+
+function checks(check: HealthCheck): string[] {
+  return [
     "# Envoy answers checks in HTTP/1.1 only, and on the gateway's status port.",
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
     `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fall ${whole(check.fall)} rise ${whole(check.rise)} init-addr last,libc,none`,
-    ...servers.map(server),
-  ]);
+  ];
 }
 
 function server({ name, address, port }: Server): string {

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import { execa } from "execa";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { commands, connectionTo, standardInput } from "../../components/haproxyEdge.ts";
+import { certificateFile, commands, connectionTo, standardInput } from "../../components/haproxyEdge.ts";
 import { instance } from "../../embedded/instance.ts";
 import { stop } from "../../embedded/lab.ts";
 import {
@@ -25,8 +25,9 @@ import { runRemotely } from "../../embedded/plugins/command/remote.ts";
 import { runTasks } from "../../embedded/progress.ts";
 import { until } from "../../embedded/run.ts";
 import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
-import { labModel } from "../../haproxy/model.ts";
+import { type LabTls, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
+import { makeCertificate } from "../unit/haproxyCertificates.ts";
 
 const lab = instance("edge-test");
 const OWNER = "organization/istio-lab/edge-test";
@@ -250,6 +251,73 @@ describe("the new file serves in the end", () => {
   });
 });
 
+describe("port 443 at the load balancer", () => {
+  const HOST = "nginx.hung.org.hk";
+  const [first, second] = [makeCertificate(HOST), makeCertificate(HOST)];
+  const secure = ({ certificate }: typeof first, redirect = false) =>
+    config("a", {
+      tls: { mode: "terminate", redirect, certificateFile: certificateFile(FILE, certificate) },
+    });
+  const pushSecure = (made: typeof first, key = made.key, redirect = false) =>
+    startPush(standardInput(secure(made, redirect), made.certificate + key));
+  const pems = async () => (await onMachine(`stat -c '%n %U %a' ${FILE}.tls-*`)).split("\n").filter(Boolean);
+
+  /** Asks as a client does that trusts this certificate alone. */
+  const getSecurely = async ({ certificate }: typeof first) => {
+    const dispatcher = new Agent({ connect: { ca: certificate, servername: HOST } });
+    const { statusCode, body } = await request(`https://${machine.host}/`, { dispatcher });
+    const answer = { statusCode, body: await body.text() };
+    await dispatcher.close();
+    return answer;
+  };
+
+  test("serves the pushed certificate, whose key root alone can read", async () => {
+    expect(await pushSecure(first)).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(await getSecurely(first)).toEqual({ statusCode: 200, body: "a" });
+    await expect(getSecurely(second)).rejects.toThrow();
+    expect(await get("/")).toEqual({ statusCode: 200, body: "a" });
+    expect(await pems()).toEqual([`${certificateFile(FILE, first.certificate)} root 600`]);
+    expect(await onMachine(`grep -c 'PRIVATE KEY' ${FILE}; grep -rlF 'PRIVATE KEY' /tmp /var/log`)).toBe("0");
+  });
+
+  test("keeps the old certificate when the new one's key is another's", async () => {
+    await pushSecure(first);
+    const { exitCode, stderr } = await pushSecure(second, first.key);
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/error: HAProxy rejects the new file; nothing was changed[\s\S]*\[ALERT\]/);
+    expect(stderr).not.toContain("PRIVATE KEY");
+    expect(await getSecurely(first)).toEqual({ statusCode: 200, body: "a" });
+    expect(await pems()).toHaveLength(1);
+  });
+
+  test("changes the certificate, redirects from port 80 if told to, and goes again", async () => {
+    await pushSecure(first);
+    expect(await pushSecure(second, second.key, true)).toMatchObject({ exitCode: 0 });
+    expect(await getSecurely(second)).toEqual({ statusCode: 200, body: "a" });
+    expect((await get("/")).statusCode).toBe(308);
+    expect(await pems()).toEqual([`${certificateFile(FILE, second.certificate)} root 600`]);
+    expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
+    expect(await pems()).toEqual([]);
+    await serves("a");
+  });
+
+  test("says in a dry run what would change, and leaves no key behind", async () => {
+    await push(config("a"));
+    const input = standardInput(secure(first), first.certificate + first.key);
+    const command = commands(machine, OWNER).update.replace(" apply.sh ", " apply.sh --dry-run ");
+    expect((await ssh(command, input)).stdout).toContain("dry run: would replace");
+    expect(await onMachine(`ls ${FILE}.tls-* /tmp/tmp.*`)).toBe("");
+    await serves("a");
+  });
+
+  test("is gone with the removal", async () => {
+    await pushSecure(first);
+    expect(await remove()).toMatchObject({ exitCode: 0 });
+    expect(await pems()).toEqual([]);
+    expect(await onMachine(`cat ${FILE}`)).toBe(original);
+  });
+});
+
 describe("removal", () => {
   test("puts back exactly the file from before the first push, and can do so twice", async () => {
     await push(config("a"));
@@ -377,9 +445,9 @@ async function otherHostKey(): Promise<string> {
   return stdout;
 }
 
-function config(page: Page, { port = portOf(page) } = {}): string {
+function config(page: Page, { port = portOf(page), tls }: { port?: number; tls?: LabTls } = {}): string {
   const nodes = [{ name: page, address: lab.gateway }];
-  return renderHaproxy(labModel({ owner: OWNER, nodes, nodePorts: { http2: port, statusPort: port } }));
+  return renderHaproxy(labModel({ owner: OWNER, nodes, nodePorts: { http2: port, statusPort: port }, tls }));
 }
 
 /** The text with the hash in its first line made right again. */

@@ -8,7 +8,8 @@ import { commands, quote } from "../../components/haproxyEdge.ts";
 import { type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { configHash, renderHaproxy } from "../../haproxy/render.ts";
 
-const GOLDEN = fileURLToPath(new URL("../golden/haproxy.cfg", import.meta.url));
+const golden = (name: string) => fileURLToPath(new URL(`../golden/${name}.cfg`, import.meta.url));
+const GOLDEN = golden("haproxy");
 
 const ARTICLE: LabModelArgs = {
   owner: "organization/istio-lab/dev",
@@ -21,6 +22,22 @@ const has = (tool: string) => spawnSync("sh", ["-c", `command -v ${tool}`]).stat
 describe("renderHaproxy", () => {
   it("renders the article's lab as the golden file has it", () => {
     expect(renderHaproxy(labModel(ARTICLE))).toBe(readFileSync(GOLDEN, "utf8"));
+  });
+
+  it.each(["terminate", "passthrough"] as const)(
+    "renders port 443 as the golden file for %s has it",
+    (mode) => {
+      const certificateFile = "/etc/haproxy/haproxy.cfg.tls-0123456789abcdef.pem";
+      const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
+      const tls = { mode, redirect: true, certificateFile };
+      const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, tls }));
+      expect(config).toBe(readFileSync(golden(`haproxy-${mode}`), "utf8"));
+    },
+  );
+
+  it("says what to do when the gateway has no https port to pass through to", () => {
+    const tls = { mode: "passthrough" as const, redirect: false, certificateFile: "" };
+    expect(() => labModel({ ...ARTICLE, tls })).toThrow("has no NodePort of the name https: use terminate");
   });
 
   it("says in its first line what the other lines hash to", () => {
@@ -70,9 +87,12 @@ describe("renderHaproxy", () => {
     );
   });
 
-  it("passes haproxy -c", ({ skip }) => {
+  // The file for `terminate` names a certificate that only a machine has.
+  it.for(["haproxy", "haproxy-passthrough"])("passes haproxy -c: %s", (name, { skip }) => {
     skip(!has("haproxy"), "no haproxy on PATH; each push runs the same check on the load balancer");
-    expect(spawnSync("haproxy", ["-c", "-f", GOLDEN], { encoding: "utf8" })).toMatchObject({ status: 0 });
+    expect(spawnSync("haproxy", ["-c", "-f", golden(name)], { encoding: "utf8" })).toMatchObject({
+      status: 0,
+    });
   });
 });
 

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { makeCertificate } from "./haproxyCertificates.ts";
 import {
   find,
   GATEWAY_PORTS,
@@ -171,6 +172,48 @@ describe("the whole program", () => {
     for (const { wire, path } of resources)
       expect([path, withoutSecrets(wire).includes(key)]).toEqual([path, false]);
     expect(JSON.stringify(outputs)).not.toContain(key);
+  });
+});
+
+describe("https", () => {
+  const { certificate, key } = makeCertificate("nginx.hung.org.hk");
+  const pem = certificate + key;
+  const config = (mode: string) => ({
+    tls: { mode, redirect: true },
+    tlsCertificate: certificate,
+    tlsKey: key,
+  });
+  const inWire = (text: string) => JSON.stringify(text).slice(1, -1);
+
+  it("at the load balancer: the certificate goes with the file, as a secret", async () => {
+    const { resources, outputs } = await up(config("terminate"));
+    const { stdin, create } = find(resources, "edge", "Command").inputs;
+    expect(stdin).toContain(`${pem}# istio-lab owner=`);
+    expect(stdin).toMatch(/bind \*:443 ssl crt \/etc\/haproxy\/haproxy\.cfg\.tls-[0-9a-f]{16}\.pem /);
+    expect(create).not.toContain("PRIVATE KEY");
+    expect(outputs.url).toBe("https://nginx.hung.org.hk/echo/test.txt");
+    for (const { wire } of resources) expect(withoutSecrets(wire)).not.toContain(inWire(key));
+    expect(JSON.stringify(outputs)).not.toContain(inWire(key));
+  });
+
+  it("at the gateway: the certificate goes into a Secret that the Gateway names", async () => {
+    const { resources } = await up(config("passthrough"));
+    expect(find(resources, "edge", "Command").inputs.stdin).not.toContain("BEGIN");
+    expect(find(resources, "edge", "Command").inputs.stdin).toContain("server rancher-node02 10.0.0.2:30895");
+    const secret = find(resources, "split-certificate");
+    expect(secret.inputs).toMatchObject({
+      type: "kubernetes.io/tls",
+      metadata: { name: "nginx-gateway-tls-default", namespace: "istio-system" },
+      stringData: { "tls.crt": certificate, "tls.key": key },
+    });
+    expect(withoutSecrets(secret.wire)).not.toContain(inWire(key));
+    const gateway = find(resources, "split-gateway");
+    expect(gateway.dependencies).toEqual(["split-certificate"]);
+    expect(gateway.inputs.spec.servers[1]).toEqual({
+      port: { number: 443, name: "https", protocol: "HTTPS" },
+      hosts: ["*.hung.org.hk"],
+      tls: { mode: "SIMPLE", credentialName: "nginx-gateway-tls-default" },
+    });
   });
 });
 
