@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { parse } from "yaml";
 import { NGINX_IMAGES } from "./images/images.ts";
@@ -96,6 +96,7 @@ export async function pulumi(
  */
 export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): Promise<void> {
   await releaseDeadLocks(lab);
+  await restoreCheckpoint(lab);
   const result = await launch("pulumi", args, {
     cwd: PROGRAM,
     env: labEnvironment(lab),
@@ -130,6 +131,26 @@ export async function releaseDeadLocks(lab: Instance): Promise<void> {
     const file = join(entry.parentPath, entry.name);
     const { pid } = JSON.parse(await readFile(file, "utf8")) as { pid: number };
     if (!existsSync(`/proc/${pid}`)) await rm(file, { force: true });
+  }
+}
+
+/**
+ * Puts back the copy that Pulumi keeps of its state, when a Pulumi that was killed while writing has left half a file.
+ * What the copy does not know of the last operation the next update finds out by itself.
+ */
+export async function restoreCheckpoint(lab: Instance): Promise<void> {
+  const { name } = parse(await readFile(join(PROGRAM, "Pulumi.yaml"), "utf8")) as { name: string };
+  const file = join(lab.dir, "pulumi", ".pulumi", "stacks", name, `${lab.name}.json`);
+  if (!existsSync(file) || (await holdsJson(file)) || !(await holdsJson(`${file}.bak`))) return;
+  await copyFile(`${file}.bak`, file);
+}
+
+async function holdsJson(file: string): Promise<boolean> {
+  try {
+    JSON.parse(await readFile(file, "utf8"));
+    return true;
+  } catch {
+    return false;
   }
 }
 
