@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
-import { isIP } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
@@ -69,6 +69,20 @@ export interface Tls {
   readonly key: string;
 }
 
+/** Where the load balancer listens for those who watch it. */
+export interface Listen {
+  /** IPv4 or IPv6 address of the load balancer. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface Stats {
+  /** HAProxy's own exporter, at `/metrics`. */
+  readonly prometheus?: Listen | undefined;
+  /** HAProxy's stats page; its password in plain: wrap it in a secret before it goes anywhere. */
+  readonly page?: (Listen & { readonly user: string; readonly password: string }) | undefined;
+}
+
 /** The whole configuration, checked and with every default filled in. */
 export interface LabConfig {
   /** Path of a kubeconfig; empty is the environment's. */
@@ -92,6 +106,7 @@ export interface LabConfig {
   readonly loadBalancerPrivateKey: string;
   /** Undefined: port 80 only. */
   readonly tls?: Tls | undefined;
+  readonly stats: Stats;
 }
 
 /** What is wrong with one key. */
@@ -149,9 +164,10 @@ export function parseConfig(raw: Readonly<Record<string, unknown>>, now: Date = 
   const names = versionNames(raw.versions ?? DEFAULT_VERSIONS);
   if (weights && names) faults.push(...weightFaults(weights, names));
   const tls = tlsOf(checked, now, faults);
+  const stats = statsOf(checked, faults);
   if (faults.length > 0) throw new ConfigError(faults);
-  const { tlsCertificate: _, tlsKey: __, ...plain } = checked as Required<typeof checked>;
-  return { ...plain, versions: versions as Version[], tls };
+  const { tlsCertificate: _, tlsKey: __, statsPassword: ___, ...plain } = checked as Required<typeof checked>;
+  return { ...plain, versions: versions as Version[], tls, stats };
 }
 
 /** The project's own keys of Pulumi's flat string map, with JSON values parsed. */
@@ -324,6 +340,33 @@ const WANT_CERTIFICATE =
 const WANT_TLS_KEY =
   "give the certificate's private key in PEM: pulumi config set --secret tlsKey < privkey.pem";
 
+const listen = text(
+  "give an address of the load balancer and a port, e.g. 127.0.0.1:8404 or [::1]:8404; not 80 or 443",
+  (value) => listenOf(value) !== undefined,
+).transform((value) => listenOf(value) as Listen);
+
+function listenOf(text: string): Listen | undefined {
+  const [, six = "", four = "", digits] =
+    /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([1-9][0-9]{0,4})$/.exec(text) ?? [];
+  const port = Number(digits);
+  const good = (isIPv6(six) || isIPv4(four)) && port <= 65535 && port !== 80 && port !== 443;
+  return good ? { address: six || four, port } : undefined;
+}
+
+const statsSchema = z.strictObject(
+  {
+    prometheus: listen.optional(),
+    page: listen.optional(),
+    user: text("give a name of letters, digits, dots, dashes and underscores", (value) =>
+      /^[A-Za-z0-9._-]{1,32}$/.test(value),
+    ).default("admin"),
+  },
+  { error: objectError("give an object with prometheus, page and user") },
+);
+
+const WANT_PASSWORD =
+  "give 12 to 128 plain ASCII characters without spaces: pulumi config set --secret statsPassword";
+
 const DEFAULT_VERSIONS = [
   { name: "v116", version: "1.16", image: "nginx:1.16.1" },
   { name: "v117", version: "1.17", image: "nginx:1.17.9" },
@@ -367,6 +410,8 @@ const KEYS = {
   tls: tlsSchema.prefault({}),
   tlsCertificate: z.string({ error: WANT_CERTIFICATE }).default(""),
   tlsKey: z.string({ error: WANT_TLS_KEY }).default(""),
+  stats: statsSchema.prefault({}),
+  statsPassword: z.string({ error: WANT_PASSWORD }).default(""),
 };
 
 type Key = keyof typeof KEYS;
@@ -374,10 +419,19 @@ type Key = keyof typeof KEYS;
 /** Keys at the top level of the configuration, in the order of the documentation. */
 export const CONFIG_KEYS = Object.keys(KEYS);
 
-const STRUCTURED = new Set(["gatewayHosts", "versions", "weights", "istio", "nodes", "loadBalancer", "tls"]);
+const STRUCTURED = new Set([
+  "gatewayHosts",
+  "versions",
+  "weights",
+  "istio",
+  "nodes",
+  "loadBalancer",
+  "tls",
+  "stats",
+]);
 
 /** Keys whose values are never shown. */
-const SECRETS = new Set(["loadBalancerPrivateKey", "tlsCertificate", "tlsKey"]);
+const SECRETS = new Set(["loadBalancerPrivateKey", "tlsCertificate", "tlsKey", "statsPassword"]);
 
 // ---- what the values must be together ----
 
@@ -542,6 +596,20 @@ function certificateFaults(certificate: X509Certificate, host: string, now: Date
   return faults.filter((right) => right !== false).map((right) => fault("tlsCertificate", SECRET, right));
 }
 
+/** The password may stay in the configuration while the page is off. */
+function statsOf(
+  { stats, statsPassword = "" }: { stats?: z.output<typeof statsSchema>; statsPassword?: string },
+  faults: Fault[],
+): Stats {
+  if (!stats) return {};
+  const { prometheus, page, user } = stats;
+  if (prometheus && page && prometheus.port === page.port)
+    faults.push(fault("stats.page", page, "stats.prometheus has the same port: give each its own"));
+  if (page && !/^[\x21-\x7e]{12,128}$/.test(statsPassword))
+    faults.push(fault("statsPassword", statsPassword && SECRET, WANT_PASSWORD));
+  return { prometheus, page: page && { ...page, user, password: statsPassword } };
+}
+
 // ---- faults ----
 
 function toFaults(key: Key, raw: unknown, issue: z.core.$ZodIssue): Fault[] {
@@ -563,6 +631,7 @@ const FIELDS: { [K in Key]?: string[] } = {
   nodes: Object.keys(nodeSchema.shape),
   loadBalancer: Object.keys(loadBalancerSchema.shape),
   tls: Object.keys(tlsSchema.shape),
+  stats: Object.keys(statsSchema.shape),
 };
 
 function unknownKeys(keys: readonly string[], known: readonly string[], prefix: string): Fault[] {

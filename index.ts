@@ -72,6 +72,7 @@ const edge = new HaproxyEdge(
     machine: loadBalancer,
     privateKey: pulumi.secret(config.loadBalancerPrivateKey),
     tls,
+    stats: config.stats,
   },
   // Costs nothing on the way up; on the way down the load balancer lets go before Istio does.
   { dependsOn: istio.ready },

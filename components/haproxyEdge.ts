@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { type LabModelArgs, labModel } from "../haproxy/model.ts";
+import { credential, type LabModelArgs, type Listen, labModel } from "../haproxy/model.ts";
 import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
 
 export interface HaproxyEdgeArgs {
@@ -18,6 +18,15 @@ export interface HaproxyEdgeArgs {
   privateKey: pulumi.Input<string>;
   /** Port 443. @default none */
   tls?: EdgeTls | undefined;
+  /** Where those who watch it may ask. @default the admin socket alone */
+  stats?: EdgeStats | undefined;
+}
+
+export interface EdgeStats {
+  /** HAProxy's exporter, at `/metrics`. @default none */
+  prometheus?: Listen | undefined;
+  /** HAProxy's stats page. @default none */
+  page?: (Listen & { user: string; password: pulumi.Input<string> }) | undefined;
 }
 
 export interface EdgeTls {
@@ -65,8 +74,8 @@ export class HaproxyEdge extends pulumi.ComponentResource {
       certificateFile: certificateFile(machine.configFile, args.tls.certificate),
     };
     const rendered = pulumi
-      .all([args.nodes, args.nodePorts])
-      .apply(([nodes, nodePorts]) => render({ owner, nodes, nodePorts, tls }, this));
+      .all([args.nodes, args.nodePorts, endpoints(args.stats)])
+      .apply(([nodes, nodePorts, stats]) => render({ owner, nodes, nodePorts, tls, stats }, this));
     const push = new remote.Command(
       name,
       {
@@ -77,10 +86,13 @@ export class HaproxyEdge extends pulumi.ComponentResource {
           .apply(([config, pem]) => standardInput(config, pem)),
         addPreviousOutputInEnv: false,
       },
-      { parent: this, additionalSecretOutputs: tls?.mode === "terminate" ? ["stdin"] : [] },
+      {
+        parent: this,
+        additionalSecretOutputs: tls?.mode === "terminate" || args.stats?.page ? ["stdin"] : [],
+      },
     );
     this.config = pulumi.all([rendered, push.id]).apply(([config]) => config);
-    this.configHash = this.config.apply((config) => configHash(config) ?? "");
+    this.configHash = pulumi.unsecret(this.config.apply((config) => configHash(config) ?? ""));
     this.registerOutputs({ config: this.config, configHash: this.configHash });
   }
 }
@@ -96,6 +108,15 @@ function render(args: LabModelArgs, resource: pulumi.Resource): string {
   } catch (error) {
     throw new pulumi.ResourceError((error as Error).message, resource, true);
   }
+}
+
+/** A password makes the whole file a secret: it holds a hash that a weak password could be guessed from. */
+function endpoints({ prometheus, page }: EdgeStats = {}): pulumi.Output<LabModelArgs["stats"]> {
+  if (!page) return pulumi.output({ prometheus });
+  const { user, password, address, port } = page;
+  return pulumi
+    .secret(password)
+    .apply((plain) => ({ prometheus, page: { address, port, credential: credential(user, plain) } }));
 }
 
 /** What HAProxy needs to hold the certificate; empty when it need not. */

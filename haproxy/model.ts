@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 /** What a load balancer's configuration says: the only vocabulary between the lab and HAProxy. */
 export interface HaproxyModel {
   /** Who pushes this file, e.g. `organization/istio-lab/dev`; stands in its first line. */
@@ -14,12 +16,27 @@ export interface HaproxyModel {
   readonly redirect: boolean;
   /** Port 443; undefined is none. */
   readonly https?: Https | undefined;
+  /** For those who watch; undefined is the admin socket alone. */
+  readonly stats?: StatsEndpoints | undefined;
   readonly backend: {
     readonly name: string;
     /** Nodes with the NodePort of the gateway's port `http2`. */
     readonly servers: readonly Server[];
     readonly check: HealthCheck;
   };
+}
+
+export interface StatsEndpoints {
+  /** Where HAProxy's exporter answers at `/metrics`. */
+  readonly prometheus?: Listen | undefined;
+  /** Where the stats page is, and the {@link credential} of who may see it. */
+  readonly page?: (Listen & { readonly credential: string }) | undefined;
+}
+
+export interface Listen {
+  /** IPv4 or IPv6 address. */
+  readonly address: string;
+  readonly port: number;
 }
 
 /** Requests in plain to the one backend, or bytes as they come to the gateway's port `https`. */
@@ -60,6 +77,8 @@ export interface LabModelArgs {
   };
   /** @default port 80 only */
   readonly tls?: LabTls | undefined;
+  /** @default the admin socket alone */
+  readonly stats?: StatsEndpoints | undefined;
 }
 
 export interface LabTls {
@@ -74,7 +93,7 @@ export interface LabTls {
  * NodePort. Checks are this project's: a dead node is out after 2 checks, 1 s apart.
  * @throws Error when TLS is to be passed through to a gateway without a port `https`.
  */
-export function labModel({ owner, nodes, nodePorts, tls }: LabModelArgs): HaproxyModel {
+export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs): HaproxyModel {
   return {
     owner,
     maxConnections: 2000,
@@ -83,6 +102,7 @@ export function labModel({ owner, nodes, nodePorts, tls }: LabModelArgs): Haprox
     port: 80,
     redirect: tls?.redirect ?? false,
     https: tls && httpsOf(tls, nodes, nodePorts.https),
+    stats,
     backend: {
       name: "k8s-istio-ingress-gateway",
       servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
@@ -96,6 +116,12 @@ export function labModel({ owner, nodes, nodePorts, tls }: LabModelArgs): Haprox
       },
     },
   };
+}
+
+/** What a browser sends for user and password, hashed: the file tells nobody the password. */
+export function credential(user: string, password: string): string {
+  const header = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
+  return createHash("sha256").update(header).digest("hex").toUpperCase();
 }
 
 function httpsOf(

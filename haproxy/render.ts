@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { isIPv6 } from "node:net";
-import type { HaproxyModel, HealthCheck, Server } from "./model.ts";
+import type { HaproxyModel, HealthCheck, Listen, Server, StatsEndpoints } from "./model.ts";
 
 /** Socket for `show info`, `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
@@ -14,10 +14,12 @@ const WORKER_PATH = "/.istio-lab/worker";
  * @throws Error when a word of the model is no single word: the last guard against a smuggled directive.
  */
 export function renderHaproxy(model: HaproxyModel): string {
-  const { backend, https } = model;
+  const { backend, https, stats } = model;
   const sections = [globals(model), defaults(model), frontend(model), plainBackend(backend)];
   if (https?.mode === "terminate") sections.push(terminating(https.certificateFile, backend.name));
   if (https?.mode === "passthrough") sections.push(...passingThrough(https.servers, backend));
+  if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
+  if (stats?.page) sections.push(statsPage(stats.page));
   const body = sections.join("\n");
   return `# istio-lab owner=${word(model.owner)} sha256=${sha256(body)}\n${body}`;
 }
@@ -86,6 +88,25 @@ function passingThrough(servers: readonly Server[], { name, check }: HaproxyMode
   ];
 }
 
+function prometheus(listen: Listen): string {
+  return section("frontend prometheus", [
+    `bind ${socket(listen)}`,
+    "http-request use-service prometheus-exporter if { path /metrics }",
+    "http-request return status 404",
+  ]);
+}
+
+function statsPage({ credential, ...listen }: NonNullable<StatsEndpoints["page"]>): string {
+  return section("frontend stats", [
+    `bind ${socket(listen)}`,
+    "stats enable",
+    "stats uri /",
+    "stats hide-version",
+    "# SHA-256 of the header that a browser sends for user and password.",
+    `stats http-request auth realm HAProxy unless { req.hdr(authorization),sha2(256),hex -m str ${word(credential)} }`,
+  ]);
+}
+
 function checks(check: HealthCheck): string[] {
   return [
     "# Envoy answers checks in HTTP/1.1 only, and on the gateway's status port.",
@@ -97,7 +118,11 @@ function checks(check: HealthCheck): string[] {
 }
 
 function server({ name, address, port }: Server): string {
-  return `server ${word(name)} ${isIPv6(address) ? `[${address}]` : word(address)}:${whole(port)}`;
+  return `server ${word(name)} ${socket({ address, port })}`;
+}
+
+function socket({ address, port }: Listen): string {
+  return `${isIPv6(address) ? `[${address}]` : word(address)}:${whole(port)}`;
 }
 
 function section(title: string, lines: readonly string[]): string {

@@ -16,7 +16,7 @@ const MACHINE = LEAST.loadBalancer;
 const KEYSCAN =
   "give the machine's public host key; `ssh-keyscan -t ed25519 HOST` prints it after the host's name: give `TYPE BASE64`, and compare it with the machine's own /etc/ssh/ssh_host_ed25519_key.pub";
 const KEYS =
-  "the keys are kubeconfig, context, namespace, host, gatewayHosts, versions, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey";
+  "the keys are kubeconfig, context, namespace, host, gatewayHosts, versions, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey, stats, statsPassword";
 const WANT_KEY =
   "give an SSH private key: pulumi config set --secret loadBalancerPrivateKey < ~/.ssh/id_ed25519";
 
@@ -275,6 +275,7 @@ describe("parseConfig", () => {
       nodes: [],
       loadBalancer: { ...MACHINE, port: 22, configFile: "/etc/haproxy/haproxy.cfg" },
       loadBalancerPrivateKey: PRIVATE_KEY,
+      stats: {},
     });
   });
 
@@ -400,6 +401,48 @@ describe("tls", () => {
   ])("tells of %s", (_, raw, now, lines) => {
     expect(faultsOf(raw, now)).toEqual(
       lines.map((line) => (typeof line === "string" ? line : expect.stringMatching(line))),
+    );
+  });
+});
+
+describe("stats", () => {
+  const statsPassword = "correct-horse-battery";
+
+  it("takes addresses of both kinds", () => {
+    const stats = { prometheus: "10.0.0.1:9101", page: "[::1]:8404" };
+    expect(parseConfig({ ...LEAST, stats, statsPassword }).stats).toEqual({
+      prometheus: { address: "10.0.0.1", port: 9101 },
+      page: { address: "::1", port: 8404, user: "admin", password: statsPassword },
+    });
+  });
+
+  it.each([
+    "",
+    "8404",
+    "lb:8404",
+    "10.0.0.1:80",
+    "10.0.0.1:0",
+    "10.0.0.1:65536",
+    "::1:8404",
+    "10.0.0.1:9 ssl",
+    "*:9",
+  ])("refuses %j", (prometheus) => {
+    expect(() => parseConfig({ ...LEAST, stats: { prometheus } })).toThrow(
+      /^stats\.prometheus is .*: give an address/,
+    );
+  });
+
+  it("wants a good password for the page, and never shows it", () => {
+    const page = "127.0.0.1:8404";
+    const want =
+      "give 12 to 128 plain ASCII characters without spaces: pulumi config set --secret statsPassword";
+    const refused = (raw: object, line: string) =>
+      expect(() => parseConfig({ ...LEAST, ...raw })).toThrow(expect.objectContaining({ message: line }));
+    refused({ stats: { page } }, `statsPassword is missing: ${want}`);
+    refused({ stats: { page }, statsPassword: "short" }, `statsPassword is not usable: ${want}`);
+    refused(
+      { stats: { page, prometheus: page }, statsPassword },
+      'stats.page is {"address":"127.0.0.1","port":8404}: stats.prometheus has the same port: give each its own',
     );
   });
 });

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { commands, quote } from "../../components/haproxyEdge.ts";
-import { type LabModelArgs, labModel } from "../../haproxy/model.ts";
+import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { configHash, renderHaproxy } from "../../haproxy/render.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../golden/${name}.cfg`, import.meta.url));
@@ -34,6 +34,16 @@ describe("renderHaproxy", () => {
       expect(config).toBe(readFileSync(golden(`haproxy-${mode}`), "utf8"));
     },
   );
+
+  it("renders exporter and stats page as the golden file has it, without the password", () => {
+    const stats = {
+      prometheus: { address: "10.0.0.1", port: 9101 },
+      page: { address: "::1", port: 8404, credential: credential("admin", "correct-horse-battery") },
+    };
+    const config = renderHaproxy(labModel({ ...ARTICLE, stats }));
+    expect(config).toBe(readFileSync(golden("haproxy-stats"), "utf8"));
+    expect(config).not.toContain("correct-horse");
+  });
 
   it("says what to do when the gateway has no https port to pass through to", () => {
     const tls = { mode: "passthrough" as const, redirect: false, certificateFile: "" };
@@ -88,7 +98,7 @@ describe("renderHaproxy", () => {
   });
 
   // The file for `terminate` names a certificate that only a machine has.
-  it.for(["haproxy", "haproxy-passthrough"])("passes haproxy -c: %s", (name, { skip }) => {
+  it.for(["haproxy", "haproxy-passthrough", "haproxy-stats"])("passes haproxy -c: %s", (name, { skip }) => {
     skip(!has("haproxy"), "no haproxy on PATH; each push runs the same check on the load balancer");
     expect(spawnSync("haproxy", ["-c", "-f", golden(name)], { encoding: "utf8" })).toMatchObject({
       status: 0,

@@ -217,6 +217,21 @@ describe("https", () => {
   });
 });
 
+describe("the stats page", () => {
+  it("has its password, and what is made of it, in secrets only", async () => {
+    const statsPassword = "correct-horse-battery";
+    const { resources, outputs } = await up({ stats: { page: "127.0.0.1:8404" }, statsPassword });
+    const { stdin } = find(resources, "edge", "Command").inputs;
+    const hash = /-m str ([0-9A-F]{64}) /.exec(stdin)?.[1] ?? "none";
+    for (const { wire } of resources) {
+      expect(withoutSecrets(wire)).not.toContain(statsPassword);
+      expect(withoutSecrets(wire)).not.toContain(hash);
+    }
+    expect(stdin).not.toContain(statsPassword);
+    expect(outputs.configHash).toMatch(/^[0-9a-f]{64}$/);
+  });
+});
+
 async function up(config: Record<string, unknown> = {}, world: World = {}) {
   vi.resetModules();
   const resources = await startMocks(config, world);
