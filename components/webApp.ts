@@ -62,7 +62,8 @@ export function pagesOf(versions: readonly WebAppVersion[]): Record<string, stri
 }
 
 /**
- * Asked each second whether it answers, and no pod goes before its successor does: a rollout loses no request. The hash
+ * Asked each second whether it answers, no pod goes before its successor does, and one that goes serves on until every
+ * proxy has heard of it: a rollout loses no request. The kubelet does the waiting, for the image may have no shell. The hash
  * of the page stands in the pod template, so that a new page rolls the pods of its version and no others.
  */
 function deployment(
@@ -86,6 +87,7 @@ function deployment(
               name: "nginx",
               image,
               ports: [{ name: "http", containerPort: 80 }],
+              lifecycle: { preStop: { sleep: { seconds: GOODBYE_SECONDS } } },
               readinessProbe: { httpGet: { path: "/echo/test.txt", port: 80 }, periodSeconds: 1 },
               volumeMounts: [{ name: "page", mountPath: "/usr/share/nginx/html/echo", readOnly: true }],
             },
@@ -98,6 +100,9 @@ function deployment(
     },
   };
 }
+
+/** From a pod's end to the last request for it; Envoy hears of it through istiod within a second or so. */
+const GOODBYE_SECONDS = 3;
 
 function serviceOf(
   namespace: pulumi.Input<string>,
