@@ -25,7 +25,7 @@ import { runRemotely } from "../../embedded/plugins/command/remote.ts";
 import { runTasks } from "../../embedded/progress.ts";
 import { until } from "../../embedded/run.ts";
 import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
-import { type LabTls, labModel } from "../../haproxy/model.ts";
+import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
 import { makeCertificate } from "../unit/haproxyCertificates.ts";
 
@@ -318,6 +318,27 @@ describe("port 443 at the load balancer", () => {
   });
 });
 
+describe("watching", () => {
+  test("the exporter answers, and the stats page does to whoever knows the password", async () => {
+    const at = (port: number) => ({ address: machine.host, port });
+    const password = "correct-horse-battery";
+    const page = { ...at(8404), credential: credential("admin", password) };
+    expect(await push(config("a", { stats: { prometheus: at(9101), page } }))).toMatchObject({ exitCode: 0 });
+    const ask = async (where: string, headers = {}) => {
+      const { statusCode, body } = await request(`http://${machine.host}:${where}`, { headers, reset: true });
+      return { statusCode, body: await body.text() };
+    };
+    const as = (user: string, word: string) => ({ authorization: `Basic ${btoa(`${user}:${word}`)}` });
+    expect((await ask("9101/metrics")).body).toContain("haproxy_process_uptime_seconds");
+    expect((await ask("9101/")).statusCode).toBe(404);
+    expect((await ask("8404/")).statusCode).toBe(401);
+    expect((await ask("8404/", as("admin", "another-password"))).statusCode).toBe(401);
+    expect((await ask("8404/", as("admin", password))).body).toContain("k8s-istio-ingress-gateway");
+    expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
+    await expect(ask("8404/")).rejects.toThrow();
+  });
+});
+
 describe("removal", () => {
   test("puts back exactly the file from before the first push, and can do so twice", async () => {
     await push(config("a"));
@@ -445,9 +466,16 @@ async function otherHostKey(): Promise<string> {
   return stdout;
 }
 
-function config(page: Page, { port = portOf(page), tls }: { port?: number; tls?: LabTls } = {}): string {
+interface More extends Pick<LabModelArgs, "tls" | "stats"> {
+  /** Of the server behind HAProxy. @default the page's */
+  port?: number;
+}
+
+function config(page: Page, { port = portOf(page), ...more }: More = {}): string {
   const nodes = [{ name: page, address: lab.gateway }];
-  return renderHaproxy(labModel({ owner: OWNER, nodes, nodePorts: { http2: port, statusPort: port }, tls }));
+  return renderHaproxy(
+    labModel({ owner: OWNER, nodes, nodePorts: { http2: port, statusPort: port }, ...more }),
+  );
 }
 
 /** The text with the hash in its first line made right again. */
@@ -469,7 +497,9 @@ async function serve(page: Page): Promise<Server> {
 }
 
 function portOf(page: Page): number {
-  return (servers.get(page)?.address() as AddressInfo).port;
+  const server = servers.get(page);
+  if (!server) throw new Error(`page ${page} is not served yet`);
+  return (server.address() as AddressInfo).port;
 }
 
 async function get(path: string, dispatcher?: Agent): Promise<{ statusCode: number; body: string }> {
