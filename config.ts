@@ -133,7 +133,8 @@ export class ConfigError extends Error {
  */
 export function loadConfig(): LabConfig {
   try {
-    return parseConfig(rawConfig(pulumi.runtime.allConfig(), pulumi.getProject()));
+    const raw = rawConfig(pulumi.runtime.allConfig(), pulumi.getProject());
+    return parseConfig(raw, { plainSecrets: plainSecrets(Object.keys(raw), pulumi.getProject()) });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const count = error.faults.length === 1 ? "1 fault" : `${error.faults.length} faults`;
@@ -145,11 +146,16 @@ export function loadConfig(): LabConfig {
 /**
  * Checks a configuration as Pulumi.yaml describes it and fills in the defaults.
  * @param raw key to value, objects and lists as such; a key that is absent gets its default.
- * @param now the time at which certificates have to be good.
+ * @param options `now`: the time at which certificates have to be good; `plainSecrets`: keys of secrets that the stack's
+ * settings hold in plain.
  * @throws ConfigError with every fault.
  */
-export function parseConfig(raw: Readonly<Record<string, unknown>>, now: Date = new Date()): LabConfig {
+export function parseConfig(
+  raw: Readonly<Record<string, unknown>>,
+  { now = new Date(), plainSecrets = [] }: { now?: Date; plainSecrets?: readonly string[] } = {},
+): LabConfig {
   const faults: Fault[] = unknownKeys(Object.keys(raw), Object.keys(KEYS), "");
+  faults.push(...plainSecrets.map(plainFault));
   const checked: { [K in Key]?: z.output<(typeof KEYS)[K]> } = {};
   for (const key of Object.keys(KEYS) as Key[]) {
     const result = KEYS[key].safeParse(raw[key]);
@@ -170,16 +176,29 @@ export function parseConfig(raw: Readonly<Record<string, unknown>>, now: Date = 
   return { ...plain, versions: versions as Version[], tls, stats };
 }
 
-/** The project's own keys of Pulumi's flat string map, with JSON values parsed. */
+/**
+ * The project's own keys of Pulumi's flat string map, with JSON values parsed. An empty secret is one that is not set:
+ * the engine takes no default for what the schema calls a secret, so Pulumi.yaml calls none so and this file checks.
+ */
 function rawConfig(all: Record<string, string>, project: string): Record<string, unknown> {
   const prefix = `${project}:`;
-  const entries = Object.entries(all).filter(([key]) => key.startsWith(prefix));
+  const entries = Object.entries(all).filter(
+    ([key, text]) => key.startsWith(prefix) && !(text === "" && SECRETS.has(key.slice(prefix.length))),
+  );
   return Object.fromEntries(
     entries.map(([key, text]) => {
       const name = key.slice(prefix.length);
       return [name, STRUCTURED.has(name) ? parseJson(text) : text];
     }),
   );
+}
+
+/** Secrets among the keys that the stack's settings hold in plain; the engine lists those that it has decrypted. */
+function plainSecrets(keys: readonly string[], project: string): string[] {
+  const listed = process.env.PULUMI_CONFIG_SECRET_KEYS;
+  if (listed === undefined) return [];
+  const decrypted = new Set(JSON.parse(listed) as string[]);
+  return keys.filter((key) => PRIVATE.has(key) && !decrypted.has(`${project}:${key}`));
 }
 
 /** Text that is no JSON stays text: the schema then says what would be right. */
@@ -433,7 +452,15 @@ const STRUCTURED = new Set([
 /** Keys whose values are never shown. */
 const SECRETS = new Set(["loadBalancerPrivateKey", "tlsCertificate", "tlsKey", "statsPassword"]);
 
+/** Of these, what must not stand in the stack's settings in plain; a certificate may. */
+const PRIVATE = new Set([...SECRETS].filter((key) => key !== "tlsCertificate"));
+
 // ---- what the values must be together ----
+
+const plainFault = (key: string) => ({
+  key,
+  message: `${key} stands in plain in the stack's settings: make it a secret with pulumi config set --secret ${key}, and take it for known if the file was shared`,
+});
 
 function hostFaults(host: string, gatewayHosts: readonly string[]): Fault[] {
   const inside = gatewayHosts.some(

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import fc from "fast-check";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { CONFIG_KEYS, loadConfig, parseConfig } from "../../config.ts";
 import { makeCertificate } from "./haproxyCertificates.ts";
 import { HOST_KEY, LEAST, PRIVATE_KEY, startMocks } from "./mocks.ts";
 
+afterEach(() => vi.unstubAllEnvs());
 afterEach(() => pulumi.runtime.disconnect());
 
 const V116 = { name: "v116", version: "1.16", image: "nginx:1.16.1" };
@@ -321,7 +322,7 @@ describe("tls", () => {
   const lastYear = new Date(Date.now() - 365 * 86_400_000);
   const faultsOf = (raw: Record<string, unknown>, now?: Date): string[] => {
     try {
-      parseConfig({ ...LEAST, ...raw }, now);
+      parseConfig({ ...LEAST, ...raw }, { now });
       return [];
     } catch (error) {
       return (error as Error).message.split("\n");
@@ -550,6 +551,21 @@ describe("loadConfig", () => {
     );
   });
 
+  it("takes an empty secret for one that is not set", async () => {
+    await startMocks({ loadBalancerPrivateKey: "", tlsKey: "", statsPassword: "" });
+    expect(() => loadConfig()).toThrow(/has 1 fault:\n {2}loadBalancerPrivateKey is missing: /);
+  });
+
+  it("refuses a secret that stands in the settings in plain", async () => {
+    vi.stubEnv("PULUMI_CONFIG_SECRET_KEYS", "[]");
+    await startMocks({});
+    expect(() => loadConfig()).toThrow(
+      "loadBalancerPrivateKey stands in plain in the stack's settings: make it a secret with pulumi config set --secret loadBalancerPrivateKey",
+    );
+    vi.stubEnv("PULUMI_CONFIG_SECRET_KEYS", '["istio-lab:loadBalancerPrivateKey"]');
+    expect(loadConfig().host).toBe("nginx.hung.org.hk");
+  });
+
   it("says what is right for an object that is no JSON", async () => {
     await startMocks({ weights: "v116=50" });
     expect(() => loadConfig()).toThrow('weights is "v116=50": give an object of version name to percent');
@@ -565,12 +581,20 @@ describe("the keys", () => {
     expect(documented).toEqual(CONFIG_KEYS);
   });
 
-  it("have a type and a description each", () => {
+  it("have a type, a description and a default each", () => {
     for (const key of Object.values<Record<string, unknown>>(project.config)) {
       expect(key).toEqual(
-        expect.objectContaining({ type: expect.any(String), description: expect.any(String) }),
+        expect.objectContaining({
+          type: expect.any(String),
+          description: expect.any(String),
+          default: expect.anything(),
+        }),
       );
     }
+  });
+
+  it("have no secret in the schema: the engine would refuse its default", () => {
+    expect(Object.values<{ secret?: boolean }>(project.config).filter(({ secret }) => secret)).toEqual([]);
   });
 
   it("have the defaults of the code", () => {
