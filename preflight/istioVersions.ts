@@ -1,6 +1,6 @@
 /**
  * The oldest Kubernetes minor that each Istio minor supports: column "Supported Kubernetes Versions" of
- * https://istio.io/latest/docs/releases/supported-releases/#support-status-of-istio-releases (read in November 2026).
+ * https://istio.io/latest/docs/releases/supported-releases/#support-status-of-istio-releases , as it stood in 2026.
  */
 const OLDEST_KUBERNETES: Readonly<Record<string, number>> = {
   "1.24": 28,
