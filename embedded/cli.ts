@@ -72,7 +72,9 @@ program
   .description('print what a shell needs for kubectl, istioctl and pulumi: eval "$(./lab env)"')
   .action(async () => {
     for (const [name, value] of Object.entries(labEnvironment(await running()))) {
-      console.log(`export ${name}='${value.replaceAll("'", "'\\''")}'`);
+      console.log(
+        value === undefined ? `unset ${name}` : `export ${name}='${value.replaceAll("'", "'\\''")}'`,
+      );
     }
   });
 

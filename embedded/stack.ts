@@ -34,7 +34,7 @@ export function stackFile(lab: Instance): string {
 }
 
 /** What a shell needs to use the lab's cluster and stack with the ordinary tools. */
-export function labEnvironment(lab: Instance): Record<string, string> {
+export function labEnvironment(lab: Instance): Record<string, string | undefined> {
   const backend = join(lab.dir, "pulumi");
   const path = [pluginPath(lab), toolsDir(), dirname(process.execPath), process.env.PATH ?? ""];
   return {
@@ -43,6 +43,8 @@ export function labEnvironment(lab: Instance): Record<string, string> {
     PULUMI_HOME: pulumiHome(lab),
     PULUMI_BACKEND_URL: `file://${backend}`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(lab),
+    // The user's own would come before the file.
+    PULUMI_CONFIG_PASSPHRASE: undefined,
     PULUMI_STACK: lab.name,
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
