@@ -10,7 +10,6 @@ export interface ImageConfig {
   readonly Entrypoint: readonly string[];
   readonly User?: string;
   readonly Env?: readonly string[];
-  readonly StopSignal?: string;
 }
 
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

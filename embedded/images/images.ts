@@ -33,7 +33,7 @@ const IMAGES: readonly Image[] = [
   },
   {
     tags: Object.values(NGINX_IMAGES),
-    config: { Entrypoint: ["/usr/sbin/nginx", "-g", "daemon off;"], StopSignal: "SIGQUIT" },
+    config: { Entrypoint: ["/usr/sbin/nginx", "-g", "daemon off;"] },
     fill: fillNginx,
   },
   {
