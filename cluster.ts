@@ -13,6 +13,8 @@ export interface Cluster {
   readonly id: string;
   /** Ready, schedulable nodes with their InternalIP, by name. */
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  /** True: the application's VirtualService is there, and clients may be asking by it. */
+  readonly routed: boolean;
 }
 
 export interface ClusterArgs {
@@ -65,7 +67,7 @@ interface Inspection {
   readonly faults: readonly string[];
 }
 
-const NO_CLUSTER: Cluster = { id: "", nodes: [] };
+const NO_CLUSTER: Cluster = { id: "", nodes: [], routed: false };
 
 /** A kubeconfig that leads nowhere leaves nothing else to look at. */
 function onlyFault(error: unknown): Inspection {
@@ -87,8 +89,10 @@ async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspecti
 async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
   const scope = { ...args, manage: args.istio.manage };
   const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
-  const [system, namespace, nodes, ...faults] = await Promise.all([
+  const routes = `/apis/networking.istio.io/v1/namespaces/${args.namespace}/virtualservices/nginx`;
+  const [system, virtualService, namespace, nodes, ...faults] = await Promise.all([
     ask(api.metadata("/api/v1/namespaces/kube-system")),
+    ask(api.metadata(routes)),
     ask(namespaceFaults(api, args.namespace)),
     args.wantNodes ? ask(readNodes(api)) : { usable: [], faults: [] },
     ask(permissionFaults(api, scope)),
@@ -96,7 +100,11 @@ async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<
     ask(objectFaults(api, scope)),
   ]);
   return {
-    cluster: { id: system?.metadata.uid ?? "", nodes: nodes?.usable ?? [] },
+    cluster: {
+      id: system?.metadata.uid ?? "",
+      nodes: nodes?.usable ?? [],
+      routed: virtualService !== undefined,
+    },
     faults: [
       ...versionFaults(kubernetes, args.istio.version, api.where),
       ...(namespace ?? []),

@@ -54,7 +54,8 @@ const split = new TrafficSplit(
     gatewayHosts,
     versions,
     weights: config.weights,
-    backends: app.deployments,
+    // A new version gets no traffic before it answers; where there is no traffic yet, nothing has to wait.
+    backends: cluster.routed ? app.deployments : [],
     tls: tls?.mode === "passthrough" ? tls : undefined,
     owner,
   },

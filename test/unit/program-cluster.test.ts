@@ -54,12 +54,13 @@ describe("a cluster that is ready", () => {
         { name: "node3", address: "10.0.0.3" },
         { name: "reluctant7", address: "10.0.0.7" },
       ],
+      routed: false,
     });
   });
 
   it("is not asked for nodes that are given, and changed by nothing", async () => {
     const { kubeconfig, asked } = await cluster();
-    expect(await readCluster({ ...ASK, kubeconfig })).toEqual({ id: "0b7c1e2f", nodes: [] });
+    expect(await readCluster({ ...ASK, kubeconfig })).toEqual({ id: "0b7c1e2f", nodes: [], routed: false });
     expect(asked.join("\n")).not.toContain("/nodes");
     expect(asked.filter((question) => !question.startsWith("GET "))).toEqual([`POST ${REVIEWS}`]);
   });

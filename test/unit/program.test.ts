@@ -11,9 +11,13 @@ import {
   type World,
 } from "./mocks.ts";
 
+/** What the program finds; a cluster where clients are asking already, unless a test says otherwise. */
+const found = vi.hoisted(() => ({ routed: true }));
+
 vi.mock("../../cluster.ts", () => ({
   readCluster: async () => ({
     id: "0b7c1e2f",
+    routed: found.routed,
     nodes: [
       { name: "rancher-node02", address: "10.0.0.2" },
       { name: "rancher-node03", address: "10.0.0.3" },
@@ -22,9 +26,24 @@ vi.mock("../../cluster.ts", () => ({
 }));
 
 beforeEach(() => vi.resetModules());
+afterEach(() => {
+  found.routed = true;
+});
 afterEach(() => pulumi.runtime.disconnect());
 
 describe("the whole program", () => {
+  it("has routes wait for pods only where clients may be asking already", async () => {
+    const backends = async () =>
+      find((await up()).resources, "split", "VirtualService").dependencies.filter((name) =>
+        name.startsWith("nginx-v"),
+      );
+    expect(await backends()).toEqual(["nginx-v116", "nginx-v117"]);
+    await pulumi.runtime.disconnect();
+    vi.resetModules();
+    found.routed = false;
+    expect(await backends()).toEqual([]);
+  });
+
   it("registers this, in these parents", async () => {
     const { resources } = await up();
     expect(resources.map(({ path }) => path).sort()).toEqual(
