@@ -31,10 +31,13 @@ export class TestLab {
   /** Starts a command; `said` resolves when its standard error holds the words. */
   start(command: string, ...args: string[]) {
     const process = execa(LAUNCHER, [command, "--name", this.instance.name, ...args], { reject: false });
-    const said = async (words: string) => {
-      for await (const line of process.iterable({ from: "stderr" })) if (line.includes(words)) return;
-      throw new Error(`lab ${command} ended without saying "${words}"`);
-    };
+    let text = "";
+    // Read to the end: a reader that leaves would end what it reads from.
+    process.stderr.on("data", (chunk: Buffer) => {
+      text += chunk;
+    });
+    const said = (words: string) =>
+      until(`"${words}" from lab ${command}`, async () => text.includes(words), { timeoutMs: 120_000 });
     return { process, said };
   }
 
