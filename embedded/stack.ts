@@ -117,14 +117,6 @@ export async function stackOutputs(lab: Instance): Promise<StackOutputs | undefi
   return outputs.url && outputs.pages ? (outputs as StackOutputs) : undefined;
 }
 
-/** The weights that the stack's settings ask for. */
-export async function configuredWeights(lab: Instance): Promise<Record<string, number>> {
-  const settings = parse(await readFile(stackFile(lab), "utf8")) as { config?: Record<string, unknown> };
-  return (
-    (settings.config?.["istio-lab:weights"] as Record<string, number> | undefined) ?? { v116: 50, v117: 50 }
-  );
-}
-
 /** Lets go of locks whose Pulumi was killed; the lab itself keeps two of them apart. */
 export async function releaseDeadLocks(lab: Instance): Promise<void> {
   const locks = join(lab.dir, "pulumi", ".pulumi", "locks");

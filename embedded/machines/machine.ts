@@ -93,12 +93,6 @@ export async function deadDaemons(machine: MachineSpec): Promise<{ daemon: strin
   );
 }
 
-/** The command line prefix that runs a command inside the machine. */
-export async function inside(machine: MachineSpec): Promise<string[]> {
-  const pid = await initPid(machine);
-  return ["nsenter", "--target", String(pid ?? 0), "--mount", "--pid", "--uts", "--ipc", "--net"];
-}
-
 function pidFile(machine: MachineSpec): string {
   return join(machine.dir, "machine.pid");
 }

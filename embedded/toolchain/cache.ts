@@ -25,12 +25,6 @@ export async function cached(
   return entry;
 }
 
-/** Whether a {@link cached} call with these arguments would find its directory. */
-export function isCached(kind: string, name: string, ingredients: readonly string[]): boolean {
-  const key = createHash("sha256").update(ingredients.join("\0")).digest("hex").slice(0, 12);
-  return existsSync(join(cacheHome(), kind, `${name}-${key}`));
-}
-
 /** All files of a folder as one text, to be part of a key. */
 export async function contentOf(...files: string[]): Promise<string> {
   const parts = await Promise.all(files.map((file) => readFile(file, "utf8")));
