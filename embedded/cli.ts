@@ -110,8 +110,9 @@ program
   .command("test")
   .description("type check, lint, unit tests, then the end-to-end test on a lab of its own")
   .argument("[files...]", "only these test files")
-  .action(async (files: string[]) => {
-    process.exitCode = await testEverything(files);
+  .option("--write", "write docs/reliability.md from what the end-to-end tests saw")
+  .action(async (files: string[], flags: { write?: true }) => {
+    process.exitCode = await testEverything(files, flags);
   });
 
 for (const command of [program, ...program.commands]) {

@@ -16,8 +16,10 @@ interface Report {
 /**
  * Runs every check: types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last
  * and returns the exit code. A check that is no test counts as one.
+ *
+ * @param write docs/reliability.md is written from what the end-to-end tests saw
  */
-export async function testEverything(files: readonly string[]): Promise<number> {
+export async function testEverything(files: readonly string[], { write = false } = {}): Promise<number> {
   await ensureToolchain(
     (tasks) => runTasks(tasks),
     (line) => console.error(`lab: ${line}`),
@@ -43,7 +45,8 @@ export async function testEverything(files: readonly string[]): Promise<number> 
   }
   for (const project of ["unit", "e2e"]) {
     console.error(`\n== ${project} tests`);
-    const report = await vitest(project, files, env);
+    const reporters = write && project === "e2e" ? ["./test/e2e/reliabilityReporter.ts"] : [];
+    const report = await vitest(project, files, reporters, env);
     passed += report.numPassedTests;
     failed += report.numFailedTests;
   }
@@ -54,12 +57,14 @@ export async function testEverything(files: readonly string[]): Promise<number> 
 async function vitest(
   project: string,
   files: readonly string[],
+  reporters: readonly string[],
   env: Record<string, string>,
 ): Promise<Report> {
   const dir = await mkdtemp(join(tmpdir(), "istio-lab-test-"));
   const file = join(dir, "report.json");
-  const args = ["run", "--project", project, "--passWithNoTests", "--reporter=verbose", "--reporter=json"];
-  const exitCode = await passThrough("vitest", [...args, `--outputFile.json=${file}`, ...files], {
+  const args = ["run", "--project", project, "--passWithNoTests", `--outputFile.json=${file}`];
+  const reporting = ["verbose", "json", ...reporters].map((reporter) => `--reporter=${reporter}`);
+  const exitCode = await passThrough("vitest", [...args, ...reporting, ...files], {
     cwd: PROGRAM,
     env,
   });

@@ -1,10 +1,11 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
+import { expect } from "vitest";
 import { type Instance, instance } from "../../embedded/instance.ts";
 import { deadDaemons, processesIn } from "../../embedded/machines/machine.ts";
 import { until } from "../../embedded/run.ts";
-import { stackFile } from "../../embedded/stack.ts";
+import { labEnvironment } from "../../embedded/stack.ts";
 
 const LAUNCHER = join(import.meta.dirname, "..", "..", "lab");
 
@@ -77,6 +78,43 @@ export class TestLab {
     return history[0]?.resourceChanges ?? {};
   }
 
+  /** `pulumi up`, as a user runs it. */
+  up(...flags: string[]): Promise<string> {
+    return this.run("pulumi", "up", "--yes", "--skip-preview", ...flags);
+  }
+
+  /** Sets keys of the stack's config, plain ones, by their paths. */
+  set(settings: Readonly<Record<string, string>>): Promise<string> {
+    const args = Object.entries(settings).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]);
+    return this.run("pulumi", "config", "set-all", "--path", ...args);
+  }
+
+  async unset(...keys: string[]): Promise<void> {
+    for (const key of keys) await this.run("pulumi", "config", "rm", "--path", key);
+  }
+
+  /** Creates an object of the cluster beside the stack, as somebody else would. */
+  async create(object: object): Promise<void> {
+    await execa("kubectl", ["create", "--filename=-"], {
+      env: labEnvironment(this.instance),
+      input: JSON.stringify(object),
+    });
+  }
+
+  /** Expects 800 requests through the load balancer to be split by the weights, none failed. */
+  async expectSplit(weights: Record<string, number>): Promise<ProbeResult> {
+    const { exitCode, stdout, stderr } = await this.try("probe", "-n", "800", "--json");
+    const result = JSON.parse(stdout) as ProbeResult;
+    expect(result, stderr).toMatchObject({ requests: 800, failed: 0, weights, ok: true });
+    expect(exitCode).toBe(0);
+    return result;
+  }
+
+  /** Pid of the HAProxy process that serves: another one after each reload. */
+  haproxyWorker(): Promise<string> {
+    return this.run("ssh", "pgrep --parent $(systemctl show --property MainPID --value haproxy) haproxy");
+  }
+
   async outputs(): Promise<Record<string, unknown>> {
     return JSON.parse(await this.run("pulumi", "stack", "output", "--json")) as Record<string, unknown>;
   }
@@ -87,6 +125,15 @@ export class TestLab {
   }
 }
 
+/** What `lab probe --json` prints. */
+export interface ProbeResult {
+  readonly requests: number;
+  readonly failed: number;
+  readonly served: Record<string, number>;
+  readonly weights: Record<string, number>;
+  readonly ok: boolean;
+}
+
 export interface KubernetesObject {
   readonly metadata: {
     readonly name: string;
@@ -94,40 +141,4 @@ export interface KubernetesObject {
     readonly labels?: Record<string, string>;
   };
   readonly spec?: unknown;
-}
-
-/** Everything on the host that bears the mark of a lab: its names, addresses and directories. */
-export async function tracesOf(lab: Instance): Promise<Record<string, string[]>> {
-  const lines = async (command: string, ...args: string[]) =>
-    (await execa(command, args, { reject: false })).stdout.split("\n").filter(Boolean);
-  const links = [lab.bridge, ...lab.machines.map(({ link }) => link)];
-  return {
-    namespaces: (await lines("ip", "netns")).filter((line) => line.startsWith(`${lab.name}-`)),
-    links: (await lines("ip", "-o", "link")).filter((line) => links.some((link) => line.includes(link))),
-    routes: (await lines("ip", "route", "show", "table", "all")).filter((line) =>
-      line.includes(`${lab.prefix}.`),
-    ),
-    mounts: (await lines("cat", "/proc/self/mounts")).filter((line) =>
-      line.includes(`/run/netns/${lab.name}-`),
-    ),
-    cgroups: await lines("find", "/sys/fs/cgroup", "-maxdepth", "2", "-type", "d", "-name", lab.cgroup),
-    processes: await processesOf(lab),
-    files: [...(await readdir(lab.dir).catch(() => [])), ...(await lines("ls", stackFile(lab)))],
-  };
-}
-
-/** Processes that run from the lab's directory, in its cgroups or with its addresses on the command line. */
-async function processesOf(lab: Instance): Promise<string[]> {
-  const marks = [`${lab.dir}/`, `${lab.cgroup}/`, `${lab.prefix}.`];
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  const processes = await Promise.all(
-    pids.map(async (pid) => {
-      const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
-      const commandLine = (await read("cmdline")).replaceAll("\0", " ");
-      return { commandLine, all: `${commandLine}${await read("cgroup")}${await read("mountinfo")}` };
-    }),
-  );
-  return processes
-    .filter(({ all }) => marks.some((mark) => all.includes(mark)))
-    .map(({ commandLine }) => commandLine);
 }

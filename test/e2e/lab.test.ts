@@ -2,10 +2,10 @@
 
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type KubernetesObject, TestLab, tracesOf } from "./harness.ts";
+import { type KubernetesObject, TestLab } from "./harness.ts";
+import { tracesOf } from "./traces.ts";
 
 const lab = new TestLab("e2e");
-const REQUESTS = "800";
 
 beforeAll(() => lab.run("down", "--fast", "--quiet"));
 
@@ -55,7 +55,7 @@ describe("up", () => {
     expect(said).toContain("split as configured");
   });
 
-  test("the probe agrees with 50/50", () => agreesWith({ v116: 50, v117: 50 }));
+  test("the probe agrees with 50/50", () => lab.expectSplit({ v116: 50, v117: 50 }));
 
   test("every object of the article is there under its name", async () => {
     const kinds =
@@ -149,7 +149,7 @@ describe("up", () => {
 
 describe("a shift of weights", () => {
   test("to 90/10 updates the VirtualService alone, loses no request, and the probe agrees", async () => {
-    const pushed = await haproxyWorker();
+    const pushed = await lab.haproxyWorker();
     const said = JSON.parse(await lab.run("shift", "--json", "v116=90", "v117=10")) as {
       shift: { failed: number; requests: number; times: { lastOld: number } };
     };
@@ -158,15 +158,15 @@ describe("a shift of weights", () => {
     expect(same).toBeGreaterThan(10);
     expect(said.shift.requests).toBeGreaterThan(0);
     expect(said.shift.failed).toBe(0);
-    await agreesWith({ v116: 90, v117: 10 });
+    await lab.expectSplit({ v116: 90, v117: 10 });
     // Nothing new for HAProxy: the same worker serves.
-    expect(await haproxyWorker()).toBe(pushed);
+    expect(await lab.haproxyWorker()).toBe(pushed);
   });
 
   test("to 0/100 leaves the one version without a request", async () => {
     await lab.run("shift", "v116=0", "v117=100");
-    const { served } = await agreesWith({ v116: 0, v117: 100 });
-    expect(served).toEqual({ v116: 0, v117: Number(REQUESTS) });
+    const { served } = await lab.expectSplit({ v116: 0, v117: 100 });
+    expect(served).toEqual({ v116: 0, v117: 800 });
   });
 
   test("to weights that cannot be names every fault and touches nothing", async () => {
@@ -174,7 +174,7 @@ describe("a shift of weights", () => {
     expect(exitCode).toBe(2);
     expect(stderr).toContain("v118");
     expect(stderr).toContain("v117");
-    await agreesWith({ v116: 0, v117: 100 });
+    await lab.expectSplit({ v116: 0, v117: 100 });
   });
 });
 
@@ -231,24 +231,6 @@ describe("destroy", () => {
     await lab.run("down");
   });
 });
-
-async function agreesWith(weights: Record<string, number>) {
-  const { exitCode, stdout, stderr } = await lab.try("probe", "-n", REQUESTS, "--json");
-  const result = JSON.parse(stdout) as {
-    requests: number;
-    failed: number;
-    served: Record<string, number>;
-    ok: boolean;
-  };
-  expect(result, stderr).toMatchObject({ requests: Number(REQUESTS), failed: 0, weights, ok: true });
-  expect(exitCode).toBe(0);
-  return result;
-}
-
-/** Pid of the HAProxy process that serves: another one after each reload. */
-async function haproxyWorker(): Promise<string> {
-  return lab.run("ssh", "pgrep --parent $(systemctl show --property MainPID --value haproxy) haproxy");
-}
 
 /** Names of whatever Istio puts into a cluster, wherever it puts it. */
 async function leftOfIstio(): Promise<string[]> {

@@ -1,0 +1,52 @@
+import type { TestLab } from "./harness.ts";
+import type { Sightings } from "./trial.ts";
+
+/** Every object of the cluster, with its labels where it is a namespace, and every file of HAProxy with its content's hash. */
+export type Inventory = ReadonlySet<string>;
+
+/** Come and go by themselves. */
+const VOLATILE = ["events", "events.events.k8s.io", "leases.coordination.k8s.io"];
+
+/** What is on the cluster and on the load balancer now: each a line such as `ConfigMap shop/nginx-static-files`. */
+export async function inventory(lab: TestLab): Promise<Inventory> {
+  const [objects, labels, files] = await Promise.all([
+    allObjects(lab),
+    lab.run("kubectl", "get", "namespaces", "--no-headers", COLUMNS_OF_NAMESPACES),
+    lab.run("ssh", "sudo find /etc/haproxy /run/haproxy -type f -exec sha256sum {} +"),
+  ]);
+  return new Set([...objects, ...lines(labels), ...lines(files)]);
+}
+
+const COLUMNS_OF_NAMESPACES = "--output=custom-columns=NAME:.metadata.name,LABELS:.metadata.labels";
+const COLUMNS = "--output=custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
+
+async function allObjects(lab: TestLab): Promise<string[]> {
+  const kinds = lines(await lab.run("kubectl", "api-resources", "--verbs=list", "--output=name"));
+  const asked = kinds.filter((kind) => !VOLATILE.includes(kind)).join(",");
+  return lines(await lab.run("kubectl", "get", asked, "--all-namespaces", "--no-headers", COLUMNS));
+}
+
+/**
+ * Looks for what is there now and was not before, and prints what it looked at.
+ * @returns the leaks and what is gone: expect neither.
+ */
+export async function leaksSince(
+  before: Inventory,
+  lab: TestLab,
+  seen: Sightings,
+): Promise<{ leaks: string[]; missing: string[] }> {
+  const now = await inventory(lab);
+  const leaks = [...now].filter((thing) => !before.has(thing));
+  seen.lookedAt += now.size;
+  seen.leaks.push(...leaks);
+  const kinds = Map.groupBy(now, (thing) => thing.split(" ")[0] ?? "");
+  const counts = [...kinds].map(([kind, things]) => `${things.length} ${kind}`).sort();
+  console.log(`leak check: ${leaks.length} leaks among ${now.size} things: ${counts.join(", ")}`);
+  return { leaks, missing: [...before].filter((thing) => !now.has(thing)) };
+}
+
+const lines = (text: string) =>
+  text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.trim().replace(/\s+/g, " "));
