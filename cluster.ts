@@ -30,6 +30,8 @@ export interface ClusterArgs {
   readonly owner: string;
   /** Names of the application's versions. */
   readonly versions: readonly string[];
+  /** True: the ingress gateway serves https itself. */
+  readonly gatewayTls: boolean;
   readonly istio: {
     /** Istio's version, e.g. `1.31.0`. */
     readonly version: string;
@@ -43,7 +45,8 @@ const LIMIT_MS = 9000;
 
 /**
  * Asks the cluster who it is, and looks for every reason why an update of the stack would fail half-way: before anything
- * is touched, at preview too.
+ * Asks the cluster who it is, and looks for every reason why an update of the stack would fail half-way, there and at the
+ * load balancer: before anything is touched, at preview too.
  * @throws pulumi.RunError, within 10 s, that lists every fault, one a line.
  */
 export async function readCluster(args: ClusterArgs): Promise<Cluster> {

@@ -13,6 +13,7 @@ import { loadConfig } from "./config.ts";
 const config = loadConfig();
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
 const tls = config.tls && { ...config.tls, key: pulumi.secret(config.tls.key) };
+const gatewayTls = tls?.mode === "passthrough";
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
 const cluster = await readCluster({
   kubeconfig,
@@ -21,6 +22,7 @@ const cluster = await readCluster({
   wantNodes: config.nodes.length === 0,
   owner,
   versions: versions.map(({ name }) => name),
+  gatewayTls,
   istio: config.istio,
 });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
@@ -30,6 +32,8 @@ const provider = new k8s.Provider("cluster", {
   ...(context ? { context } : {}),
   clusterIdentifier: cluster.id,
   enableConfigMapMutable: true,
+  // A new certificate is put in the old one's place; as a new Secret, it would leave the gateway without one meanwhile.
+  enableSecretMutable: true,
   // An update that was killed has made objects that no state knows; whose they are was looked at above.
   upsertExistingObjects: true,
 });
@@ -56,7 +60,7 @@ const split = new TrafficSplit(
     weights: config.weights,
     // A new version gets no traffic before it answers; where there is no traffic yet, nothing has to wait.
     backends: cluster.routed ? app.deployments : [],
-    tls: tls?.mode === "passthrough" ? tls : undefined,
+    tls: gatewayTls ? tls : undefined,
     owner,
   },
   { ...inCluster, dependsOn: istio.ready },
@@ -76,7 +80,7 @@ const edge = new HaproxyEdge(
     stats: config.stats,
   },
   // Costs nothing on the way up; on the way down the load balancer lets go before Istio does.
-  { dependsOn: istio.ready },
+  { dependsOn: gatewayTls ? [istio.ready, split.gateway] : istio.ready },
 );
 
 /** The test page, through the load balancer. */

@@ -27,6 +27,8 @@ export interface TrafficSplitArgs {
 export class TrafficSplit extends pulumi.ComponentResource {
   /** Version name to percent, as the VirtualService holds them. */
   public readonly weights: pulumi.Output<Record<string, number>>;
+  /** What opens the gateway's ports, 443 among them where it serves https itself. */
+  public readonly gateway: pulumi.Resource;
 
   constructor(name: string, args: TrafficSplitArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:TrafficSplit", name, {}, opts);
@@ -53,16 +55,16 @@ export class TrafficSplit extends pulumi.ComponentResource {
       );
     const certificate = args.tls && certificateSecret(`${name}-certificate`, args, args.tls, this);
     const needed = certificate ? [certificate] : [];
-    const gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args), needed);
+    this.gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args), needed);
     const subsets = object("-subsets", "DestinationRule", "nginx", destinationRuleSpec(args));
     // Routes come after the subsets that they name and the pods behind them, and go before: else clients see 503.
     const virtualService = object("", "VirtualService", "nginx", virtualServiceSpec(args), [
-      gateway,
+      this.gateway,
       subsets,
       ...(args.backends ?? []),
     ]);
     this.weights = specOf(virtualService).apply(weightsOf);
-    this.registerOutputs({ weights: this.weights });
+    this.registerOutputs({ weights: this.weights, gateway: this.gateway });
   }
 }
 

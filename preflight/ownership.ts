@@ -11,18 +11,20 @@ export interface OwnershipArgs {
   readonly versions: readonly string[];
   /** False: the Istio that is there is used, and must be there. */
   readonly manage: boolean;
+  /** True: the gateway serves https, from a Secret beside it. */
+  readonly gatewayTls: boolean;
 }
 
 /** Objects of the application's names that somebody else made, one a line. */
 export async function objectFaults(api: Api, args: OwnershipArgs): Promise<string[]> {
   const objects = await Promise.all(
-    objectsOf(args).map(async ({ kind, path }) => ({ kind, object: await api.metadata(path) })),
+    objectsOf(args).map(async ({ path, ...rest }) => ({ ...rest, object: await api.metadata(path) })),
   );
-  return objects.flatMap(({ kind, object }) => {
+  return objects.flatMap(({ kind, namespace, object }) => {
     const holder = object && holderOf(object, args.owner);
     return holder
       ? [
-          `${kind} ${object.metadata.name} in namespace ${args.namespace} exists already and belongs to ${holder}: delete it, or set namespace to another one, or have it taken over (kubectl annotate --overwrite --namespace=${args.namespace} ${kind} ${object.metadata.name} ${OWNER_ANNOTATION}=${args.owner})`,
+          `${kind} ${object.metadata.name} in namespace ${namespace} exists already and belongs to ${holder}: delete it, or set namespace to another one, or have it taken over (kubectl annotate --overwrite --namespace=${namespace} ${kind} ${object.metadata.name} ${OWNER_ANNOTATION}=${args.owner})`,
         ]
       : [];
   });
@@ -70,10 +72,11 @@ function holderOf({ metadata }: KubernetesObject, owner: string): string | undef
 }
 
 /** The objects of components/webApp.ts and components/trafficSplit.ts. */
-export function objectsOf({ namespace, versions }: Pick<OwnershipArgs, "namespace" | "versions">) {
-  const object = (kind: string, group: string, plural: string, name: string) => ({
+function objectsOf({ namespace, versions, gatewayTls }: OwnershipArgs) {
+  const object = (kind: string, group: string, plural: string, name: string, where = namespace) => ({
     kind,
-    path: `/${group}/namespaces/${namespace}/${plural}/${name}`,
+    namespace: where,
+    path: `/${group}/namespaces/${where}/${plural}/${name}`,
   });
   const routing = "apis/networking.istio.io/v1";
   return [
@@ -83,5 +86,8 @@ export function objectsOf({ namespace, versions }: Pick<OwnershipArgs, "namespac
     object("Gateway", routing, "gateways", "nginx-gateway"),
     object("VirtualService", routing, "virtualservices", "nginx"),
     object("DestinationRule", routing, "destinationrules", "nginx"),
+    ...(gatewayTls
+      ? [object("Secret", "api/v1", "secrets", `nginx-gateway-tls-${namespace}`, "istio-system")]
+      : []),
   ];
 }

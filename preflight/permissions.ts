@@ -18,6 +18,8 @@ export interface PermissionsArgs {
   readonly manage: boolean;
   /** True: the cluster's nodes are listed. */
   readonly wantNodes: boolean;
+  /** True: the gateway's certificate goes into a Secret beside it. */
+  readonly gatewayTls: boolean;
 }
 
 /** What the user may not do, in one line; nobody who may do everything is asked further. */
@@ -66,7 +68,7 @@ const described = ({ group, resource, namespace, name }: Need) =>
     ...(namespace ? [`in namespace ${namespace}`] : []),
   ].join(" ");
 
-function needs({ namespace, manage, wantNodes }: PermissionsArgs): Need[] {
+function needs({ namespace, manage, wantNodes, gatewayTls }: PermissionsArgs): Need[] {
   const own = ["get", "create", "patch", "delete"];
   const need = (verbs: readonly string[], resources: string, where = "", name?: string): Need => {
     const [resource = "", ...group] = resources.split(".");
@@ -79,6 +81,7 @@ function needs({ namespace, manage, wantNodes }: PermissionsArgs): Need[] {
     need([...own, "list", "watch"], "deployments.apps", namespace),
     need(["list", "watch"], "pods", namespace),
     ...["configmaps", "services", ...ROUTING].map((resource) => need(own, resource, namespace)),
+    ...(gatewayTls ? [need(own, "secrets", "istio-system")] : []),
     need(["list"], "deployments.apps"),
     need(["get"], "services", "istio-system"),
     need(["list"], "mutatingwebhookconfigurations.admissionregistration.k8s.io"),

@@ -15,6 +15,7 @@ const ASK: ClusterArgs = {
   wantNodes: false,
   owner: OWNER,
   versions: ["v116", "v117"],
+  gatewayTls: false,
   istio: { version: "1.31.0", manage: true },
 };
 
@@ -186,6 +187,18 @@ describe("a cluster that is not ready", () => {
     );
   });
 
+  it("allows no Secret beside the gateway, which matters where that serves https itself", async () => {
+    const { kubeconfig } = await cluster(
+      {},
+      { refused: ({ verb, resource }) => verb === "*" || resource === "secrets" },
+    );
+    await readCluster({ ...ASK, kubeconfig });
+    await expectFaults(
+      { kubeconfig, gatewayTls: true },
+      /does not allow this user to get, create, patch, delete secrets in namespace istio-system: have these allowed/,
+    );
+  });
+
   it("forbids even to look: the permissions name it", async () => {
     const { kubeconfig } = await cluster(
       { "/api/v1/namespaces/kube-system": 403, [ISTIODS]: 403 },
@@ -254,6 +267,20 @@ describe("a cluster that is not ready", () => {
       ),
     );
   });
+});
+
+it("has somebody else's Secret for the gateway, which matters where that serves https itself", async () => {
+  const name = "nginx-gateway-tls-default";
+  const { kubeconfig } = await cluster({
+    [`/api/v1/namespaces/istio-system/secrets/${name}`]: {
+      metadata: { name, managedFields: [{ manager: "cert-manager" }] },
+    },
+  });
+  await readCluster({ ...ASK, kubeconfig });
+  await expectFaults(
+    { kubeconfig, gatewayTls: true },
+    /^Secret nginx-gateway-tls-default in namespace istio-system exists already and belongs to somebody else \(made by cert-manager\): .*--namespace=istio-system Secret nginx-gateway-tls-default/,
+  );
 });
 
 describe("the tools", () => {

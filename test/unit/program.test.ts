@@ -79,6 +79,7 @@ describe("the whole program", () => {
     expect(find(resources, "cluster").inputs).toMatchObject({
       clusterIdentifier: "0b7c1e2f",
       enableConfigMapMutable: "true",
+      enableSecretMutable: "true",
     });
   });
 
@@ -228,6 +229,8 @@ describe("https", () => {
     expect(withoutSecrets(secret.wire)).not.toContain(inWire(key));
     const gateway = find(resources, "split-gateway");
     expect(gateway.dependencies).toEqual(["split-certificate"]);
+    // The load balancer hands nothing on to a port that is not open yet.
+    expect(find(resources, "edge", "HaproxyEdge").dependencies).toEqual(["istio-istiod", "split-gateway"]);
     expect(gateway.inputs.spec.servers[1]).toEqual({
       port: { number: 443, name: "https", protocol: "HTTPS" },
       hosts: ["*.hung.org.hk"],
