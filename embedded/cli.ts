@@ -12,7 +12,14 @@ import { adminKubeconfig } from "./machines/controlPlane.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
 import { isInterrupted, LabError, passThrough, watchInterrupts } from "./run.ts";
 import { shiftCommand } from "./shift.ts";
-import { labEnvironment, PROGRAM, pulumiOnTerminal, releaseDeadLocks, stackOutputs } from "./stack.ts";
+import {
+  labEnvironment,
+  PROGRAM,
+  pageOf,
+  pulumiOnTerminal,
+  releaseDeadLocks,
+  stackOutputs,
+} from "./stack.ts";
 import { printStatus } from "./status.ts";
 import { testEverything } from "./test.ts";
 import { up } from "./up.ts";
@@ -199,11 +206,6 @@ async function running(): Promise<Instance> {
   );
 }
 
-/** The load balancer's own address: the host's name for it is nobody's business but the user's. */
-function pageUrl(lab: Instance): string {
-  return `http://${lab.loadBalancer.address}/echo/test.txt`;
-}
-
 async function outputsOf(lab: Instance) {
   const outputs = await stackOutputs(lab);
   if (!outputs) throw new LabError(`the stack of lab "${lab.name}" is not up; run: ./lab up`);
@@ -212,17 +214,13 @@ async function outputsOf(lab: Instance) {
 
 async function probeDefaults() {
   const lab = await running();
-  const { host, pages, weights } = await outputsOf(lab);
-  return { url: pageUrl(lab), host, pages, weights };
+  return pageOf(lab, await outputsOf(lab));
 }
 
 async function shiftLab() {
   const lab = await running();
-  const { host, pages } = await outputsOf(lab);
   return {
-    url: pageUrl(lab),
-    host,
-    pages,
+    ...(await pageOf(lab, await outputsOf(lab))),
     weights: async () => (await outputsOf(lab)).weights,
     pulumi: (args: string[]) => pulumiOnTerminal(lab, args),
     kubeconfig: adminKubeconfig(lab),

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
+import { makeHttpsCertificate } from "./certificate.ts";
 import { type Instance, instance, type MachineSpec, stateHome } from "./instance.ts";
 import { removeCgroup } from "./machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "./machines/clusterDns.ts";
@@ -36,7 +37,7 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
         await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
       },
     },
-    { title: "certificates", task: () => makePki(lab) },
+    { title: "certificates", task: () => Promise.all([makePki(lab), makeHttpsCertificate(lab)]) },
     {
       title: "machines",
       task: (_, task) =>

@@ -22,6 +22,8 @@ export interface ShiftLab {
   url: string;
   /** Host header. */
   host: string;
+  /** Authorities to trust besides Node's and the system's, in PEM. @default none */
+  ca?: string | undefined;
   /** The page of each version. */
   pages: Record<string, string>;
   /** The configured percent of each version. */
@@ -70,10 +72,10 @@ export function shiftCommand(getLab: () => Promise<ShiftLab>): Command {
     )
     .action(async (words: string[], flags: { json?: true }) => {
       const lab = await getLab();
-      const { url, host, pages } = lab;
+      const { url, host, ca, pages } = lab;
       const weights = readWeights(words, Object.keys(pages));
       const observation = await observeShift(lab, () => applyWeights(lab, weights));
-      const report = await probe({ url, host, pages, weights, requests: PROBE_REQUESTS });
+      const report = await probe({ url, host, ca, pages, weights, requests: PROBE_REQUESTS });
       if (flags.json) {
         console.log(
           JSON.stringify({ weights, shift: observation, probe: resultOf(report) satisfies ProbeResult }),
@@ -108,16 +110,16 @@ async function applyWeights(lab: ShiftLab, weights: Record<string, number>): Pro
  * @param change whatever changes the VirtualService: `pulumi up`, kubectl, anything.
  */
 export async function observeShift(
-  lab: Pick<ShiftLab, "url" | "host" | "pages" | "kubeconfig" | "namespace">,
+  lab: Pick<ShiftLab, "url" | "host" | "ca" | "pages" | "kubeconfig" | "namespace">,
   change: () => Promise<unknown>,
 ): Promise<ShiftObservation> {
   const { RoutingWatch, gatewayLog } = await import("./shiftWatch.ts");
-  const { url, host, pages } = lab;
+  const { url, host, ca, pages } = lab;
   const userAgent = `istio-lab-shift/${randomUUID()}`;
   const watch = new RoutingWatch(lab.kubeconfig, lab.namespace);
   const { before, changed } = await watch.start();
   const startedAt = Date.now();
-  const stream = new RequestStream({ url, host, pages, rate: RATE, userAgent }).start();
+  const stream = new RequestStream({ url, host, ca, pages, rate: RATE, userAgent }).start();
   try {
     await change();
     const after = await changeMade(watch, before, changed);

@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { parse } from "yaml";
+import type { ProbeDefaults } from "../probe/command.ts";
+import { httpsFiles } from "./certificate.ts";
 import { NGINX_IMAGES } from "./images/images.ts";
 import { cacheHome, type Instance } from "./instance.ts";
 import { adminKubeconfig } from "./machines/controlPlane.ts";
@@ -69,8 +71,10 @@ export async function initStack(lab: Instance): Promise<void> {
     `${key}=${value}`,
   ]);
   await pulumi(lab, ["config", "set-all", "--path", ...settings]);
-  const key = await readFile(sshKeyFile(lab), "utf8");
-  await pulumi(lab, ["config", "set", "--secret", "loadBalancerPrivateKey"], { input: key });
+  const secrets = { loadBalancerPrivateKey: sshKeyFile(lab), tlsKey: httpsFiles(lab).key };
+  for (const [name, file] of Object.entries(secrets)) {
+    await pulumi(lab, ["config", "set", "--secret", name], { input: await readFile(file, "utf8") });
+  }
   await writeFile(ready, "");
 }
 
@@ -117,6 +121,15 @@ export async function stackOutputs(lab: Instance): Promise<StackOutputs | undefi
   return outputs.url && outputs.pages ? (outputs as StackOutputs) : undefined;
 }
 
+/** The page as a client on this host asks for it, whatever the host's name leads to: at the load balancer's own address. */
+export async function pageOf(
+  lab: Instance,
+  { url, host, pages, weights }: StackOutputs,
+): Promise<ProbeDefaults> {
+  const ca = await readFile(httpsFiles(lab).authority, "utf8");
+  return { url: url.replace(host, lab.loadBalancer.address), host, ca, pages, weights };
+}
+
 /** Lets go of locks whose Pulumi was killed; the lab itself keeps two of them apart. */
 export async function releaseDeadLocks(lab: Instance): Promise<void> {
   const locks = join(lab.dir, "pulumi", ".pulumi", "locks");
@@ -155,6 +168,8 @@ async function machineSettings(lab: Instance): Promise<Record<string, string>> {
     "loadBalancer.host": lab.loadBalancer.address,
     "loadBalancer.user": SSH_USER,
     "loadBalancer.hostKey": await hostKey(lab),
+    // Not in use before the user sets tls.mode.
+    tlsCertificate: await readFile(httpsFiles(lab).certificate, "utf8"),
     "istio.version": ISTIO_VERSION,
     "istio.profile": "demo",
     "istio.hub": `docker.io/${IMAGE_HUB}`,

@@ -1,14 +1,16 @@
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import type { ProbeDefaults } from "../probe/command.ts";
 import { probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
+import { httpsFiles } from "./certificate.ts";
 import type { Instance } from "./instance.ts";
 import { startTasks } from "./lab.ts";
 import { refuseTakenSubnet } from "./machines/network.ts";
 import { choosePlugins, type Plugin } from "./plugins.ts";
 import { runTasks } from "./progress.ts";
 import { LabError } from "./run.ts";
-import { initStack, pulumiOnTerminal, type StackOutputs, stackOutputs } from "./stack.ts";
+import { initStack, pageOf, pulumiOnTerminal, stackOutputs } from "./stack.ts";
 import { ensureToolchain } from "./toolchain/toolchain.ts";
 
 /** Requests of the probe that ends an `up`. */
@@ -63,26 +65,32 @@ export function describePlugins(plugins: readonly Plugin[]): string {
 async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
   const outputs = await stackOutputs(lab);
   if (!outputs) throw new LabError("pulumi up succeeded, but the stack tells no outputs");
-  const { host, pages, weights } = outputs;
-  const url = `http://${lab.loadBalancer.address}/echo/test.txt`;
-  await firstAnswer(url, outputs);
-  const report = await probe({ url, host, pages, weights, requests: PROBE_REQUESTS });
+  const page = await pageOf(lab, outputs);
+  await firstAnswer(page);
+  const report = await probe({ ...page, requests: PROBE_REQUESTS });
+  const { address } = lab.loadBalancer;
   console.log(`${outputs.url}\n`);
-  console.log(`For a browser on this host, add to /etc/hosts:\n${lab.loadBalancer.address} ${host}\n`);
+  console.log(`For a browser on this host, add to /etc/hosts:\n${address} ${outputs.host}\n`);
+  if (outputs.url.startsWith("https:")) {
+    const curl = `curl --cacert ${httpsFiles(lab).authority} --resolve ${outputs.host}:443:${address} ${outputs.url}`;
+    console.log(
+      `The lab's own authority has signed its certificate; trust it there, or for one request:\n${curl}\n`,
+    );
+  }
   console.log(renderReport(report));
   note(renderResolution(report));
   if (!report.ok) process.exitCode = 1;
 }
 
 /** The gateway's pods may still be starting when Pulumi is done: nothing in the program needs them. */
-async function firstAnswer(url: string, { host, pages, weights }: StackOutputs): Promise<void> {
+async function firstAnswer(page: ProbeDefaults): Promise<void> {
   const deadline = performance.now() + 60_000;
   for (;;) {
-    const { failed, failures } = await probe({ url, host, pages, weights, requests: 1 });
+    const { failed, failures } = await probe({ ...page, requests: 1 });
     if (failed === 0) return;
     if (performance.now() > deadline) {
       throw new LabError(
-        `${url} with Host ${host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`,
+        `${page.url} with Host ${page.host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`,
       );
     }
     await setTimeout(50);

@@ -1,4 +1,5 @@
 /** One HTTP client for the probe and the request stream: asks for a page and tells which version gave it. */
+import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, request } from "undici";
 
 /** What to ask for, and how to tell the versions apart. */
@@ -7,6 +8,8 @@ export interface Target {
   url: string;
   /** Host header. @default the URL's own host */
   host?: string;
+  /** Authorities in PEM that are trusted besides Node's and the system's, where the URL is https. @default none */
+  ca?: string | undefined;
   /** The page of each version; white space at the end does not count. */
   pages: Record<string, string>;
   /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 5000 */
@@ -23,7 +26,7 @@ export interface Answer {
   status?: number;
   /** Whose page it was; absent when the request failed. */
   version?: string;
-  /** Why it failed: `status 503`, `unknown page`, `timeout`, or the system's word such as `ECONNREFUSED`. */
+  /** Why it failed: `status 503`, `unknown page`, `timeout`, `certificate not trusted: …`, or the system's word such as `ECONNREFUSED`. */
   failure?: string;
 }
 
@@ -45,7 +48,9 @@ export class Client {
     if (target.host) this.#headers.host = target.host;
     this.#agent = new Agent({
       connections,
-      connect: { timeout },
+      // One request at a time on a connection, with TLS as without.
+      allowH2: false,
+      connect: { timeout, ...(target.url.startsWith("https:") ? trust(target.ca) : {}) },
       headersTimeout: timeout,
       bodyTimeout: timeout,
       maxResponseSize: MAX_PAGE_BYTES,
@@ -75,6 +80,13 @@ export class Client {
   }
 }
 
+/** The name that a certificate has to bear is the Host header's: undici asks for that, whatever address it connects to. */
+function trust(ca = "") {
+  const known = [...getCACertificates("default"), ...getCACertificates("system")];
+  // Made once: to read hundreds of authorities at each connection takes longer than the request.
+  return { secureContext: createSecureContext({ ca: [...known, ca].filter(Boolean) }) };
+}
+
 /** Turns pages round, and refuses two versions that answer alike: nobody could tell who answered. */
 function versionsByPage(pages: Record<string, string>): Map<string, string> {
   const versions = new Map<string, string>();
@@ -92,5 +104,6 @@ function reasonOf(error: unknown): string {
   const { code, name, message } = error as NodeJS.ErrnoException;
   if (code?.endsWith("_TIMEOUT")) return "timeout";
   if (code === "UND_ERR_RES_EXCEEDED_MAX_SIZE") return "unknown page";
+  if (/CERT|UNABLE_TO_/.test(code ?? "")) return `certificate not trusted: ${code}`;
   return code ?? name ?? message;
 }

@@ -1,4 +1,6 @@
 /** `probe` on the command line. */
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { live } from "./live.ts";
 import { type ProbeOptions, probe, resultOf } from "./probe.ts";
@@ -10,6 +12,8 @@ export interface ProbeDefaults {
   url: string;
   /** Host header. */
   host: string;
+  /** Authorities to trust besides Node's and the system's, in PEM. @default none */
+  ca?: string | undefined;
   /** The page of each version. */
   pages: Record<string, string>;
   /** Configured percent of each version. */
@@ -26,6 +30,7 @@ interface Flags {
   live?: true;
   url?: string;
   host?: string;
+  ca?: string;
   weights?: string;
   page: Record<string, string>;
 }
@@ -49,6 +54,7 @@ export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command
     .option("--live", "redraw the shares each second until Ctrl-C")
     .option("--url <url>", "ask another address, such as a NodePort behind the load balancer")
     .option("--host <name>", "send this Host header")
+    .option("--ca <file>", "trust this authority (PEM) too, besides the system's, for https", authority)
     .option("--weights <list>", "compare with these weights, such as v116=50,v117=50")
     .option("--page <version=text>", "the page by which a version is known; once for each version", page, {})
     .addHelpText(
@@ -107,7 +113,7 @@ function keepFresh(
   };
 }
 
-type ProbeTarget = Pick<ProbeOptions, "url" | "host" | "pages" | "weights">;
+type ProbeTarget = Pick<ProbeOptions, "url" | "host" | "ca" | "pages" | "weights">;
 
 /** Flags first, defaults for the rest; ends the process with every fault named when the two do not fit together. */
 async function resolveTarget(
@@ -122,6 +128,7 @@ async function resolveTarget(
   const url = flags.url ?? defaults?.url ?? "";
   const pages = pagesGiven ? flags.page : (defaults?.pages ?? {});
   const host = flags.host ?? defaults?.host;
+  const ca = flags.ca ?? defaults?.ca;
   const parsed =
     flags.weights === undefined
       ? { weights: defaults?.weights ?? {}, faults: [] }
@@ -131,7 +138,7 @@ async function resolveTarget(
   if (flags.weights === undefined) faults.push(...unknownVersions(parsed.weights, pages));
   if (faults.length > 0)
     command.error(faults.map((fault) => `error: ${fault}`).join("\n"), { exitCode: USAGE });
-  return { url, pages, weights: parsed.weights, ...(host === undefined ? {} : { host }) };
+  return { url, ca, pages, weights: parsed.weights, ...(host === undefined ? {} : { host }) };
 }
 
 function urlFaults(url: string): string[] {
@@ -162,6 +169,16 @@ function positive(value: string): number {
   if (!Number.isInteger(number) || number < 1)
     throw new InvalidArgumentError("Write a whole number above 0.");
   return number;
+}
+
+function authority(file: string): string {
+  try {
+    const pem = readFileSync(file, "utf8");
+    new X509Certificate(pem);
+    return pem;
+  } catch (error) {
+    throw new InvalidArgumentError(`Write the path of a certificate in PEM: ${(error as Error).message}.`);
+  }
 }
 
 function page(value: string, pages: Record<string, string>): Record<string, string> {

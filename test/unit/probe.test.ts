@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { probe } from "../../probe/probe.ts";
 import { RequestStream } from "../../probe/stream.ts";
+import { makeCertificate } from "./haproxyCertificates.ts";
 import { deadUrl, PAGES, type PageServer, pageServer, sharesServer } from "./probeServer.ts";
 
 const EVEN = { v116: 50, v117: 50 };
@@ -64,6 +65,23 @@ describe("probe", () => {
     const { url } = remember(await pageServer(() => {}));
     const report = await probe({ url, requests: 1, timeout: 50, pages: PAGES, weights: EVEN });
     expect(report.failures).toEqual({ timeout: 1 });
+  });
+
+  it("verifies a certificate: by the authority given, and for the Host header's name", async () => {
+    const [mine, other] = [makeCertificate("nginx.hung.org.hk"), makeCertificate("nginx.hung.org.hk")];
+    const { url } = remember(await pageServer((_, response) => response.end(PAGES.v116), mine));
+    const ask = async (host: string, ca?: string) => {
+      const weights = { v116: 100, v117: 0 };
+      const { ok, failures } = await probe({ url, host, ca, requests: 1, pages: PAGES, weights });
+      return ok || Object.keys(failures).join();
+    };
+    expect(await ask("nginx.hung.org.hk", mine.certificate)).toBe(true);
+    const untrusted = "certificate not trusted: DEPTH_ZERO_SELF_SIGNED_CERT";
+    expect(await ask("nginx.hung.org.hk", other.certificate)).toBe(untrusted);
+    expect(await ask("nginx.hung.org.hk")).toBe(untrusted);
+    expect(await ask("other.hung.org.hk", mine.certificate)).toBe(
+      "certificate not trusted: ERR_TLS_CERT_ALTNAME_INVALID",
+    );
   });
 
   it("gives up where nobody listens, and says how few it sent", async () => {

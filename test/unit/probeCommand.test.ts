@@ -1,10 +1,14 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { type ProbeDefaults, probeCommand } from "../../probe/command.ts";
 import { live } from "../../probe/live.ts";
 import { renderLine, renderReport, renderResolution } from "../../probe/render.ts";
 import { parseWeights } from "../../probe/weights.ts";
-import { PAGES, type PageServer, sharesServer } from "./probeServer.ts";
+import { makeCertificate } from "./haproxyCertificates.ts";
+import { PAGES, type PageServer, pageServer, sharesServer } from "./probeServer.ts";
 
 const EVEN = { v116: 50, v117: 50 };
 let even: PageServer;
@@ -51,6 +55,23 @@ describe("probe on the command line", () => {
     const out = await run([...foreign, "--json", "-n", "10"], () => Promise.reject(new Error("no lab")));
     expect(JSON.parse(out).served).toEqual({ a: 5, b: 5 });
     expect(even.hosts.slice(before)).toEqual(Array(10).fill(new URL(even.url).host));
+  });
+
+  it("trusts the authority in a file, and refuses a file that holds none", async () => {
+    const { certificate, key } = makeCertificate("nginx.hung.org.hk");
+    const secure = await pageServer((_, response) => response.end(PAGES.v116), { certificate, key });
+    const dir = mkdtempSync(join(tmpdir(), "istio-lab-probe-"));
+    const file = (name: string, text: string) => {
+      writeFileSync(join(dir, name), text);
+      return join(dir, name);
+    };
+    const flags = ["--url", secure.url, "--weights", "v116=100,v117=0", "--json", "-n", "2"];
+    expect(JSON.parse(await run([...flags, "--ca", file("ca.crt", certificate)])).ok).toBe(true);
+    const { message } = await refused([...flags, "--ca", file("ca.key", "no certificate")]);
+    expect(message).toContain("argument '");
+    expect(message).toContain("Write the path of a certificate in PEM: ");
+    await secure.close();
+    rmSync(dir, { recursive: true });
   });
 
   it("puts notes on stderr, results on stdout", async () => {

@@ -1,5 +1,6 @@
 /** A page server on loopback that answers by given shares, for the tests of the probe. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 
 export const PAGES = { v116: "v1.16.1\n", v117: "v1.17.9\n" };
@@ -22,17 +23,26 @@ export function sharesServer(v116Percent: number): Promise<PageServer> {
   });
 }
 
+/** @param tls certificate and key in PEM, for a server of https */
 export async function pageServer(
   answer: (request: IncomingMessage, response: ServerResponse) => void,
+  tls?: { certificate: string; key: string },
 ): Promise<PageServer> {
   const hosts: (string | undefined)[] = [];
-  const server = createServer((request, response) => {
+  const listener = (request: IncomingMessage, response: ServerResponse) => {
     hosts.push(request.headers.host);
     answer(request, response);
-  });
+  };
+  const server = tls
+    ? createSecureServer({ cert: tls.certificate, key: tls.key }, listener)
+    : createServer(listener);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = server.address() as AddressInfo;
-  return { url: `http://127.0.0.1:${port}/echo/test.txt`, hosts, close: () => closed(server) };
+  return {
+    url: `${tls ? "https" : "http"}://127.0.0.1:${port}/echo/test.txt`,
+    hosts,
+    close: () => closed(server),
+  };
 }
 
 /** An address on loopback where nobody listens. */
