@@ -3,6 +3,7 @@ import { Api, ApiError, type KubernetesObject } from "./preflight/api.ts";
 import { Fault } from "./preflight/fault.ts";
 import { minorOf, oldestKubernetes } from "./preflight/istioVersions.ts";
 import { loadAccess } from "./preflight/kubeconfig.ts";
+import { type LoadBalancerAccess, loadBalancerFaults } from "./preflight/loadBalancer.ts";
 import { istioFaults, objectFaults } from "./preflight/ownership.ts";
 import { permissionFaults } from "./preflight/permissions.ts";
 import { toolFaults } from "./preflight/tools.ts";
@@ -30,32 +31,32 @@ export interface ClusterArgs {
   readonly owner: string;
   /** Names of the application's versions. */
   readonly versions: readonly string[];
-  /** True: the ingress gateway serves https itself. */
-  readonly gatewayTls: boolean;
   readonly istio: {
     /** Istio's version, e.g. `1.31.0`. */
     readonly version: string;
     /** False: Istio is somebody else's. */
     readonly manage: boolean;
   };
+  /** The machine that is pushed to. @default not looked at */
+  readonly loadBalancer?: LoadBalancerAccess | undefined;
 }
 
 /** For everything, so that an error comes within 10 s. */
 const LIMIT_MS = 9000;
 
 /**
- * Asks the cluster who it is, and looks for every reason why an update of the stack would fail half-way: before anything
  * Asks the cluster who it is, and looks for every reason why an update of the stack would fail half-way, there and at the
  * load balancer: before anything is touched, at preview too.
  * @throws pulumi.RunError, within 10 s, that lists every fault, one a line.
  */
 export async function readCluster(args: ClusterArgs): Promise<Cluster> {
   const signal = AbortSignal.timeout(LIMIT_MS);
-  const [tools, { faults, cluster }] = await Promise.all([
+  const [tools, { faults, cluster }, machine] = await Promise.all([
     toolFaults(args.istio, signal),
     inspect(args, signal).catch(onlyFault),
+    args.loadBalancer ? loadBalancerFaults(args.loadBalancer, signal) : [],
   ]);
-  const all = [...tools, ...faults];
+  const all = [...tools, ...faults, ...machine];
   if (all.length > 0) {
     const count = all.length === 1 ? "1 fault" : `${all.length} faults`;
     throw new pulumi.RunError(

@@ -24,6 +24,7 @@ const cluster = await readCluster({
   versions: versions.map(({ name }) => name),
   gatewayTls,
   istio: config.istio,
+  loadBalancer: { ...loadBalancer, privateKey: config.loadBalancerPrivateKey },
 });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 

@@ -4,6 +4,7 @@ import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { credential, type LabModelArgs, type Listen, labModel } from "../haproxy/model.ts";
 import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
+import { sudoComplaint } from "../preflight/loadBalancer.ts";
 
 export interface HaproxyEdgeArgs {
   /** Who pushes, e.g. `organization/istio-lab/dev`; a file of another owner is refused. */
@@ -182,7 +183,7 @@ export function commands(
 function asRoot({ user, host }: Machine, args: readonly string[]): string {
   const command = `timeout 120 sh -c ${args.map(quote).join(" ")}`;
   if (user === "root") return command;
-  const complaint = `error: ${user} may not run sudo without a password on ${host}: put "${user} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`;
+  const complaint = `error: ${sudoComplaint({ user, host })}`;
   return `sudo -n true </dev/null || { echo ${quote(complaint)} >&2; exit 1; }; sudo -n ${command}`;
 }
 
