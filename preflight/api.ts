@@ -13,7 +13,7 @@ export interface Metadata {
   readonly namespace?: string;
   readonly uid?: string;
   readonly annotations?: Readonly<Record<string, string>>;
-  readonly managedFields?: readonly { readonly manager?: string }[];
+  readonly managedFields?: readonly { readonly manager?: string; readonly subresource?: string }[];
 }
 
 export interface KubernetesObject {
@@ -31,6 +31,8 @@ export class ApiError extends Error {
 
 /** A handful of connections: each costs a TLS handshake. */
 const CONNECTIONS = 4;
+/** For one answer, so that a server that is silent leaves time to say so within 10 s of the command's start. */
+const ANSWER_MS = 5000;
 const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 export class Api {
@@ -79,7 +81,9 @@ export class Api {
     if (status === 404) return undefined;
     if (status >= 200 && status < 300) return JSON.parse(text) as T;
     if (status === 401) {
-      throw new Fault(`${this.where} does not know this user; its certificate or token may have expired`);
+      throw new Fault(
+        `${this.where} does not know this user; its certificate or token may have expired; get a new kubeconfig from whoever runs the cluster`,
+      );
     }
     throw new ApiError(status, messageOf(text) || `HTTP ${status}`);
   }
@@ -94,6 +98,7 @@ export class Api {
           method,
           agent: this.#agent,
           signal: this.#signal,
+          timeout: ANSWER_MS,
           // The TLS options of the agent; a name that is undefined would count as one.
           ...(tls.servername ? { servername: tls.servername } : {}),
           headers: {
@@ -114,6 +119,7 @@ export class Api {
         },
       );
       sent.on("error", failed);
+      sent.on("timeout", () => sent.destroy(new DOMException("", "TimeoutError")));
       sent.end(body);
     });
   }
@@ -122,7 +128,7 @@ export class Api {
     const { code = "", name } = error as { code?: string; name?: string };
     if (name === "AbortError" || name === "TimeoutError" || code === "ABORT_ERR")
       return new Fault(
-        `${this.where} does not answer in time: is the cluster up, and is it reachable from here?`,
+        `${this.where} does not answer in time; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`,
       );
     if (code === "CERT_HAS_EXPIRED")
       return new Fault(`${this.where}: the API server's certificate has expired; renew it on the cluster`);
@@ -131,7 +137,7 @@ export class Api {
         `${this.where}: the API server's certificate is not to be trusted: ${reason(error)}; is it the kubeconfig of this cluster?`,
       );
     return new Fault(
-      `${this.where} does not answer: ${reason(error)}; is the cluster up, and is it reachable from here?`,
+      `${this.where} does not answer: ${reason(error)}; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`,
     );
   }
 }

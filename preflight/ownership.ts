@@ -67,7 +67,9 @@ function missingIstio(found: readonly string[], hasGateway: boolean): string[] {
 function holderOf({ metadata }: KubernetesObject, owner: string): string | undefined {
   const holder = metadata.annotations?.[OWNER_ANNOTATION];
   if (holder !== undefined) return holder === owner ? undefined : `stack ${holder}`;
-  const managers = [...new Set((metadata.managedFields ?? []).map(({ manager }) => manager ?? ""))];
+  // Who writes the status is a controller, and has not made it.
+  const makers = (metadata.managedFields ?? []).filter(({ subresource }) => !subresource);
+  const managers = [...new Set(makers.map(({ manager }) => manager ?? ""))];
   return `somebody else (made by ${managers.filter(Boolean).join(", ") || "nobody known"})`;
 }
 

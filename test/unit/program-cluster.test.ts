@@ -250,7 +250,7 @@ describe("a cluster that is not ready", () => {
   ])("has a %s of somebody else", async (what, path) => {
     const name = path.split("/").at(-1);
     const theirs = await cluster({
-      [path]: { metadata: { name, managedFields: [{ manager: "kubectl-create" }] } },
+      [path]: { metadata: { name, managedFields: [{ manager: "kubectl-create" }, CONTROLLER] } },
     });
     await expectFaults(
       { kubeconfig: theirs.kubeconfig },
@@ -336,6 +336,8 @@ const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const ISTIODS = "/apis/apps/v1/deployments";
 const SERVICE = "/api/v1/namespaces/default/services/nginx-svc";
 const CONFIG_MAP = "/api/v1/namespaces/default/configmaps/nginx-static-files";
+
+const CONTROLLER = { manager: "kube-controller-manager", subresource: "status" };
 
 /** Made for this test, by `openssl ca`: valid for one day in 2020. */
 const EXPIRED = `-----BEGIN CERTIFICATE-----
