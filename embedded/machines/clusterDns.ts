@@ -21,7 +21,8 @@ export async function clusterReady(lab: Instance, kubectl: string): Promise<void
   const wait = (...args: string[]) =>
     run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", "--timeout=120s", ...args]);
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);
-  await wait("--for=create", ...nodes);
+  // One at a time: kubectl gives up at once where two of those it waits for are not there yet.
+  await Promise.all(nodes.map((node) => wait("--for=create", node)));
   await wait("--for=condition=Ready", ...nodes);
   await wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns");
 }
