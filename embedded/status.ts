@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import { execa } from "execa";
 import type { Instance, MachineSpec } from "./instance.ts";
 import { adminKubeconfig } from "./machines/controlPlane.ts";
-import { knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
+import { deadUnits, knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
 import { deadDaemons, runningPid } from "./machines/machine.ts";
 import { findInstalled } from "./plugins.ts";
 import { labEnvironment, stackOutputs } from "./stack.ts";
@@ -38,7 +38,7 @@ export async function printStatus(lab: Instance, { json }: { json?: true }): Pro
 }
 
 export async function readStatus(lab: Instance): Promise<Status> {
-  const machines = await Promise.all(lab.machines.map(machineStatus));
+  const machines = await Promise.all(lab.machines.map((machine) => machineStatus(lab, machine)));
   const on = (machine: MachineSpec) => machines.some((m) => m.machine === machine.name && m.state !== "off");
   const cluster = on(lab.controlPlane) ? await clusterProblems(lab) : ["the control plane is off"];
   const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
@@ -59,12 +59,16 @@ export async function readStatus(lab: Instance): Promise<Status> {
   };
 }
 
-async function machineStatus(machine: MachineSpec): Promise<MachineStatus> {
+async function machineStatus(lab: Instance, machine: MachineSpec): Promise<MachineStatus> {
   const { name, address } = machine;
   if (!(await runningPid(machine))) return { machine: name, address, state: "off", problems: [] };
-  const problems = (await deadDaemons(machine)).map(
-    ({ daemon, exitCode }) => `${daemon} ended with exit code ${exitCode}: ./lab logs ${name} ${daemon}`,
-  );
+  const problems =
+    machine === lab.loadBalancer
+      ? (await deadUnits(lab)).map(({ unit, state }) => `${unit} is ${state}: ./lab logs ${name}`)
+      : (await deadDaemons(machine)).map(
+          ({ daemon, exitCode }) =>
+            `${daemon} ended with exit code ${exitCode}: ./lab logs ${name} ${daemon}`,
+        );
   return { machine: name, address, state: problems.length > 0 ? "broken" : "running", problems };
 }
 

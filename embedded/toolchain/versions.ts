@@ -18,6 +18,8 @@ export interface GoModule {
   /** Folder beside this file with go.mod and go.sum. */
   readonly name: string;
   readonly packages: readonly string[];
+  /** Megabytes of disk for its modules, Go's cache and the binaries; measured 10.4 GB for all four. */
+  readonly room: number;
   /** Variables set by the linker, where the upstream build sets them too. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,7 @@ export const GO_MODULES: readonly GoModule[] = [
       "kube-proxy",
       "kubectl",
     ].map((command) => `k8s.io/kubernetes/cmd/${command}`),
+    room: 5000,
     variables: {
       [`${kubernetesVersion}.gitVersion`]: KUBERNETES_VERSION,
       [`${kubernetesVersion}.gitMajor`]: major,
@@ -46,16 +49,18 @@ export const GO_MODULES: readonly GoModule[] = [
       "istio.io/istio/pilot/cmd/pilot-agent",
       "istio.io/istio/pilot/cmd/pilot-discovery",
     ],
+    room: 5000,
     variables: {
       [`${istioVersion}.buildVersion`]: ISTIO_VERSION,
       [`${istioVersion}.buildTag`]: ISTIO_VERSION,
       [`${istioVersion}.buildHub`]: IMAGE_HUB,
     },
   },
-  { name: "coredns", packages: ["."], variables: {} },
+  { name: "coredns", packages: ["."], room: 1500, variables: {} },
   {
     name: "pulumi",
     packages: ["github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"],
+    room: 2000,
     variables: { "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": PULUMI_VERSION },
   },
 ];

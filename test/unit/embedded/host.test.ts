@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -27,7 +27,7 @@ beforeEach(async () => {
   ]) {
     await answer(tool, "exit 0");
   }
-  for (const tool of ["python3", "npm", "node", "apt-get"]) await answer(tool, "exit 0");
+  for (const tool of ["python3", "apt-get"]) await answer(tool, "exit 0");
 });
 afterEach(() => rm(bin, { recursive: true }));
 
@@ -68,11 +68,27 @@ test("packages that are missing are named before they are installed", async () =
 
 test("no Go at all is told with the place to get it", async () => {
   await rm(join(bin, "go"));
+  await mkdir(join(bin, "cache", "bin", "kubernetes-0"), { recursive: true });
   expect((await check()).said).toContain("https://go.dev/doc/install");
 });
 
-async function check() {
-  const result = await execa("/bin/sh", [SCRIPT, join(bin, "node-dir")], {
+test("Go is not asked for where everything is built already", async () => {
+  await rm(join(bin, "go"));
+  for (const name of ["kubernetes", "istio", "coredns", "pulumi"])
+    await mkdir(join(bin, "cache", "bin", `${name}-0`), { recursive: true });
+  expect(await check()).toEqual({ exitCode: 0, said: "" });
+});
+
+test("Node is brought where the launcher found none, and named before", async () => {
+  for (const tool of ["rm", "mkdir", "ln", "chmod", "mv"]) await tie(tool);
+  await answer("python3", 'echo "python3 $*"; [ "$3" = --version ]');
+  const { said } = await check(join(bin, "node-dir"));
+  expect(said).toContain(`Node 24 into ${join(bin, "node-dir")}`);
+  expect(said.indexOf("will install")).toBeLessThan(said.indexOf("python3 -m pip install"));
+});
+
+async function check(nodeDir = "") {
+  const result = await execa("/bin/sh", [SCRIPT, join(bin, "cache"), nodeDir], {
     env: { PATH: bin },
     extendEnv: false,
     reject: false,
