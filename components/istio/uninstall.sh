@@ -1,6 +1,7 @@
 #!/bin/sh
 # Uninstalls the Istio that this stack installed, and what `istioctl uninstall --purge` leaves behind. Purging takes every
-# Istio object of the cluster along: while somebody else has any, Istio stays, and the message names what holds it.
+# Istio object of the cluster along: while somebody else has any, or a pod with a sidecar, Istio stays, and the message
+# names what holds it.
 #
 #   sh uninstall.sh        (environment: common.sh)
 #
@@ -17,11 +18,12 @@ main() {
     echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-nobody}, not to $ISTIO_LAB_OWNER" >&2
     return
   fi
+  find_kinds
+  remove_orphans
   holders=$(holders_of_istio)
   if [ -n "$holders" ]; then
-    echo "Istio stays in the cluster, because others use it:" >&2
-    echo "$holders" | sed 's/^/  /' >&2
-    echo "Delete these, then: istioctl uninstall --purge -y && kubectl delete namespace $namespace" >&2
+    # One line: of a command that succeeds Pulumi's display keeps the last only.
+    echo "Istio stays in the cluster, because others use it: $(echo "$holders" | paste -s -d , - | sed 's/,/, /g'); when these are gone, uninstall it from the directory of this program: $(this_run)" >&2
     return
   fi
   need_istioctl
@@ -29,18 +31,45 @@ main() {
   remove_leftovers
 }
 
-# Istio's objects that istioctl did not make itself, and control planes other than ours: one a line. A question that
-# gets no answer ends the script: silence must not pass for "nobody".
-holders_of_istio() {
+# Every kind of Istio's, with commas between; none where the install has not come so far. A question that gets no answer
+# ends the script, here and below: silence must not pass for "nobody".
+find_kinds() {
   crds=$(kube get customresourcedefinitions --output='jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
   kinds=$(echo "$crds" | grep '\.istio\.io$' | paste -s -d , -) || kinds=
+}
+
+# All that the stack's state knows of is gone by now. What still bears the stack's name was made by an update that was
+# killed at that moment.
+remove_orphans() {
+  orphans=$(kube get "deployments,services,configmaps${kinds:+,$kinds}" --all-namespaces \
+    --output='jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner=="'"$ISTIO_LAB_OWNER"'")]}{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}')
+  [ -z "$orphans" ] ||
+    echo "$orphans" | kube delete --filename=- --ignore-not-found --cascade=foreground --wait --timeout="${limit}s"
+}
+
+# What Istio's going would break, one a line: objects that istioctl did not make itself, Gateways of the Gateway API,
+# other control planes, and pods with a sidecar.
+holders_of_istio() {
   if [ -n "$kinds" ]; then
     kube get "$kinds" --all-namespaces --ignore-not-found --selector='!install.operator.istio.io/owning-resource' \
       --output='jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}'
   fi
+  if echo "$crds" | grep -q -x 'gateways\.gateway\.networking\.k8s\.io'; then
+    gateways=$(kube get gateways.gateway.networking.k8s.io --all-namespaces \
+      --output='jsonpath={range .items[*]}{.spec.gatewayClassName} {.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}')
+    echo "$gateways" | sed -n 's/^istio[^ ]* //p'
+  fi
   planes=$(kube get deployments --all-namespaces --selector=app=istiod \
     --output='jsonpath={range .items[*]}Deployment {.metadata.namespace}/{.metadata.name}{"\n"}{end}')
   echo "$planes" | grep -v -x -e "Deployment $namespace/istiod" -e '' || true
+  pods=$(kube get pods --all-namespaces --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
+    --output='jsonpath={range .items[*]}Pod {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}')
+  echo "$pods" | sed -n 's/ $//p'
+}
+
+this_run() {
+  # shellcheck disable=SC2016 # the quotes are part of what is printed
+  echo "${KUBECONFIG:+KUBECONFIG='$KUBECONFIG' }${context:+ISTIO_LAB_CONTEXT='$context' }ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
 }
 
 # The namespace goes last: it carries the claim, so that an interrupted run can be started again.

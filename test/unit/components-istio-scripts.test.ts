@@ -71,18 +71,55 @@ describe("uninstall.sh", () => {
     [
       "somebody's objects",
       { owner: OWNER, objects: "VirtualService shop/theirs\\nGateway shop/door" },
-      "  VirtualService shop/theirs\n  Gateway shop/door\n",
+      "VirtualService shop/theirs, Gateway shop/door; when these are gone, uninstall it",
     ],
     [
       "another control plane",
       { owner: OWNER, planes: "Deployment istio-canary/istiod-canary\\nDeployment istio-system/istiod" },
-      "  Deployment istio-canary/istiod-canary\nDelete",
+      ": Deployment istio-canary/istiod-canary; when",
+    ],
+    [
+      "pods with a sidecar that are not just going",
+      { owner: OWNER, pods: "Pod shop/web \\nPod shop/old 2026-11-23T16:00:00Z" },
+      ": Pod shop/web; when",
+    ],
+    [
+      "Gateways of the Gateway API that are Istio's",
+      {
+        owner: OWNER,
+        crds: "gateways.gateway.networking.k8s.io",
+        gateways: "istio Gateway shop/door\\nother Gateway shop/else",
+      },
+      ": Gateway shop/door; when",
     ],
   ])("keeps Istio for %s, and names what holds it", (_, cluster, message) => {
     const { status, stderr, calls } = run("uninstall.sh", cluster);
     expect(status).toBe(0);
     expect(stderr).toContain(message);
     expect(calls.join()).not.toMatch(/uninstall|delete/);
+  });
+
+  it("tells how to run it again, for the same cluster", () => {
+    const { stderr } = run(
+      "uninstall.sh",
+      { owner: OWNER, objects: "Gateway shop/door" },
+      { KUBECONFIG: "/my lab/config", ISTIO_LAB_CONTEXT: "prod" },
+    );
+    expect(stderr.trimEnd()).toMatch(
+      new RegExp(
+        `: KUBECONFIG='/my lab/config' ISTIO_LAB_CONTEXT='prod' ISTIO_LAB_OWNER='${OWNER}' sh \\S+/uninstall.sh$`,
+      ),
+    );
+  });
+
+  it("removes what bears the stack's name before it looks who is left", () => {
+    const { status, calls } = run("uninstall.sh", { owner: OWNER, orphans: "kind: Deployment" });
+    expect(status).toBe(0);
+    const removed = calls.findIndex((call) => call.startsWith("kubectl delete --filename=-"));
+    const asked = calls.findIndex((call) => call.startsWith("kubectl get pods"));
+    expect(removed).toBeGreaterThan(0);
+    expect(asked).toBeGreaterThan(removed);
+    expect(calls.join()).toContain(`annotations.istio-lab/owner=="${OWNER}"`);
   });
 
   it.each<[string, Cluster]>([
@@ -94,7 +131,7 @@ describe("uninstall.sh", () => {
     expect(calls.join()).not.toMatch(/uninstall|delete/);
   });
 
-  it.each(["namespace", "customresourcedefinitions", "virtualservices", "deployments"])(
+  it.each(["namespace", "customresourcedefinitions", "virtualservices", "deployments", "pods"])(
     "does not take silence about %s for nobody",
     (silent) => {
       const { status, calls } = run("uninstall.sh", { owner: OWNER, silent });
@@ -131,6 +168,14 @@ interface Cluster {
   planes?: string;
   /** Istio's objects. @default none */
   objects?: string;
+  /** Pods with a sidecar, and when they were told to go. @default none */
+  pods?: string;
+  /** Definitions besides Istio's. @default some other project's */
+  crds?: string;
+  /** Gateways of the Gateway API, with their class. @default none */
+  gateways?: string;
+  /** What bears the stack's name. @default nothing */
+  orphans?: string;
   /** A webhook, CRD or role that a purge has left. @default none */
   leftovers?: string;
   /** A question that fails. @default none */
@@ -171,6 +216,10 @@ function makeCluster({
   owner = "",
   planes = "",
   objects = "",
+  pods = "",
+  crds = "other.example.org",
+  gateways = "",
+  orphans = "",
   leftovers = "",
   silent = "nothing",
   ...more
@@ -192,8 +241,11 @@ function makeCluster({
     case "$verb $kind" in
       "get namespace") echo "${owner}";;
       "get deployments") printf '${planes}';;
-      "get customresourcedefinitions") echo virtualservices.networking.istio.io; echo gateways.networking.istio.io; echo other.example.org;;
+      "get customresourcedefinitions") echo virtualservices.networking.istio.io; echo gateways.networking.istio.io; echo ${crds};;
       "get virtualservices.networking.istio.io,gateways.networking.istio.io") printf '${objects}';;
+      "get deployments,services,"*) echo "${orphans}";;
+      "get gateways.gateway.networking.k8s.io") printf '${gateways}';;
+      "get pods") printf '${pods}';;
       "get mutatingwebhookconfigurations") case "$*" in *caBundle*) echo bundle;; *) echo "${leftovers}";; esac;;
       "get service") echo "30934 30580";;
       "get deployment/istiod"|"wait "*) ${there};;
