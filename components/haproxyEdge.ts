@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { remote } from "@pulumi/command";
+import { local, remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { credential, type LabModelArgs, type Listen, labModel } from "../haproxy/model.ts";
 import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
@@ -92,6 +92,8 @@ export class HaproxyEdge extends pulumi.ComponentResource {
         additionalSecretOutputs: tls?.mode === "terminate" || args.stats?.page ? ["stdin"] : [],
       },
     );
+    // Deleted before the push is: it says what the command provider's error does not, and the way out.
+    new local.Command(`${name}-reachable`, reachable(machine, push), { parent: this, dependsOn: push });
     this.config = pulumi.all([rendered, push.id]).apply(([config]) => config);
     this.configHash = pulumi.unsecret(this.config.apply((config) => configHash(config) ?? ""));
     this.registerOutputs({ config: this.config, configHash: this.configHash });
@@ -136,6 +138,20 @@ export function connectionTo({ host, port, user, hostKey }: Machine, privateKey:
     privateKey: pulumi.secret(privateKey),
     dialErrorLimit: 2,
     perDialTimeout: 8,
+  };
+}
+
+/** Nothing on the way up; on the way down an error for a machine that is gone, or is another one, within 10 s. */
+function reachable({ host, port, user, hostKey }: Machine, push: pulumi.Resource): local.CommandArgs {
+  return {
+    delete: "exec sh components/haproxyEdge/reachable.sh",
+    environment: {
+      ISTIO_LAB_MACHINE: `${user}@${host}`,
+      ISTIO_LAB_PORT: String(port),
+      ISTIO_LAB_HOST_KEY: hostKey.trim().split(" ", 2).join(" "),
+      ISTIO_LAB_PUSH: push.urn,
+    },
+    addPreviousOutputInEnv: false,
   };
 }
 
