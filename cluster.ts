@@ -1,11 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { Subset } from "./components/trafficSplit.ts";
 import { Api, ApiError, type KubernetesObject } from "./preflight/api.ts";
 import { Fault } from "./preflight/fault.ts";
 import { minorOf, oldestKubernetes } from "./preflight/istioVersions.ts";
 import { loadAccess } from "./preflight/kubeconfig.ts";
+import { labelFaults } from "./preflight/labels.ts";
 import { type LoadBalancerAccess, loadBalancerFaults } from "./preflight/loadBalancer.ts";
 import { istioFaults, objectFaults } from "./preflight/ownership.ts";
 import { permissionFaults } from "./preflight/permissions.ts";
+import { routedSubsets } from "./preflight/routed.ts";
 import { toolFaults } from "./preflight/tools.ts";
 
 /** What the program must know of a cluster before it declares anything. */
@@ -14,8 +17,8 @@ export interface Cluster {
   readonly id: string;
   /** Ready, schedulable nodes with their InternalIP, by name. */
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
-  /** True: the application's VirtualService is there, and clients may be asking by it. */
-  readonly routed: boolean;
+  /** The subsets that the application's requests go to now; none where nobody can be asking yet. */
+  readonly routed: readonly Subset[];
 }
 
 export interface ClusterArgs {
@@ -29,8 +32,10 @@ export interface ClusterArgs {
   readonly wantNodes: boolean;
   /** The stack, as it stands in the annotation istio-lab/owner of what it makes. */
   readonly owner: string;
-  /** Names of the application's versions. */
-  readonly versions: readonly string[];
+  /** The application's versions. */
+  readonly versions: readonly Subset[];
+  /** True: the ingress gateway serves https itself. */
+  readonly gatewayTls: boolean;
   readonly istio: {
     /** Istio's version, e.g. `1.31.0`. */
     readonly version: string;
@@ -71,7 +76,7 @@ interface Inspection {
   readonly faults: readonly string[];
 }
 
-const NO_CLUSTER: Cluster = { id: "", nodes: [], routed: false };
+const NO_CLUSTER: Cluster = { id: "", nodes: [], routed: [] };
 
 /** A kubeconfig that leads nowhere leaves nothing else to look at. */
 function onlyFault(error: unknown): Inspection {
@@ -91,23 +96,24 @@ async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspecti
 }
 
 async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
-  const scope = { ...args, manage: args.istio.manage };
+  const { manage } = args.istio;
+  const scope = { ...args, manage, versions: args.versions.map(({ name }) => name) };
   const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
-  const routes = `/apis/networking.istio.io/v1/namespaces/${args.namespace}/virtualservices/nginx`;
-  const [system, virtualService, namespace, nodes, ...faults] = await Promise.all([
+  const [system, routed, namespace, nodes, ...faults] = await Promise.all([
     ask(api.metadata("/api/v1/namespaces/kube-system")),
-    ask(api.metadata(routes)),
+    ask(routedSubsets(api, args.namespace)),
     ask(namespaceFaults(api, args.namespace)),
     args.wantNodes ? ask(readNodes(api)) : { usable: [], faults: [] },
     ask(permissionFaults(api, scope)),
     ask(istioFaults(api, scope)),
     ask(objectFaults(api, scope)),
+    ask(labelFaults(api, args)),
   ]);
   return {
     cluster: {
       id: system?.metadata.uid ?? "",
       nodes: nodes?.usable ?? [],
-      routed: virtualService !== undefined,
+      routed: routed ?? [],
     },
     faults: [
       ...versionFaults(kubernetes, args.istio.version, api.where),

@@ -21,12 +21,14 @@ const cluster = await readCluster({
   namespace,
   wantNodes: config.nodes.length === 0,
   owner,
-  versions: versions.map(({ name }) => name),
+  versions,
   gatewayTls,
   istio: config.istio,
   loadBalancer: { ...loadBalancer, privateKey: config.loadBalancerPrivateKey },
 });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
+/** Somebody may be asking; where nobody can yet, nothing has to wait for the sake of requests. */
+const live = cluster.routed.length > 0;
 
 const provider = new k8s.Provider("cluster", {
   ...(kubeconfig ? { kubeconfig } : {}),
@@ -46,8 +48,8 @@ const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
 
 const app = new WebApp(
   "nginx",
-  { namespace: mesh.namespace, versions, owner },
-  { ...inCluster, dependsOn: istio.ready },
+  { namespace: mesh.namespace, versions, sidecar: istio.sidecar, owner },
+  { ...inCluster, dependsOn: live ? istio.installed : istio.ready },
 );
 
 const split = new TrafficSplit(
@@ -59,8 +61,9 @@ const split = new TrafficSplit(
     gatewayHosts,
     versions,
     weights: config.weights,
-    // A new version gets no traffic before it answers; where there is no traffic yet, nothing has to wait.
-    backends: cluster.routed ? app.deployments : [],
+    routed: cluster.routed,
+    // A new version gets no traffic before it answers.
+    backends: live ? app.deployments : [],
     tls: gatewayTls ? tls : undefined,
     owner,
   },

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
@@ -32,20 +33,18 @@ export interface IstioArgs {
 export class Istio extends pulumi.ComponentResource {
   /** Depend on this for sidecars and for custom resources: istiod is available, gateways may still be starting. */
   public readonly ready: pulumi.Resource;
+  /** Depend on this where no sidecar of before the update will do. */
+  public readonly installed: pulumi.Resource;
+  /** Other text when pods need another sidecar; undefined where Istio is somebody else's. */
+  public readonly sidecar: string | undefined;
   /** `istio-system/istio-ingressgateway`, unknown until that Service has its NodePorts. */
   public readonly gatewayService: pulumi.Output<string>;
 
   constructor(name: string, args: IstioArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Istio", name, {}, opts);
     const environment = environmentOf(args);
-    const claim = args.manage === false ? [] : [this.claim(name, environment)];
-    if (claim.length > 0) {
-      new local.Command(
-        name,
-        { ...run("install.sh"), stdin: istioOperator(args), environment, addPreviousOutputInEnv: false },
-        { parent: this, dependsOn: claim },
-      );
-    }
+    const manage = args.manage ?? true;
+    const claim = manage ? [this.claim(name, environment)] : [];
     const gate = (part: "istiod" | "gateway") =>
       new local.Command(
         `${name}-${part}`,
@@ -53,8 +52,11 @@ export class Istio extends pulumi.ComponentResource {
         { parent: this, dependsOn: claim },
       );
     this.ready = gate("istiod");
+    this.installed = manage ? this.install(name, args, environment, claim) : this.ready;
+    this.sidecar = manage ? sidecarHash(args) : undefined;
     this.gatewayService = onceDone(gate("gateway"), "istio-system/istio-ingressgateway");
-    this.registerOutputs({ ready: this.ready, gatewayService: this.gatewayService });
+    const { ready, installed, sidecar, gatewayService } = this;
+    this.registerOutputs({ ready, installed, sidecar, gatewayService });
   }
 
   /** Refuses somebody else's Istio, claims ours; its deletion uninstalls. */
@@ -63,6 +65,19 @@ export class Istio extends pulumi.ComponentResource {
       `${name}-claim`,
       { ...run("claim.sh"), delete: script("uninstall.sh"), environment, addPreviousOutputInEnv: false },
       { parent: this },
+    );
+  }
+
+  private install(
+    name: string,
+    args: IstioArgs,
+    environment: Record<string, string>,
+    dependsOn: pulumi.Resource[],
+  ): pulumi.Resource {
+    return new local.Command(
+      name,
+      { ...run("install.sh"), stdin: istioOperator(args), environment, addPreviousOutputInEnv: false },
+      { parent: this, dependsOn },
     );
   }
 }
@@ -79,6 +94,17 @@ export function istioOperator({ version, profile, hub, tag, values }: IstioArgs)
       ...(values === undefined || Object.keys(values).length === 0 ? {} : { values }),
     },
   });
+}
+
+/**
+ * Of what istiod makes a sidecar of: its image, and those values that the injection template or the proxy's own
+ * configuration reads. The profile counts as a whole, for it sets such values too.
+ */
+export function sidecarHash({ version, profile, hub, tag, values = {} }: IstioArgs): string {
+  const { global, sidecarInjectorWebhook, meshConfig } = values;
+  const { defaultConfig } = (meshConfig ?? {}) as { defaultConfig?: unknown };
+  const parts = { profile, hub, tag: tag ?? version, global, sidecarInjectorWebhook, defaultConfig };
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
 /** `exec`: the scripts find each other by their common parent process, the plugin. */

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ownedBy } from "./owner.ts";
+import { heardOf } from "./propagation.ts";
 
 export interface TrafficSplitArgs {
   /** Namespace of the Service. */
@@ -12,15 +13,25 @@ export interface TrafficSplitArgs {
   /** Host names that the Gateway lets in; `host` is one of them. */
   gatewayHosts: readonly string[];
   /** The versions, in the order of the config. */
-  versions: readonly { readonly name: string; readonly version: string }[];
+  versions: readonly Subset[];
   /** Version name to integer percent; sums to 100. */
   weights: Readonly<Record<string, number>>;
+  /** The subsets that requests go to now, before this update. @default nobody is asking yet */
+  routed?: readonly Subset[] | undefined;
   /** What must answer before a request is sent to it. @default nothing */
   backends?: readonly pulumi.Resource[] | undefined;
   /** The stack that the objects belong to. */
   owner: string;
   /** Certificate and key in PEM, for a gateway that serves https itself. @default it does not */
   tls?: { certificate: string; key: pulumi.Input<string> } | undefined;
+}
+
+/** The pods of a version, as the DestinationRule tells them. */
+export interface Subset {
+  /** The version's name, e.g. `v116`. */
+  readonly name: string;
+  /** Value of the pods' label `version`, e.g. `1.16`. */
+  readonly version: string;
 }
 
 /** The host's traffic, split over the versions by weight. */
@@ -40,7 +51,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
       suffix: string,
       kind: string,
       objectName: string,
-      spec: object,
+      spec: pulumi.Input<object>,
       dependsOn: pulumi.Resource[] = [],
     ) =>
       new k8s.apiextensions.CustomResource(
@@ -56,17 +67,58 @@ export class TrafficSplit extends pulumi.ComponentResource {
     const certificate = args.tls && certificateSecret(`${name}-certificate`, args, args.tls, this);
     const needed = certificate ? [certificate] : [];
     this.gateway = object("-gateway", "Gateway", "nginx-gateway", gatewaySpec(args), needed);
-    const subsets = object("-subsets", "DestinationRule", "nginx", destinationRuleSpec(args));
-    // Routes come after the subsets that they name and the pods behind them, and go before: else clients see 503.
-    const virtualService = object("", "VirtualService", "nginx", virtualServiceSpec(args), [
-      this.gateway,
-      subsets,
-      ...(args.backends ?? []),
-    ]);
+    const { first, apart, kept } = changeover(args.routed ?? [], args.versions);
+    if (kept.length > 0) this.tellKept(kept);
+    // Proxies that hear of both at once may use the one before the other.
+    const once = (written: pulumi.CustomResource[], spec: object) =>
+      apart ? heardOf(written).apply(() => spec) : spec;
+    const subsets = (...before: pulumi.CustomResource[]) =>
+      object("-subsets", "DestinationRule", "nginx", once(before, destinationRuleSpec(args, kept)), before);
+    const split = (...before: pulumi.CustomResource[]) =>
+      object("", "VirtualService", "nginx", once(before, virtualServiceSpec(args)), [
+        this.gateway,
+        ...(args.backends ?? []),
+        ...before,
+      ]);
+    const virtualService = first === "subsets" ? split(subsets()) : split();
+    if (first === "routes") subsets(virtualService);
     this.weights = specOf(virtualService).apply(weightsOf);
     this.registerOutputs({ weights: this.weights, gateway: this.gateway });
   }
+
+  private tellKept(kept: readonly Subset[]): void {
+    const names = kept.map(({ name }) => name).join(", ");
+    void pulumi.log.warn(
+      `DestinationRule nginx keeps ${names} for now, because requests go there until the versions that come with this update take over; the next pulumi up removes it`,
+      this,
+    );
+  }
 }
+
+/** How an update gets from the subsets that requests go to now to those that are wanted. */
+export interface Changeover {
+  /** What is written first: the DestinationRule or the VirtualService. */
+  readonly first: "subsets" | "routes";
+  /** True: every proxy has to have heard of the first before the second is written. */
+  readonly apart: boolean;
+  /** Subsets that are not wanted any more, and stay for this update. */
+  readonly kept: readonly Subset[];
+}
+
+/**
+ * A route to a subset that is not there answers 503: so a subset comes before its route and goes after it. When some come
+ * and others go in one update, the DestinationRule is first and keeps those that go: the next update finds them unused.
+ */
+export function changeover(routed: readonly Subset[], wanted: readonly Subset[]): Changeover {
+  const coming = without(wanted, routed);
+  const going = without(routed, wanted);
+  const apart = routed.length > 0 && coming.length + going.length > 0;
+  if (coming.length === 0 && going.length > 0) return { first: "routes", apart, kept: [] };
+  return { first: "subsets", apart, kept: going };
+}
+
+const without = (some: readonly Subset[], others: readonly Subset[]) =>
+  some.filter(({ name }) => !others.some((other) => other.name === name));
 
 /** One weighted destination of a route. */
 export interface WeightedDestination {
@@ -112,8 +164,8 @@ function virtualServiceSpec({ host, service, versions, weights }: TrafficSplitAr
   return { hosts: [host], gateways: ["nginx-gateway"], http: [{ name: routeName(route), route }] };
 }
 
-function destinationRuleSpec({ service, versions }: TrafficSplitArgs) {
-  const subsets = versions
+function destinationRuleSpec({ service, versions }: TrafficSplitArgs, kept: readonly Subset[]) {
+  const subsets = [...versions, ...kept]
     .map(({ name, version }) => ({ name, labels: { app: "nginx", version } }))
     .reverse();
   return { host: service, subsets };

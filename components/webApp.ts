@@ -2,12 +2,15 @@ import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ownedBy } from "./owner.ts";
+import { PROPAGATION_SECONDS } from "./propagation.ts";
 
 export interface WebAppArgs {
   /** Namespace with sidecar injection. */
   namespace: pulumi.Input<string>;
   /** What runs beside each other; each has a Deployment of its own. */
   versions: readonly WebAppVersion[];
+  /** Another text rolls all pods, for another sidecar. @default pods keep the sidecar they have */
+  sidecar?: string | undefined;
   /** The stack that the objects belong to. */
   owner: string;
 }
@@ -34,7 +37,7 @@ export class WebApp extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:WebApp", name, {}, opts);
-    const { namespace, versions } = args;
+    const { namespace, versions, sidecar } = args;
     const annotations = ownedBy(args.owner);
     const pages = new k8s.core.v1.ConfigMap(
       `${name}-pages`,
@@ -45,7 +48,7 @@ export class WebApp extends pulumi.ComponentResource {
       (version) =>
         new k8s.apps.v1.Deployment(
           `${name}-${version.name}`,
-          deployment(version, namespace, annotations, pages.metadata.name),
+          deployment(version, { namespace, annotations, sidecar, configMap: pages.metadata.name }),
           // The page goes by name, so that nothing else about the ConfigMap can roll pods; hence the explicit order.
           { parent: this, dependsOn: pages },
         ),
@@ -64,13 +67,12 @@ export function pagesOf(versions: readonly WebAppVersion[]): Record<string, stri
 /**
  * Asked each second whether it answers, no pod goes before its successor does, and one that goes serves on until every
  * proxy has heard of it: a rollout loses no request. The kubelet does the waiting, for the image may have no shell. The hash
- * of the page stands in the pod template, so that a new page rolls the pods of its version and no others.
+ * of the page stands in the pod template, so that a new page rolls the pods of its version and no others; so does what
+ * the sidecar is made of.
  */
 function deployment(
   { name, version, image, replicas, page }: WebAppVersion,
-  namespace: pulumi.Input<string>,
-  annotations: Record<string, string>,
-  configMap: pulumi.Input<string>,
+  { namespace, annotations, sidecar, configMap }: Surroundings,
 ): k8s.apps.v1.DeploymentArgs {
   const labels = { app: "nginx", version };
   return {
@@ -80,14 +82,20 @@ function deployment(
       selector: { matchLabels: labels },
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: {
-        metadata: { labels, annotations: { "istio-lab/page": sha256(page).slice(0, 16) } },
+        metadata: {
+          labels,
+          annotations: {
+            "istio-lab/page": sha256(page).slice(0, 16),
+            ...(sidecar === undefined ? {} : { "istio-lab/sidecar": sidecar }),
+          },
+        },
         spec: {
           containers: [
             {
               name: "nginx",
               image,
               ports: [{ name: "http", containerPort: 80 }],
-              lifecycle: { preStop: { sleep: { seconds: GOODBYE_SECONDS } } },
+              lifecycle: { preStop: { sleep: { seconds: PROPAGATION_SECONDS } } },
               readinessProbe: { httpGet: { path: "/echo/test.txt", port: 80 }, periodSeconds: 1 },
               volumeMounts: [{ name: "page", mountPath: "/usr/share/nginx/html/echo", readOnly: true }],
             },
@@ -101,8 +109,14 @@ function deployment(
   };
 }
 
-/** From a pod's end to the last request for it; Envoy hears of it through istiod within a second or so. */
-const GOODBYE_SECONDS = 3;
+/** What a Deployment shares with the others. */
+interface Surroundings {
+  readonly namespace: pulumi.Input<string>;
+  readonly annotations: Record<string, string>;
+  readonly sidecar: string | undefined;
+  /** Name of the ConfigMap with the pages. */
+  readonly configMap: pulumi.Input<string>;
+}
 
 function serviceOf(
   namespace: pulumi.Input<string>,

@@ -5,7 +5,7 @@ import { HaproxyEdge } from "../../components/haproxyEdge.ts";
 import { IngressPorts, nodePortsOf } from "../../components/ingressPorts.ts";
 import { Istio, type IstioArgs, istioOperator } from "../../components/istio.ts";
 import { MeshNamespace } from "../../components/meshNamespace.ts";
-import { TrafficSplit } from "../../components/trafficSplit.ts";
+import { changeover, TrafficSplit } from "../../components/trafficSplit.ts";
 import { WebApp } from "../../components/webApp.ts";
 import { find, GATEWAY_PORTS, HOST_KEY, PRIVATE_KEY, settled, startMocks } from "./mocks.ts";
 
@@ -215,6 +215,66 @@ describe("TrafficSplit", () => {
         selector: { istio: "ingressgateway" },
         servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*.hung.org.hk"] }],
       },
+    });
+  });
+});
+
+describe("a change of the versions", () => {
+  const [v116, v117, v118] = ["116", "117", "118"].map((name) => ({ name: `v${name}`, version: name }));
+  const subsets = (...some: (typeof v116)[]) => some.flatMap((subset) => subset ?? []);
+
+  it.each([
+    ["nobody asks yet", [], [v116, v117], { first: "subsets", apart: false, kept: [] }],
+    ["none comes or goes", [v117, v116], [v116, v117], { first: "subsets", apart: false, kept: [] }],
+    ["one comes", [v116, v117], [v116, v117, v118], { first: "subsets", apart: true, kept: [] }],
+    ["one goes", [v116, v117, v118], [v116, v117], { first: "routes", apart: true, kept: [] }],
+    [
+      "one takes another's place",
+      [v116, v117],
+      [v116, v118],
+      { first: "subsets", apart: true, kept: [v117] },
+    ],
+  ])("when %s", (_, routed, wanted, expected) => {
+    expect(changeover(subsets(...routed), subsets(...wanted))).toEqual(expected);
+  });
+
+  /** In a preview: an update takes its time between the two. */
+  const previewed = async (versions: typeof VERSIONS, weights: Record<string, number>) => {
+    const resources = await startMocks({}, { preview: true });
+    new TrafficSplit("split", {
+      namespace: "default",
+      service: "nginx-svc",
+      host: "nginx.hung.org.hk",
+      gatewayHosts: ["*.hung.org.hk"],
+      versions,
+      weights,
+      routed: [
+        { name: "v117", version: "1.17" },
+        { name: "v116", version: "1.16" },
+      ],
+      owner: OWNER,
+    });
+    await pulumi.runtime.disconnect();
+    return {
+      routes: find(resources, "split", "VirtualService").dependencies,
+      subsets: find(resources, "split-subsets").dependencies,
+      named: find(resources, "split-subsets").inputs.spec?.subsets?.map(({ name }: { name: string }) => name),
+    };
+  };
+
+  it("lets a route go before its subset", async () => {
+    expect(await previewed(VERSIONS.slice(0, 1), { v116: 100 })).toMatchObject({
+      routes: ["split-gateway"],
+      subsets: ["split"],
+    });
+  });
+
+  it("keeps the subset that goes while another comes, for one update", async () => {
+    const v118 = { name: "v118", version: "1.18", image: "nginx:1.18.0", replicas: 1, page: "v1.18.0\n" };
+    expect(await previewed([...VERSIONS.slice(0, 1), v118], { v116: 50, v118: 50 })).toEqual({
+      routes: ["split-gateway", "split-subsets"],
+      subsets: [],
+      named: ["v117", "v118", "v116"],
     });
   });
 });

@@ -14,7 +14,10 @@ const ASK: ClusterArgs = {
   namespace: "default",
   wantNodes: false,
   owner: OWNER,
-  versions: ["v116", "v117"],
+  versions: [
+    { name: "v116", version: "1.16" },
+    { name: "v117", version: "1.17" },
+  ],
   gatewayTls: false,
   istio: { version: "1.31.0", manage: true },
 };
@@ -55,13 +58,13 @@ describe("a cluster that is ready", () => {
         { name: "node3", address: "10.0.0.3" },
         { name: "reluctant7", address: "10.0.0.7" },
       ],
-      routed: false,
+      routed: [],
     });
   });
 
   it("is not asked for nodes that are given, and changed by nothing", async () => {
     const { kubeconfig, asked } = await cluster();
-    expect(await readCluster({ ...ASK, kubeconfig })).toEqual({ id: "0b7c1e2f", nodes: [], routed: false });
+    expect(await readCluster({ ...ASK, kubeconfig })).toEqual({ id: "0b7c1e2f", nodes: [], routed: [] });
     expect(asked.join("\n")).not.toContain("/nodes");
     expect(asked.filter((question) => !question.startsWith("GET "))).toEqual([`POST ${REVIEWS}`]);
   });
@@ -74,6 +77,25 @@ describe("a cluster that is ready", () => {
       [CONFIG_MAP]: { metadata: { name: "nginx-static-files", annotations: { "istio-lab/owner": OWNER } } },
     });
     expect((await readCluster({ ...ASK, kubeconfig })).id).toBe("0b7c1e2f");
+  });
+
+  it("tells where requests go: to the subsets that the routes name and the DestinationRule has", async () => {
+    const route = ["v117", "v116", "gone"].map((subset) => ({ destination: { host: "nginx-svc", subset } }));
+    const subsets = ["1.18", "1.17", "1.16"].map((version) => ({
+      name: `v${version.replace(".", "")}`,
+      labels: { app: "nginx", version },
+    }));
+    const metadata = { name: "nginx", annotations: { "istio-lab/owner": OWNER } };
+    const { kubeconfig } = await cluster({
+      [VIRTUAL_SERVICE]: { metadata, spec: { http: [{ route }] } },
+      [DESTINATION_RULE]: { metadata, spec: { subsets } },
+    });
+    expect((await readCluster({ ...ASK, kubeconfig })).routed).toEqual([
+      { name: "v117", version: "1.17" },
+      { name: "v116", version: "1.16" },
+    ]);
+    const without = await cluster({ [VIRTUAL_SERVICE]: { metadata, spec: { http: [{ route }] } } });
+    expect((await readCluster({ ...ASK, kubeconfig: without.kubeconfig })).routed).toEqual([]);
   });
 
   it("is reached by the entries of several kubeconfigs, of two with one name the first", async () => {
@@ -283,6 +305,29 @@ it("has somebody else's Secret for the gateway, which matters where that serves 
   );
 });
 
+describe("a label of pods that changes under a name that stays", () => {
+  const deployment = (version: string, owner = OWNER) => ({
+    metadata: { name: "nginx-v117", annotations: { "istio-lab/owner": owner } },
+    spec: { selector: { matchLabels: { app: "nginx", version } } },
+  });
+
+  it("is refused: a Deployment cannot change it without being away for a while", async () => {
+    const { kubeconfig } = await cluster({ [DEPLOYMENTS]: { items: [deployment("1.17-old")] } });
+    await expectFaults(
+      { kubeconfig },
+      /^versions\[1\]\.version is 1\.17, and the pods of Deployment nginx-v117 in namespace default have the label version=1\.17-old, .*: give 1\.17 a name of its own, .*kubectl delete --namespace=default deployment nginx-v117\)$/,
+    );
+  });
+
+  it.each([
+    ["is the same", deployment("1.17")],
+    ["is somebody else's", deployment("1.17-old", "organization/istio-lab/prod")],
+  ])("%s: no fault", async (_, theOne) => {
+    const { kubeconfig } = await cluster({ [DEPLOYMENTS]: { items: [theOne] } });
+    await readCluster({ ...ASK, kubeconfig });
+  });
+});
+
 describe("the tools", () => {
   it("kubectl is missing", async () => {
     rmSync(join(root, "bin", "kubectl"));
@@ -334,6 +379,9 @@ it("names everything that is wrong at once, one a line", async () => {
 
 const REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
 const ISTIODS = "/apis/apps/v1/deployments";
+const DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments";
+const VIRTUAL_SERVICE = "/apis/networking.istio.io/v1/namespaces/default/virtualservices/nginx";
+const DESTINATION_RULE = "/apis/networking.istio.io/v1/namespaces/default/destinationrules/nginx";
 const SERVICE = "/api/v1/namespaces/default/services/nginx-svc";
 const CONFIG_MAP = "/api/v1/namespaces/default/configmaps/nginx-static-files";
 

@@ -12,7 +12,7 @@ import {
 } from "./mocks.ts";
 
 /** What the program finds; a cluster where clients are asking already, unless a test says otherwise. */
-const found = vi.hoisted(() => ({ routed: true }));
+const found = vi.hoisted(() => ({ routed: [] as { name: string; version: string }[] }));
 
 vi.mock("../../cluster.ts", () => ({
   readCluster: async () => ({
@@ -25,23 +25,31 @@ vi.mock("../../cluster.ts", () => ({
   }),
 }));
 
+const ROUTED = [
+  { name: "v117", version: "1.17" },
+  { name: "v116", version: "1.16" },
+];
+
 beforeEach(() => vi.resetModules());
-afterEach(() => {
-  found.routed = true;
+beforeEach(() => {
+  found.routed = ROUTED;
 });
 afterEach(() => pulumi.runtime.disconnect());
 
 describe("the whole program", () => {
-  it("has routes wait for pods only where clients may be asking already", async () => {
-    const backends = async () =>
-      find((await up()).resources, "split", "VirtualService").dependencies.filter((name) =>
-        name.startsWith("nginx-v"),
-      );
-    expect(await backends()).toEqual(["nginx-v116", "nginx-v117"]);
+  it("waits for new pods and for the whole of Istio only where clients may be asking already", async () => {
+    const waited = async () => {
+      const { resources } = await up();
+      const dependencies = [find(resources, "split", "VirtualService"), find(resources, "nginx", "WebApp")];
+      return dependencies.map((resource) => resource.dependencies);
+    };
+    expect(await waited()).toEqual([
+      ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"],
+      ["istio"],
+    ]);
     await pulumi.runtime.disconnect();
-    vi.resetModules();
-    found.routed = false;
-    expect(await backends()).toEqual([]);
+    found.routed = [];
+    expect(await waited()).toEqual([["split-gateway", "split-subsets"], ["istio-istiod"]]);
   });
 
   it("registers this, in these parents", async () => {
@@ -89,7 +97,7 @@ describe("the whole program", () => {
     expect(dependencies("istio", "local:Command")).toEqual(["istio-claim"]);
     expect(dependencies("istio-istiod")).toEqual(["istio-claim"]);
     expect(dependencies("istio-gateway")).toEqual(["istio-claim"]);
-    expect(dependencies("nginx", "WebApp")).toEqual(["istio-istiod"]);
+    expect(dependencies("nginx", "WebApp")).toEqual(["istio"]);
     expect(dependencies("split", "TrafficSplit")).toEqual(["istio-istiod"]);
     expect(dependencies("nginx-v116")).toEqual(["mesh", "nginx-pages"]);
     expect(dependencies("split", "VirtualService")).toEqual(
@@ -168,6 +176,30 @@ describe("the whole program", () => {
     for (const { inputs } of after.resources) expect(inputs).not.toHaveProperty("triggers");
   });
 
+  it.each([
+    ["tag", { tag: "1.31.1" }],
+    ["version", { version: "1.31.1" }],
+    ["profile", { profile: "default" }],
+    ["values of the sidecar", { values: { global: { proxy: { logLevel: "debug" } } } }],
+  ])("rolls all pods, for a new sidecar, when Istio's %s changes", async (_, istio) => {
+    const before = await up();
+    const after = await up({ istio });
+    expect(changed(before.resources, after.resources)).toEqual(
+      expect.arrayContaining([
+        "istio-lab:index:WebApp$kubernetes:apps/v1:Deployment::nginx-v116",
+        "istio-lab:index:WebApp$kubernetes:apps/v1:Deployment::nginx-v117",
+      ]),
+    );
+  });
+
+  it("rolls no pod when values of Istio change that no sidecar is made of", async () => {
+    const before = await up();
+    const after = await up({ istio: { values: { pilot: { env: { A: "b" } } } } });
+    expect(changed(before.resources, after.resources)).toEqual([
+      "istio-lab:index:Istio$command:local:Command::istio",
+    ]);
+  });
+
   it("neither installs nor uninstalls an Istio that it does not manage", async () => {
     const { resources } = await up({ istio: { manage: false } });
     const commands = resources.filter(({ type }) => type === "command:local:Command");
@@ -175,6 +207,8 @@ describe("the whole program", () => {
       ["exec sh components/istio/wait.sh istiod", undefined],
       ["exec sh components/istio/wait.sh gateway", undefined],
     ]);
+    const { template } = find(resources, "nginx-v116").inputs.spec;
+    expect(Object.keys(template.metadata.annotations)).toEqual(["istio-lab/page"]);
   });
 
   it("previews an empty cluster: what hangs on the gateway's Service is unknown, nothing fails", async () => {
