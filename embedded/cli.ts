@@ -151,9 +151,19 @@ function report(error: unknown): number {
     console.error("\nlab: interrupted. What is done stays; the same command goes on from there.");
     return 8;
   }
+  if (isOfFileSystem(error)) {
+    console.error(`lab: ${error.message}`);
+    return 1;
+  }
   if (!(error instanceof LabError)) throw error;
   console.error(`lab: ${error.message}`);
   return error.exitCode;
+}
+
+/** A disk that is full, read-only or another user's: the message names the path, and a stack would say no more. */
+function isOfFileSystem(error: unknown): error is Error {
+  const { code } = error as { code?: unknown };
+  return error instanceof Error && ["ENOSPC", "EDQUOT", "EROFS", "EACCES"].includes(String(code));
 }
 
 /** A command that hands its arguments to a program in the lab's environment and ends as that does. */
@@ -195,6 +205,7 @@ async function chosen(): Promise<Instance> {
   const { name = "lab", subnet } = global;
   const fault = faultInName(name);
   if (fault) throw new LabError(fault, 2);
+  if (process.getuid?.() !== 0) throw new LabError("the lab's machines are root's: run it with sudo");
   return findInstance(name, subnet);
 }
 

@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { makeHttpsCertificate } from "./certificate.ts";
-import { type Instance, instance, type MachineSpec, stateHome } from "./instance.ts";
+import { existing } from "./disk.ts";
+import { cacheHome, type Instance, instance, type MachineSpec, stateHome } from "./instance.ts";
 import { removeCgroup } from "./machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "./machines/clusterDns.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "./machines/controlPlane.ts";
@@ -21,6 +22,15 @@ export async function findInstance(name: string, subnet?: string): Promise<Insta
     ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
     : undefined;
   return instance(name, saved?.prefix ?? subnet);
+}
+
+/** Megabytes that the machines' disks take: images are shared with the cache where both are on one file system. */
+export async function roomForMachines(lab: Instance): Promise<number> {
+  if (existsSync(lab.dir)) return 200;
+  const [state, cache] = await Promise.all(
+    [lab.dir, cacheHome()].map(async (directory) => (await stat(existing(directory))).dev),
+  );
+  return state === cache ? 1000 : 3000;
 }
 
 /** The ordered list of what brings the machines up. Each step is skipped where it is done. */

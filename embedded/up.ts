@@ -4,8 +4,9 @@ import type { ProbeDefaults } from "../probe/command.ts";
 import { probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import { httpsFiles } from "./certificate.ts";
+import { requireRoom } from "./disk.ts";
 import type { Instance } from "./instance.ts";
-import { startTasks } from "./lab.ts";
+import { roomForMachines, startTasks } from "./lab.ts";
 import { refuseTakenSubnet } from "./machines/network.ts";
 import { choosePlugins, type Plugin } from "./plugins.ts";
 import { runTasks } from "./progress.ts";
@@ -26,6 +27,7 @@ export async function up(
   };
   // Before an hour of building, not after it.
   await refuseTakenSubnet(lab);
+  await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
   const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);
   let plugins: Plugin[] = [];
   await runTasks(
