@@ -32,7 +32,7 @@ export class ApiError extends Error {
 /** A handful of connections: each costs a TLS handshake. */
 const CONNECTIONS = 4;
 /** For one answer, so that a server that is silent leaves time to say so within 10 s of the command's start. */
-const ANSWER_MS = 5000;
+const ANSWER_MS = 4000;
 const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
 export class Api {

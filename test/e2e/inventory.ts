@@ -14,7 +14,11 @@ export async function inventory(lab: TestLab): Promise<Inventory> {
     lab.run("kubectl", "get", "namespaces", "--no-headers", COLUMNS_OF_NAMESPACES),
     lab.run("ssh", "sudo find /etc/haproxy /run/haproxy -type f -exec sha256sum {} +"),
   ]);
-  return new Set([...objects, ...lines(labels), ...lines(files)]);
+  return new Set([
+    ...objects,
+    ...lines(labels).map((line) => `Labels ${line}`),
+    ...lines(files).map((line) => `File ${line}`),
+  ]);
 }
 
 const COLUMNS_OF_NAMESPACES = "--output=custom-columns=NAME:.metadata.name,LABELS:.metadata.labels";
