@@ -122,7 +122,7 @@ const without = (some: readonly Subset[], others: readonly Subset[]) =>
 
 /** One weighted destination of a route. */
 export interface WeightedDestination {
-  destination: { host: string; subset: string };
+  destination: { host: string; port: { number: number }; subset: string };
   weight: number;
 }
 
@@ -131,6 +131,9 @@ export interface VirtualServiceSpec {
   gateways: string[];
   http: { name: string; route: WeightedDestination[] }[];
 }
+
+/** Of the Service; without it, what comes in on the gateway's port 443 would go to the Service's 443. */
+const PORT = { number: 80 };
 
 /**
  * The destinations of a split, newest version first, as the article has them. A version at 0 stays in the list, so that
@@ -142,7 +145,10 @@ export function routes(
   weights: Readonly<Record<string, number>>,
 ): WeightedDestination[] {
   return versions
-    .map(({ name }) => ({ destination: { host: service, subset: name }, weight: weights[name] ?? 0 }))
+    .map(({ name }) => ({
+      destination: { host: service, port: PORT, subset: name },
+      weight: weights[name] ?? 0,
+    }))
     .reverse();
 }
 

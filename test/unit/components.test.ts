@@ -188,8 +188,8 @@ describe("TrafficSplit", () => {
           {
             name: "weights-v117-0-v116-100",
             route: [
-              { destination: { host: "nginx-svc", subset: "v117" }, weight: 0 },
-              { destination: { host: "nginx-svc", subset: "v116" }, weight: 100 },
+              { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v117" }, weight: 0 },
+              { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v116" }, weight: 100 },
             ],
           },
         ],

@@ -23,8 +23,8 @@ describe("routes", () => {
   it("are the article's", () => {
     const route = routes("nginx-svc", [{ name: "v116" }, { name: "v117" }], { v116: 50, v117: 50 });
     expect(route).toEqual([
-      { destination: { host: "nginx-svc", subset: "v117" }, weight: 50 },
-      { destination: { host: "nginx-svc", subset: "v116" }, weight: 50 },
+      { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v117" }, weight: 50 },
+      { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v116" }, weight: 50 },
     ]);
     expect(routeName(route)).toBe("weights-v117-50-v116-50");
   });
