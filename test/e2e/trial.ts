@@ -41,6 +41,8 @@ export interface Traffic {
   readonly pages: readonly string[];
   /** @default the page through the lab's load balancer */
   readonly url?: string;
+  /** Authorities in PEM, for https. @default Node's and the system's */
+  readonly ca?: string;
   /** Requests a second. @default 100 */
   readonly rate?: number;
 }
@@ -52,12 +54,13 @@ export interface Traffic {
 export async function duringTraffic(
   lab: TestLab,
   seen: Sightings,
-  { pages, url = lab.url, rate = 100 }: Traffic,
+  { pages, url = lab.url, ca, rate = 100 }: Traffic,
   action: () => Promise<unknown>,
 ): Promise<string[]> {
   const stream = new RequestStream({
     url,
     host: "nginx.hung.org.hk",
+    ca,
     pages: Object.fromEntries(pages.map((page) => [page, page])),
     rate,
   }).start();
