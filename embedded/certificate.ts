@@ -29,8 +29,8 @@ export async function makeHttpsCertificate(lab: Instance): Promise<void> {
     user: NAMES[0] ?? "",
     names: [...NAMES.map((name) => `DNS:${name}`), `IP:${lab.loadBalancer.address}`],
   });
-  // Whoever trusts this authority need not fear that it signs anything else.
-  await rm(join(partial, "ca.key"));
+  // Whoever trusts this authority need not fear that it signs anything else; and requests have had their answers.
+  for (const done of ["ca.key", "server.csr", "server.ext"]) await rm(join(partial, done));
   await rename(partial, made);
 }
 

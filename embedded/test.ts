@@ -5,6 +5,7 @@ import { cacheHome } from "./instance.ts";
 import { runTasks } from "./progress.ts";
 import { passThrough, run } from "./run.ts";
 import { PROGRAM } from "./stack.ts";
+import { ensureBrowser } from "./toolchain/browser.ts";
 import { ensureToolchain } from "./toolchain/toolchain.ts";
 
 interface Report {
@@ -17,13 +18,15 @@ interface Report {
  * Runs every check: types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last
  * and returns the exit code. A check that is no test counts as one.
  *
- * @param write docs/reliability.md is written from what the end-to-end tests saw
+ * @param write docs/reliability.md and docs/browser.png are written from what the end-to-end tests saw
  */
 export async function testEverything(files: readonly string[], { write = false } = {}): Promise<number> {
   await ensureToolchain(
     (tasks) => runTasks(tasks),
     (line) => console.error(`lab: ${line}`),
   );
+  // Early: what cannot be installed is known before the tests have run for minutes.
+  if (files.length === 0) await ensureBrowser();
   const env = {
     PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}`,
   };
@@ -46,7 +49,10 @@ export async function testEverything(files: readonly string[], { write = false }
   for (const project of ["unit", "e2e"]) {
     console.error(`\n== ${project} tests`);
     const reporters = write && project === "e2e" ? ["./test/e2e/reliabilityReporter.ts"] : [];
-    const report = await vitest(project, files, reporters, env);
+    const report = await vitest(project, files, reporters, {
+      ...env,
+      ...(write ? { ISTIO_LAB_WRITE: "1" } : {}),
+    });
     passed += report.numPassedTests;
     failed += report.numFailedTests;
   }
