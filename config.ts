@@ -306,13 +306,19 @@ const nodeSchema = z.strictObject(
   { error: objectError("give an object with name and address") },
 );
 
+/** Profiles of Istio 1.31 that leave the ingress gateway out; nothing in this config brings it back. */
+const WITHOUT_GATEWAY = new Set(["ambient", "empty", "minimal", "openshift-ambient", "remote"]);
+
 const istioSchema = z.strictObject(
   {
     version: text(
       "give a version, e.g. 1.31.0",
       (value) => value.length <= 64 && /^[0-9]+\.[0-9]+\.[0-9]+(-[A-Za-z0-9.-]+)?$/.test(value),
     ).default("1.31.0"),
-    profile: text("give the name of a profile, e.g. demo", (value) => isLabel(value)).default("demo"),
+    profile: text(
+      "give the name of a profile that has an ingress gateway, e.g. demo or default",
+      (value) => isLabel(value) && !WITHOUT_GATEWAY.has(value),
+    ).default("demo"),
     hub: text(
       "give a registry, e.g. docker.io/istio",
       (value) => value.length <= 255 && HUB.test(value),

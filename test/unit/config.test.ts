@@ -236,6 +236,13 @@ const FAULTS: [string, Record<string, unknown>, string[]][] = [
     { istio: { version: "1.31" } },
     ['istio.version is "1.31": give a version, e.g. 1.31.0'],
   ],
+  [
+    "a profile of Istio without the gateway that the load balancer leads to",
+    { istio: { profile: "minimal" } },
+    [
+      'istio.profile is "minimal": give the name of a profile that has an ingress gateway, e.g. demo or default',
+    ],
+  ],
   ["a switch in words", { istio: { manage: "yes" } }, ['istio.manage is "yes": give true or false']],
   [
     "a misspelt key",
