@@ -160,6 +160,14 @@ describe("a kubeconfig that leads nowhere", () => {
     );
   });
 
+  it("names a server that takes every question and answers none", async () => {
+    const { kubeconfig } = await cluster({}, { silent: true });
+    await expectFaults(
+      { kubeconfig },
+      /does not answer in time; is the cluster up.* set context or kubeconfig/,
+    );
+  }, 10_000);
+
   it.each([
     [401, /does not know this user/],
     [500, /answers with an error: .*HTTP 500/],
@@ -408,6 +416,8 @@ interface Behaviour {
   readonly refused?: (attributes: { verb: string; resource: string }) => boolean;
   /** The user of the kubeconfig. @default without credentials */
   readonly user?: object;
+  /** True: nothing is answered. @default false */
+  readonly silent?: boolean;
 }
 
 const READY: Paths = {
@@ -419,7 +429,7 @@ const READY: Paths = {
 /** Starts an API server that knows these paths, on loopback. */
 async function cluster(
   paths: Paths = {},
-  { otherwise = 404, only = false, refused = () => false, user = {} }: Behaviour = {},
+  { otherwise = 404, only = false, refused = () => false, user = {}, silent = false }: Behaviour = {},
 ) {
   const known: Paths = only ? paths : { ...READY, ...paths };
   const asked: string[] = [];
@@ -427,6 +437,7 @@ async function cluster(
   const server = createServer(async (request, response) => {
     const path = request.url?.split("?")[0] ?? "";
     asked.push(`${request.method} ${path}`);
+    if (silent) return;
     tokens.push(request.headers.authorization);
     const answer = path === REVIEWS && !only ? await review(request, refused) : (known[path] ?? otherwise);
     const status = typeof answer === "number" ? answer : 200;
