@@ -82,7 +82,9 @@ export class TrafficSplit extends pulumi.ComponentResource {
       ]);
     const virtualService = first === "subsets" ? split(subsets()) : split();
     if (first === "routes") subsets(virtualService);
-    this.weights = specOf(virtualService).apply(weightsOf);
+    // When the program ends Pulumi deletes the pods of the subsets that are kept: no proxy may send requests there by then.
+    const heard = kept.length > 0 ? heardOf([virtualService]) : undefined;
+    this.weights = pulumi.all([specOf(virtualService), heard]).apply(([spec]) => weightsOf(spec));
     this.registerOutputs({ weights: this.weights, gateway: this.gateway });
   }
 

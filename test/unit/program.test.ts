@@ -76,6 +76,7 @@ describe("the whole program", () => {
         "istio-lab:index:IngressPorts::ingress",
         "istio-lab:index:HaproxyEdge::edge",
         "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
+        "istio-lab:index:HaproxyEdge$command:local:Command::edge-reachable",
       ].sort(),
     );
   });
@@ -202,7 +203,9 @@ describe("the whole program", () => {
 
   it("neither installs nor uninstalls an Istio that it does not manage", async () => {
     const { resources } = await up({ istio: { manage: false } });
-    const commands = resources.filter(({ type }) => type === "command:local:Command");
+    const commands = resources.filter(
+      ({ type, name }) => type === "command:local:Command" && name.startsWith("istio"),
+    );
     expect(commands.map(({ inputs }) => [inputs.create, inputs.delete])).toEqual([
       ["exec sh components/istio/wait.sh istiod", undefined],
       ["exec sh components/istio/wait.sh gateway", undefined],
