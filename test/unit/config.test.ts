@@ -581,11 +581,12 @@ describe("loadConfig", () => {
 
 describe("the keys", () => {
   const project = parse(read("Pulumi.yaml"));
+  const table = read("docs/config.md").matchAll(/^\| `(\w+)` \|.*$/gm);
+  const rows = new Map([...table].map(([row, key = ""]) => [key, row]));
 
   it("are the same in the schema, the code and the documentation", () => {
-    const documented = [...read("docs/config.md").matchAll(/^\| `(\w+)` \|/gm)].map(([, key]) => key);
     expect(Object.keys(project.config)).toEqual(CONFIG_KEYS);
-    expect(documented).toEqual(CONFIG_KEYS);
+    expect([...rows.keys()]).toEqual(CONFIG_KEYS);
   });
 
   it("have a type, a description and a default each", () => {
@@ -612,6 +613,15 @@ describe("the keys", () => {
     expect(parseConfig({ ...rest, ...LEAST })).toEqual(parseConfig(LEAST));
   });
 
+  it("have the defaults of the documentation, where the two versions are the article's", () => {
+    for (const [key, { default: value }] of Object.entries<{ default: unknown }>(project.config)) {
+      const row = rows.get(key) ?? "";
+      const told =
+        key === "versions" ? ["the article's two"] : scalarsOf(value).filter((each) => each !== "");
+      for (const each of told) expect(row, key).toContain(`${each}`);
+    }
+  });
+
   it("of the article's stack are good", () => {
     const stack: Record<string, unknown> = parse(read("Pulumi.dev.yaml")).config;
     const raw = Object.fromEntries(
@@ -620,6 +630,10 @@ describe("the keys", () => {
     expect(parseConfig({ ...LEAST, ...raw }).nodes).toHaveLength(3);
   });
 });
+
+function scalarsOf(value: unknown): unknown[] {
+  return value instanceof Object ? Object.values(value).flatMap(scalarsOf) : [value];
+}
 
 function read(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
