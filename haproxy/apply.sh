@@ -47,6 +47,7 @@ main() {
   stage_certificate
   check_staged
   refuse_another_owner
+  check_ports
   if [ -f "$file" ] && cmp -s "$file" "$staged" && [ ! -e "$old" ]; then
     unchanged
     return
@@ -203,6 +204,51 @@ refuse_another_owner() {
   if [ -n "$theirs" ] && [ "$theirs" != "$mine" ]; then
     fail "$file belongs to $theirs, not to $mine; nothing was changed. Destroy that stack first, or use another load balancer"
   fi
+}
+
+# A new worker that cannot listen has the old one stop listening, for the seconds that it goes on trying. So each address that
+# is new is tried before, in HAProxy's way, without taking connections.
+check_ports() {
+  refused=$(sed -n 's/^ *bind \([^ ]*\).*/\1/p' "$staged" | sort -u | while read -r address; do
+    if is_active && listens "$address"; then continue; fi
+    why=$(try_to_bind "$address")
+    [ -z "$why" ] || printf ', %s (%s%s)' "$address" "$why" "$(holder "${address##*:}")"
+  done)
+  [ -z "$refused" ] || fail "HAProxy could not listen on ${refused#, }; nothing was changed, $(what_serves)"
+}
+
+listens() {
+  [ -f "$file" ] && awk -v address="$1" '$1 == "bind" && $2 == address {found = 1} END {exit !found}' "$file"
+}
+
+# Prints why the kernel would refuse it; nothing where it would not, or where nobody can try.
+try_to_bind() {
+  address=${1%:*}
+  case $address in
+    '*') address=0.0.0.0 ;;
+    '['*) address=$(printf %s "$address" | tr -d '[]') ;;
+  esac
+  if command -v perl >/dev/null; then
+    perl -MSocket=:DEFAULT,inet_pton,pack_sockaddr_in6 -e '
+      my ($address, $port) = @ARGV;
+      my $six = $address =~ /:/;
+      socket(my $s, $six ? AF_INET6 : AF_INET, SOCK_STREAM, 0) or exit;
+      setsockopt($s, SOL_SOCKET, $_, 1) for SO_REUSEADDR, SO_REUSEPORT;
+      my $packed = inet_pton($six ? AF_INET6 : AF_INET, $address) or exit;
+      bind($s, $six ? pack_sockaddr_in6($port, $packed) : pack_sockaddr_in($port, $packed)) or print $!;' "$address" "${1##*:}"
+  elif command -v python3 >/dev/null; then
+    python3 -c '
+import os, socket, sys
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
+for option in socket.SO_REUSEADDR, socket.SO_REUSEPORT: s.setsockopt(socket.SOL_SOCKET, option, 1)
+try: s.bind((sys.argv[1], int(sys.argv[2])))
+except OSError as error: print(os.strerror(error.errno), end="")' "$address" "${1##*:}"
+  fi
+}
+
+# Whose the port is, where `ss` is there to tell.
+holder() {
+  ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/, by \1/p' | head -n 1
 }
 
 unchanged() {

@@ -80,6 +80,19 @@ describe.skipIf(process.platform !== "linux")("apply.sh", () => {
     expect(machine.files()).toEqual(["haproxy.cfg"]);
   });
 
+  it("changes nothing when a port is taken, and tells by whom", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.apply(config());
+    const worker = machine.worker();
+    const { status, stderr } = machine.apply(signed(config().replace("bind *:80", "bind *:23")));
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: `error: HAProxy could not listen on *:23 (Address already in use, by inetd); nothing was changed, HAProxy worker ${worker} serves as before\n`,
+    });
+    expect(machine.loaded()).toBe(config());
+    expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);
+  });
+
   it("puts the old file back when the new one does not serve", () => {
     const machine = makeMachine({ original: ORIGINAL });
     machine.apply(config());
@@ -88,7 +101,7 @@ describe.skipIf(process.platform !== "linux")("apply.sh", () => {
     expect(stderr).toMatch(
       /^error: HAProxy accepts the new file but does not serve with it; the old file is back and worker \d+ serves it\n/,
     );
-    expect(stderr).toMatch(/ {2}line 23: {5}bind \*:22\n/);
+    expect(stderr).toMatch(/ {2}line 28: {5}bind \*:22\n/);
     expect(machine.loaded()).toBe(config());
     expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);
   });
@@ -285,8 +298,9 @@ function makeMachine({ original, loadState = "loaded" }: MachineArgs) {
     id: "echo 0",
     // With "lf-string stale" another worker than the newest one answers.
     curl: `if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi`,
-    // Stands for the question to the admin socket.
-    perl: 'echo "Pid: $(cat $root/worker)"',
+    // Stands for the question to the admin socket, and for trying to bind a port: 23 is taken, 22 only when HAProxy comes.
+    perl: 'case "$*" in *IO::Socket::UNIX*) echo "Pid: $(cat $root/worker)";; *23) printf "Address already in use";; esac',
+    ss: 'echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"',
     haproxy: `shift 2; if grep -q 'mode httpp' "$1"; then echo "${alert("mode httpp")}" >&2; exit 1; fi`,
     journalctl: 'case "$*" in *show-cursor*) echo "-- cursor: 1";; *) cat $root/journal 2>/dev/null;; esac',
     systemctl: `
