@@ -52,6 +52,11 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
     "# A retry goes to another node, and a reload closes an idle connection only after its next answer.",
     "option redispatch 1",
     "option idle-close-on-response",
+    "# A node that is cut off says nothing, on a connection in use neither: whether it is there is asked every second.",
+    "option srvtcpka",
+    "srvtcpka-idle 1s",
+    "srvtcpka-intvl 1s",
+    "srvtcpka-cnt 2",
   ]);
 }
 
@@ -66,7 +71,13 @@ function frontend({ port, redirect, backend }: HaproxyModel): string {
 }
 
 function plainBackend({ name, servers, check }: HaproxyModel["backend"]): string {
-  return section(`backend ${word(name)}`, [...checks(check), ...servers.map(server)]);
+  return section(`backend ${word(name)}`, [
+    "# What a node did not answer is asked of another one, where asking twice does no harm.",
+    "retry-on conn-failure empty-response",
+    "http-request disable-l7-retry unless METH_GET",
+    ...checks(check),
+    ...servers.map(server),
+  ]);
 }
 
 function terminating(certificateFile: string, backend: string): string {
@@ -113,7 +124,7 @@ function checks(check: HealthCheck): string[] {
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
-    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fall ${whole(check.fall)} rise ${whole(check.rise)} init-addr last,libc,none`,
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fall ${whole(check.fall)} rise ${whole(check.rise)} tcp-ut 2s init-addr last,libc,none`,
   ];
 }
 
