@@ -2,37 +2,25 @@
 // No cluster: two plain servers on the host's end of the bridge stand behind it, so the page tells which file serves.
 
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { execa } from "execa";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { certificateFile, commands, connectionTo, standardInput } from "../../components/haproxyEdge.ts";
-import { instance } from "../../embedded/instance.ts";
-import { stop } from "../../embedded/lab.ts";
-import {
-  hostKey,
-  knownHostsFile,
-  loadBalancerReady,
-  SSH_USER,
-  sshKeyFile,
-  startLoadBalancer,
-} from "../../embedded/machines/loadBalancer.ts";
-import { initPid } from "../../embedded/machines/machine.ts";
-import { startNetwork } from "../../embedded/machines/network.ts";
+import { hostKey, SSH_USER, sshKeyFile } from "../../embedded/machines/loadBalancer.ts";
 import { runRemotely } from "../../embedded/plugins/command/remote.ts";
-import { runTasks } from "../../embedded/progress.ts";
 import { until } from "../../embedded/run.ts";
-import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
 import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
 import { makeCertificate } from "../unit/haproxyCertificates.ts";
+import { EdgeMachine } from "./edgeMachine.ts";
+import { RequestLoop } from "./requestLoop.ts";
+import { type Sightings, trial } from "./trial.ts";
 
-const lab = instance("edge-test");
-const OWNER = "organization/istio-lab/edge-test";
-const FILE = "/etc/haproxy/haproxy.cfg";
-const machine = { host: lab.loadBalancer.address, port: 22, user: SSH_USER, hostKey: "", configFile: FILE };
+const edge = new EdgeMachine("edge-test");
+const { lab, machine, owner: OWNER } = edge;
+const FILE = machine.configFile;
 
 /** What each of the two files puts behind the load balancer. */
 type Page = "a" | "b";
@@ -41,26 +29,17 @@ const servers = new Map<Page, Server>();
 let original: string;
 
 beforeAll(async () => {
-  await stop(lab);
-  const tools = await ensureToolchain(
-    (tasks) => runTasks(tasks, { quiet: true }),
-    () => undefined,
-  );
-  await mkdir(lab.dir, { recursive: true, mode: 0o700 });
-  await startNetwork(lab);
-  await startLoadBalancer(lab, tools.loadBalancerRoot);
-  await loadBalancerReady(lab);
+  await edge.start();
   for (const page of ["a", "b"] as const) servers.set(page, await serve(page));
-  await until("haproxy.service", async () => (await onMachine("systemctl is-active haproxy")) === "active");
   original = await onMachine(`cat ${FILE}`);
 });
 
 afterAll(async () => {
   for (const server of servers.values()) server.close();
-  await stop(lab);
+  await edge.stop();
 });
 
-describe("a push", () => {
+describe("a push of haproxy.cfg", () => {
   test("puts the file into use, keeps the one from before, with its owner and mode", async () => {
     await onMachine(`chown root:haproxy ${FILE}; chmod 0640 ${FILE}`);
     const { exitCode, stdout, stderr } = await push(config("a"));
@@ -90,25 +69,28 @@ describe("a push", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
 
-  test("loses no request, on kept connections or new ones", async () => {
+  trial("loses no request, on kept connections or new ones", async (seen) => {
     await push(config("a"));
-    const stream = startStream();
-    for (const page of ["b", "a", "b"] as const)
-      expect(await push(config(page))).toMatchObject({ exitCode: 0 });
-    const { answered, failures } = await stream.end();
+    const failures = await duringRequests(seen, async () => {
+      for (const page of ["b", "a", "b"] as const)
+        expect(await push(config(page))).toMatchObject({ exitCode: 0 });
+    });
     expect(failures).toEqual([]);
-    expect(answered).toBeGreaterThan(100);
     await serves("b");
   });
 
-  test("beside another one: one after the other, and the later one's file serves", async () => {
-    const outcomes = await Promise.all([push(config("a")), push(config("b"))]);
-    expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+  trial("beside another one: one after the other, and the later one's file serves", async (seen) => {
+    await push(config("a"));
+    const failures = await duringRequests(seen, async () => {
+      const outcomes = await Promise.all([push(config("a")), push(config("b"))]);
+      expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    });
+    expect(failures).toEqual([]);
     const page = (await onMachine(`cat ${FILE}`)) === config("a").trimEnd() ? "a" : "b";
     await serves(page);
   });
 
-  test("keeps an edit by hand and says so", async () => {
+  trial("keeps an edit by hand and says so", async () => {
     await push(config("a"));
     await onMachine(`sed -i 's/retries 5/retries 9/' ${FILE}`);
     const kept = `${FILE}.by-hand-${sha256(config("a").replace("retries 5", "retries 9")).slice(0, 12)}`;
@@ -118,41 +100,68 @@ describe("a push", () => {
   });
 });
 
-describe("the old file goes on serving", () => {
+describe("the old haproxy.cfg goes on serving", () => {
   beforeEach(async () => {
     expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
   });
 
-  test("when HAProxy rejects the new one; its alerts and the lines that they mean are shown", async () => {
-    const before = await worker();
-    const { exitCode, stderr } = await push(signed(config("b").replace("mode http", "mode httpp")));
-    expect(exitCode).toBe(1);
-    expect(stderr).toContain(
-      `error: HAProxy rejects the new file; nothing was changed, HAProxy worker ${before} serves as before`,
+  trial(
+    "when HAProxy rejects the new one; its alerts and the lines that they mean are shown",
+    async (seen) => {
+      const before = await worker();
+      const { exitCode, stderr } = await pushInVain(
+        seen,
+        signed(config("b").replace("mode http", "mode httpp")),
+      );
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(
+        `error: HAProxy rejects the new file; nothing was changed, HAProxy worker ${before} serves as before`,
+      );
+      expect(stderr).toMatch(/ {2}\[ALERT\].* unknown proxy mode 'httpp'/);
+      expect(stderr).toMatch(/ {2}line 13: {5}mode httpp/);
+      expect(await worker()).toBe(before);
+      await serves("a");
+      await nextPushServes("b");
+    },
+  );
+
+  trial("when the new one wants a port that is taken, or an address that is another's", async (seen) => {
+    const prometheus = { address: "198.51.100.1", port: 9101 };
+    const { exitCode, stderr } = await pushInVain(
+      seen,
+      signed(config("b", { stats: { prometheus } }).replace("bind *:80", "bind *:22")),
     );
-    expect(stderr).toMatch(/ {2}\[ALERT\].* unknown proxy mode 'httpp'/);
-    expect(stderr).toMatch(/ {2}line 13: {5}mode httpp/);
-    expect(await worker()).toBe(before);
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: `error: HAProxy could not listen on *:22 (Address already in use, by sshd), 198.51.100.1:9101 (Cannot assign requested address); nothing was changed, HAProxy worker ${await worker()} serves as before`,
+    });
     await serves("a");
+    await nextPushServes("b");
   });
 
-  test("when the new one's port is taken", async () => {
-    const { exitCode, stderr } = await push(signed(config("b").replace("bind *:80", "bind *:22")));
+  // Nobody can see that coming: the old worker has to stop listening for the seconds that the new one tries.
+  trial("when HAProxy does not come up with the new one, because somebody is quicker", async () => {
+    const prometheus = { address: machine.host, port: 9101 };
+    const { exitCode, stderr } = await edge.push(standardInput(config("b", { stats: { prometheus } })), {
+      reloadCommand: TAKE_9101_AND_RELOAD,
+    });
     expect(exitCode).toBe(1);
     expect(stderr).toContain(
-      "error: HAProxy accepts the new file but does not serve with it; the old file is back",
+      `error: HAProxy accepts the new file but does not serve with it; the old file is back and worker ${await worker()} serves it`,
     );
-    expect(stderr).toMatch(/\[ALERT\].*cannot bind socket.*\[0\.0\.0\.0:22\]/);
+    expect(stderr).toMatch(/\[ALERT\].*cannot bind socket.*:9101\]/);
+    expect(stderr).toMatch(/ {2}line \d+: {5}bind [0-9.]+:9101/);
     await serves("a");
+    await nextPushServes("b");
   });
 
-  test("when the disk is full while staging", async () => {
+  trial("when the disk is full while staging", async (seen) => {
     // The files that are there take some of it, `full` all that is left.
     await onMachine(`
       cp -a /etc/haproxy /run/kept; mount -t tmpfs -o size=128k tmpfs /etc/haproxy
       cp -a /run/kept/. /etc/haproxy/; cat /dev/zero >/etc/haproxy/full || true`);
     try {
-      const { exitCode, stderr } = await push(config("b"));
+      const { exitCode, stderr } = await pushInVain(seen, config("b"));
       expect(exitCode).toBe(1);
       expect(stderr).toMatch(
         /^error: cannot stage the new file in \/etc\/haproxy \(0 KiB free\); nothing was changed/m,
@@ -162,50 +171,56 @@ describe("the old file goes on serving", () => {
     } finally {
       await onMachine("umount /etc/haproxy; rm -r /run/kept");
     }
-    await push(config("b"));
-    await serves("b");
+    await nextPushServes("b");
   });
 
-  test("when the connection is cut while staging", async () => {
-    const cut = startPush();
-    cut.stdin?.write(standardInput(config("b")).slice(0, -200));
-    await until("the staged file", () => exists("/etc/haproxy/.haproxy.cfg.istio-lab-new.*"));
-    cut.kill("SIGKILL");
-    await cut;
-    await finished();
+  trial("when the connection is cut while staging", async (seen) => {
+    const failures = await duringRequests(seen, async () => {
+      const cut = edge.push();
+      cut.stdin?.write(standardInput(config("b")).slice(0, -200));
+      await until("the staged file", () => exists("/etc/haproxy/.haproxy.cfg.istio-lab-new.*"));
+      cut.kill("SIGKILL");
+      await cut;
+      await finished();
+    });
+    expect(failures).toEqual([]);
     await serves("a");
+    await nextPushServes("b");
   });
 
-  test("when haproxy.service is masked, and the message says the way out", async () => {
+  trial("when haproxy.service is masked, and the message says the way out", async (seen) => {
     await onMachine("systemctl mask haproxy 2>&1");
-    const { exitCode, stderr } = await push(config("b"));
+    const { exitCode, stderr } = await pushInVain(seen, config("b"));
     await serves("a");
     await onMachine("systemctl unmask haproxy 2>&1");
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
       stderr: "error: haproxy.service is masked; nothing was changed. Unmask it: systemctl unmask haproxy",
     });
+    await nextPushServes("b");
   });
 
-  test("when HAProxy is not installed", async () => {
+  trial("when HAProxy is not installed", async (seen) => {
     await onMachine("mv /usr/sbin/haproxy /usr/sbin/haproxy.away");
-    const { exitCode, stderr } = await push(config("b"));
+    const { exitCode, stderr } = await pushInVain(seen, config("b"));
     await onMachine("mv /usr/sbin/haproxy.away /usr/sbin/haproxy");
     expect(exitCode).toBe(1);
     expect(stderr).toContain("error: no haproxy on this machine; install it first");
     await serves("a");
+    await nextPushServes("b");
   });
 
-  test("when the user may not sudo", async () => {
+  trial("when the user may not sudo", async (seen) => {
     await onMachine(`mv /etc/sudoers.d/${SSH_USER} /run/sudoers`);
-    const { exitCode, stderr } = await push(config("b"));
+    const { exitCode, stderr } = await pushInVain(seen, config("b"));
     await onMachine(`mv /run/sudoers /etc/sudoers.d/${SSH_USER}`);
     expect(exitCode).toBe(1);
     expect(stderr).toContain(`error: ${SSH_USER} may not run sudo without a password on ${machine.host}`);
     await serves("a");
+    await nextPushServes("b");
   });
 
-  test("when the machine has another host key, or does not know the user's: nothing is sent", async () => {
+  trial("when the machine has another host key, or does not know the user's: nothing is sent", async () => {
     const key = await readKey();
     const other = { ...machine, hostKey: await otherHostKey() };
     await expect(dial(other, key)).rejects.toThrow(`host key mismatch (${machine.host}:22)`);
@@ -214,35 +229,54 @@ describe("the old file goes on serving", () => {
     await expect(dial(mine, key)).resolves.toBeUndefined();
     await serves("a");
   });
+
+  trial(
+    "when the machine goes off between the check and the push: an error within 30 s",
+    async () => {
+      // A machine of this lab that is not in use, and whose answers go nowhere.
+      const { address: host, netns } = lab.controlPlane;
+      await execa("ip", ["-n", netns, "route", "add", "blackhole", `${lab.gateway}/32`]);
+      const off = { ...machine, host, hostKey: await hostKey(lab) };
+      await expect(dial(off, await readKey())).rejects.toThrow(
+        `after 2 failed attempts: dial tcp ${host}:22: i/o timeout`,
+      );
+    },
+    30_000,
+  );
 });
 
-describe("the new file serves in the end", () => {
+describe("the new haproxy.cfg serves in the end", () => {
   beforeEach(async () => {
     expect(await push(config("a"))).toMatchObject({ exitCode: 0 });
   });
 
-  test("when the connection is cut between rename and reload", async () => {
-    const cut = startPush(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
-    await until("the reload", () => exists("/run/held"));
-    await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
-    cut.kill("SIGKILL");
-    await cut;
-    await onMachine("rm /run/held");
-    await finished();
+  trial("when the connection is cut between rename and reload", async (seen) => {
+    const failures = await duringRequests(seen, async () => {
+      const cut = edge.push(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
+      await until("the reload", () => exists("/run/held"));
+      await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
+      cut.kill("SIGKILL");
+      await cut;
+      await onMachine("rm /run/held");
+      await finished();
+    });
+    expect(failures).toEqual([]);
     await serves("b");
   });
 
-  test("when the push dies between rename and reload: the next one finishes", async () => {
-    const cut = startPush(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
-    await until("the reload", () => exists("/run/held"));
-    await onMachine("kill -KILL $(cat /run/held); rm /run/held");
-    await cut;
-    await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
-    expect(await push(config("b"))).toMatchObject({ exitCode: 0 });
-    await serves("b");
+  trial("when the push dies between rename and reload: the next one finishes", async (seen) => {
+    const failures = await duringRequests(seen, async () => {
+      const cut = edge.push(standardInput(config("b")), { reloadCommand: HELD_RELOAD });
+      await until("the reload", () => exists("/run/held"));
+      await onMachine("kill -KILL $(cat /run/held); rm /run/held");
+      await cut;
+      await serves("a", { file: "b", files: [".haproxy.cfg.istio-lab-old"] });
+      await nextPushServes("b");
+    });
+    expect(failures).toEqual([]);
   });
 
-  test("when HAProxy was stopped, for the same file and for another one", async () => {
+  trial("when HAProxy was stopped, for the same file and for another one", async () => {
     for (const page of ["a", "b"] as const) {
       await onMachine("systemctl stop haproxy");
       expect(await push(config(page))).toMatchObject({ exitCode: 0 });
@@ -251,7 +285,7 @@ describe("the new file serves in the end", () => {
   });
 });
 
-describe("port 443 at the load balancer", () => {
+describe("port 443 of the load balancer alone", () => {
   const HOST = "nginx.hung.org.hk";
   const [first, second] = [makeCertificate(HOST), makeCertificate(HOST)];
   const secure = ({ certificate }: typeof first, redirect = false) =>
@@ -259,7 +293,7 @@ describe("port 443 at the load balancer", () => {
       tls: { mode: "terminate", redirect, certificateFile: certificateFile(FILE, certificate) },
     });
   const pushSecure = (made: typeof first, key = made.key, redirect = false) =>
-    startPush(standardInput(secure(made, redirect), made.certificate + key));
+    edge.push(standardInput(secure(made, redirect), made.certificate + key));
   const pems = async () => (await onMachine(`stat -c '%n %U %a' ${FILE}.tls-*`)).split("\n").filter(Boolean);
 
   /** Asks as a client does that trusts this certificate alone. */
@@ -280,7 +314,7 @@ describe("port 443 at the load balancer", () => {
     expect(await onMachine(`grep -c 'PRIVATE KEY' ${FILE}; grep -rlF 'PRIVATE KEY' /tmp /var/log`)).toBe("0");
   });
 
-  test("keeps the old certificate when the new one's key is another's", async () => {
+  trial("keeps the old certificate when the new one's key is another's", async () => {
     await pushSecure(first);
     const { exitCode, stderr } = await pushSecure(second, first.key);
     expect(exitCode).toBe(1);
@@ -290,7 +324,7 @@ describe("port 443 at the load balancer", () => {
     expect(await pems()).toHaveLength(1);
   });
 
-  test("changes the certificate, redirects from port 80 if told to, and goes again", async () => {
+  trial("changes the certificate, redirects from port 80 if told to, and goes again", async () => {
     await pushSecure(first);
     expect(await pushSecure(second, second.key, true)).toMatchObject({ exitCode: 0 });
     expect(await getSecurely(second)).toEqual({ statusCode: 200, body: "a" });
@@ -305,14 +339,14 @@ describe("port 443 at the load balancer", () => {
     await push(config("a"));
     const input = standardInput(secure(first), first.certificate + first.key);
     const command = commands(machine, OWNER).update.replace(" apply.sh ", " apply.sh --dry-run ");
-    expect((await ssh(command, input)).stdout).toContain("dry run: would replace");
+    expect((await edge.ssh(command, input)).stdout).toContain("dry run: would replace");
     expect(await onMachine(`ls ${FILE}.tls-* /tmp/tmp.*`)).toBe("");
     await serves("a");
   });
 
   test("is gone with the removal", async () => {
     await pushSecure(first);
-    expect(await remove()).toMatchObject({ exitCode: 0 });
+    expect(await edge.remove()).toMatchObject({ exitCode: 0 });
     expect(await pems()).toEqual([]);
     expect(await onMachine(`cat ${FILE}`)).toBe(original);
   });
@@ -339,11 +373,11 @@ describe("watching", () => {
   });
 });
 
-describe("removal", () => {
-  test("puts back exactly the file from before the first push, and can do so twice", async () => {
+describe("removal of haproxy.cfg", () => {
+  trial("puts back exactly the file from before the first push, and can do so twice", async () => {
     await push(config("a"));
     for (const said of ["restored: ", "nothing to do: "]) {
-      const { exitCode, stdout } = await remove();
+      const { exitCode, stdout } = await edge.remove();
       expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringContaining(said) });
       expect(await onMachine(`cat ${FILE}`)).toBe(original);
       expect(await onMachine(`stat -c '%U:%G %a' ${FILE}`)).toBe("root:haproxy 640");
@@ -352,21 +386,21 @@ describe("removal", () => {
     }
   });
 
-  test("touches nothing when the file is no longer this stack's", async () => {
+  trial("touches nothing when the file is no longer this stack's", async () => {
     await push(config("a"));
     await onMachine(`printf '%s\\n' '# mine' >/run/mine; cp ${FILE} /run/pushed; cp /run/mine ${FILE}`);
-    expect((await remove()).stdout).toContain("is not this stack's");
+    expect((await edge.remove()).stdout).toContain("is not this stack's");
     expect(await onMachine(`cat ${FILE}; cp /run/pushed ${FILE}`)).toBe("# mine");
     await serves("a");
-    await remove();
+    await edge.remove();
   });
 
-  test("takes ours away where there was none, and can do so twice", async () => {
+  trial("takes ours away where there was none, and can do so twice", async () => {
     await onMachine(`systemctl stop haproxy; mv ${FILE} /run/original`);
     expect(await push(config("b"))).toMatchObject({ exitCode: 0 });
     await serves("b", { files: ["haproxy.cfg.before-istio-lab-none"] });
     for (const said of ["removed: ", "nothing to do: "]) {
-      expect((await remove()).stdout).toContain(said);
+      expect((await edge.remove()).stdout).toContain(said);
       expect(await exists(`${FILE}*`)).toBe(false);
     }
     await onMachine(`mv /run/original ${FILE}; systemctl start haproxy`);
@@ -375,16 +409,7 @@ describe("removal", () => {
 
 // ---- the machine ----
 
-/** Runs as root on the machine, past sshd and sudo: for the faults, and for looking afterwards. */
-async function onMachine(script: string): Promise<string> {
-  const pid = await initPid(lab.loadBalancer);
-  const inside = ["--mount", "--uts", "--ipc", "--net", "--pid"];
-  const { stdout } = await execa("nsenter", [`--target=${pid}`, ...inside, "sh", "-c", script], {
-    stderr: "ignore",
-    reject: false,
-  });
-  return stdout;
-}
+const onMachine = (script: string) => edge.inside(script);
 
 async function exists(pattern: string): Promise<boolean> {
   return (await onMachine(`ls -d ${pattern}`)) !== "";
@@ -419,33 +444,15 @@ async function serves(
 
 // ---- pushes ----
 
+/** Listens on port 9101 for some seconds from the moment that HAProxy may be reloaded. */
+const TAKE_9101_AND_RELOAD =
+  "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 9101) or exit; sleep 10' & until ss -Hltn | grep -q :9101; do sleep 0.1; done; systemctl reload haproxy";
+
 /** Waits, once HAProxy may be reloaded, until the test lets it go on; tells the pids of the push and of itself. */
 const HELD_RELOAD =
   "echo $PPID $$ >/run/held.new; mv /run/held.new /run/held; timeout 10 sh -c 'while [ -e /run/held ]; do sleep 0.1; done'; systemctl reload haproxy";
 
-/** The command that HaproxyEdge builds, over OpenSSH. @param input everything that is sent; without it, the test sends. */
-function startPush(input?: string, { reloadCommand }: { reloadCommand?: string } = {}) {
-  return ssh(commands({ ...machine, reloadCommand }, OWNER).update, input);
-}
-
-async function push(text: string) {
-  return startPush(standardInput(text));
-}
-
-async function remove() {
-  return ssh(commands(machine, OWNER).delete, standardInput(""));
-}
-
-function ssh(command: string, input?: string) {
-  const options = [
-    `UserKnownHostsFile=${knownHostsFile(lab)}`,
-    "StrictHostKeyChecking=yes",
-    "LogLevel=ERROR",
-  ];
-  const args = ["-i", sshKeyFile(lab), ...options.flatMap((option) => ["-o", option])];
-  const sent = input === undefined ? {} : { input };
-  return execa("ssh", [...args, `${SSH_USER}@${machine.host}`, command], { ...sent, reject: false });
-}
+const push = (text: string) => edge.push(standardInput(text));
 
 /** Connects as HaproxyEdge's command does, and sends nothing. */
 async function dial(where: typeof machine, privateKey: string): Promise<void> {
@@ -502,36 +509,35 @@ function portOf(page: Page): number {
   return (server.address() as AddressInfo).port;
 }
 
-async function get(path: string, dispatcher?: Agent): Promise<{ statusCode: number; body: string }> {
-  const url = `http://${machine.host}${path}`;
-  const { statusCode, body } = await request(url, dispatcher ? { dispatcher } : { reset: true });
+async function get(path: string): Promise<{ statusCode: number; body: string }> {
+  const { statusCode, body } = await request(`http://${machine.host}${path}`, { reset: true });
   return { statusCode, body: await body.text() };
 }
 
-/** Asks without a pause, over two kept connections and over new ones, until its end. */
-function startStream() {
-  const agent = new Agent({ connections: 2 });
-  const failures: string[] = [];
-  let answered = 0;
-  let over = false;
-  const ask = async (dispatcher?: Agent) => {
-    while (!over) {
-      try {
-        const { statusCode } = await get("/", dispatcher);
-        if (statusCode === 200) answered++;
-        else failures.push(String(statusCode));
-      } catch (error) {
-        failures.push(String(error));
-      }
-    }
-  };
-  const asking = [ask(agent), ask(agent), ask()];
-  return {
-    end: async () => {
-      over = true;
-      await Promise.all(asking);
-      await agent.close();
-      return { answered, failures };
-    },
-  };
+/** A push that leaves everything as it was, with requests meanwhile: none fails. */
+async function pushInVain(seen: Sightings, text: string) {
+  const pushed = { exitCode: 0 as number | undefined, stderr: "" };
+  const failures = await duringRequests(seen, async () => {
+    const { exitCode, stderr } = await push(text);
+    Object.assign(pushed, { exitCode, stderr });
+  });
+  expect(failures).toEqual([]);
+  return pushed;
+}
+
+/** The fault is gone: a push puts things right. */
+async function nextPushServes(page: Page): Promise<void> {
+  expect(await push(config(page))).toMatchObject({ exitCode: 0 });
+  await serves(page);
+}
+
+/** Asks without a pause for as long as the action takes, over kept connections and over new ones. @returns what failed. */
+async function duringRequests(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
+  const loop = new RequestLoop(`http://${machine.host}/`, { pages: ["a", "b"], kept: 2, fresh: 1 }).start();
+  // The loop ends in any case; what became of the action is asked after that.
+  const done = action();
+  await done.catch(() => undefined);
+  const failures = await loop.stop(seen);
+  await done;
+  return failures;
 }

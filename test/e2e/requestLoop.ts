@@ -1,0 +1,104 @@
+import { Client } from "undici";
+import type { Sightings } from "./trial.ts";
+
+export interface LoopOptions {
+  /** Host header. @default the URL's own host */
+  readonly host?: string;
+  /** What may be answered, without white space at the end. */
+  readonly pages: readonly string[];
+  /** Clients that keep their connection. @default 0 */
+  readonly kept?: number;
+  /** Clients that open a connection for each request. @default 0 */
+  readonly fresh?: number;
+  /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 60000 */
+  readonly timeout?: number;
+}
+
+/**
+ * Clients that each ask again as soon as they have their answer, as many requests as the way takes. Nothing is tried again: what is
+ * not answered with one of the pages counts as failed, a kept connection that was closed under a request too.
+ */
+export class RequestLoop {
+  sent = 0;
+  failed = 0;
+  /** Connections opened. */
+  opened = 0;
+  /** Of the request that waited longest for its answer. */
+  slowestMs = 0;
+  /** What went wrong, and how often. */
+  readonly failures: Record<string, number> = {};
+  readonly #url: URL;
+  readonly #options: LoopOptions;
+  readonly #waiting: { sent: number; go: () => void }[] = [];
+  #asking: Promise<unknown> = Promise.resolve();
+  #over = false;
+
+  constructor(url: string, options: LoopOptions) {
+    this.#url = new URL(url);
+    this.#options = options;
+  }
+
+  start(): this {
+    const { kept = 0, fresh = 0 } = this.#options;
+    // A client that pipelines nothing, not even one, asks for the connection to be closed.
+    const clients = Array.from({ length: kept + fresh }, (_, i) => this.#client(i < kept ? 1 : 0));
+    this.#asking = Promise.all(clients.map((client) => this.#ask(client)));
+    return this;
+  }
+
+  /** Resolves when so many requests have been sent. */
+  reached(sent: number): Promise<void> {
+    if (this.sent >= sent) return Promise.resolve();
+    return new Promise((go) => this.#waiting.push({ sent, go }));
+  }
+
+  /** Sends no more, and resolves when all are answered. @returns what went wrong, e.g. `status 503: 3 of 1200`: expect nothing. */
+  async stop(seen?: Sightings): Promise<string[]> {
+    this.#over = true;
+    await this.#asking;
+    if (seen) {
+      seen.requests += this.sent;
+      seen.failed += this.failed;
+    }
+    return Object.entries(this.failures).map(([why, count]) => `${why}: ${count} of ${this.sent}`);
+  }
+
+  #client(pipelining: number): Client {
+    const { timeout = 60_000 } = this.#options;
+    const client = new Client(this.#url.origin, {
+      pipelining,
+      keepAliveTimeout: timeout,
+      connect: { timeout },
+      headersTimeout: timeout,
+      bodyTimeout: timeout,
+    });
+    client.on("connect", () => {
+      this.opened++;
+    });
+    return client;
+  }
+
+  async #ask(client: Client): Promise<void> {
+    while (!this.#over) {
+      this.sent++;
+      const sentAt = performance.now();
+      await this.#one(client).catch((error: Error & { code?: string }) => {
+        const why = error.code ?? error.message;
+        this.failures[why] = (this.failures[why] ?? 0) + 1;
+        this.failed++;
+      });
+      this.slowestMs = Math.max(this.slowestMs, performance.now() - sentAt);
+      while (this.#waiting[0] && this.#waiting[0].sent <= this.sent) this.#waiting.shift()?.go();
+    }
+    await client.close();
+  }
+
+  async #one(client: Client): Promise<void> {
+    const { host, pages } = this.#options;
+    const headers = host === undefined ? {} : { host };
+    const { statusCode, body } = await client.request({ method: "GET", path: this.#url.pathname, headers });
+    const page = await body.text();
+    if (statusCode !== 200) throw new Error(`status ${statusCode}`);
+    if (!pages.includes(page.trimEnd())) throw new Error("unknown page");
+  }
+}
