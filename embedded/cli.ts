@@ -232,7 +232,6 @@ async function shiftLab() {
   const lab = await running();
   return {
     ...(await pageOf(lab, await outputsOf(lab))),
-    weights: async () => (await outputsOf(lab)).weights,
     pulumi: (args: string[]) => pulumiOnTerminal(lab, args),
     kubeconfig: adminKubeconfig(lab),
     namespace: "default",

@@ -34,8 +34,11 @@ export async function choosePlugins(
   note: (line: string) => void,
 ): Promise<Plugin[]> {
   const chosen: Plugin[] = [];
+  // One that fails takes seconds, and they all come from the same place.
+  let reachable = true;
   for (const { name, path } of findPlugins()) {
-    const official = path ?? (await download(name, pulumi, note));
+    const official = path ?? (reachable ? await download(name, pulumi, note) : undefined);
+    reachable &&= official !== undefined || name === "language-nodejs";
     chosen.push({ name, official: official !== undefined, path: await layOut(lab, name, official, pulumi) });
   }
   await writeFile(join(pulumiHome(lab), "plugins.json"), JSON.stringify(chosen));

@@ -26,8 +26,6 @@ export interface ShiftLab {
   ca?: string | undefined;
   /** The page of each version. */
   pages: Record<string, string>;
-  /** The configured percent of each version. */
-  weights(): Promise<Record<string, number>>;
   /** Runs Pulumi on the lab's stack, what it prints going to stderr; rejects when it fails. */
   pulumi(args: string[]): Promise<unknown>;
   /** Path of the lab's kubeconfig. */

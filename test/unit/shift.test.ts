@@ -155,7 +155,6 @@ class FakeLab {
       pages,
       namespace,
       kubeconfig,
-      weights: async () => this.#weights,
       pulumi: async (args) => {
         this.pulumiCalls.push(args);
         if (args[0] === "up") await this.shiftTo({ v116: 0, v117: 100 });
