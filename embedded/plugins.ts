@@ -37,7 +37,7 @@ export async function choosePlugins(
   // One that fails takes seconds, and they all come from the same place.
   let reachable = true;
   for (const { name, path } of findPlugins()) {
-    const official = path ?? (reachable ? await download(name, pulumi, note) : undefined);
+    const official: string | undefined = path ?? (reachable ? await download(name, pulumi, note) : undefined);
     reachable &&= official !== undefined || name === "language-nodejs";
     chosen.push({ name, official: official !== undefined, path: await layOut(lab, name, official, pulumi) });
   }
