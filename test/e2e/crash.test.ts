@@ -1,0 +1,235 @@
+// The embedded lab on a host that is not as it should be: what it refuses, what it puts right, what it leaves alone.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { hierarchies, makeCgroup, removeCgroup } from "../../embedded/machines/cgroups.ts";
+import { processesIn, runningPid } from "../../embedded/machines/machine.ts";
+import { PROGRAM } from "../../embedded/stack.ts";
+import { TestLab } from "./harness.ts";
+import { leaksOnHost, tracesOf } from "./traces.ts";
+import { trial } from "./trial.ts";
+
+const lab = new TestLab("crash-test");
+const [, broken, mistaken] = lab.instance.workers;
+
+/** Somebody else's things, by names that begin as the lab's do. */
+const THEIRS = {
+  netns: "crash-test-two-control-plane",
+  bridge: "not-the-labs",
+  cgroup: "istio-lab-crash-test-two",
+};
+const THEIR_PREFIX = "10.211.213";
+
+let mount = "";
+let stranger: ChildProcess;
+
+beforeAll(async () => {
+  await lab.run("down", "--fast", "--quiet");
+  mount = await mkdtemp(join(tmpdir(), "istio-lab-crash-"));
+  await execa("mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", mount]);
+  await execa("ip", ["netns", "add", THEIRS.netns]);
+  await execa("ip", ["link", "add", THEIRS.bridge, "type", "bridge"]);
+  await execa("ip", ["addr", "add", `${THEIR_PREFIX}.1/24`, "dev", THEIRS.bridge]);
+  await makeCgroup(THEIRS.cgroup);
+  stranger = spawn("ip", ["netns", "exec", THEIRS.netns, "sleep", "1d"], { stdio: "ignore" });
+  await once(stranger, "spawn");
+});
+afterAll(async () => {
+  await lab.run("down", "--fast", "--quiet");
+  stranger.kill("SIGKILL");
+  await execa("umount", [mount]);
+  await rm(mount, { recursive: true });
+  await execa("ip", ["netns", "delete", THEIRS.netns]);
+  await execa("ip", ["link", "delete", THEIRS.bridge]);
+  await removeCgroup(THEIRS.cgroup);
+});
+
+describe("a host that cannot carry the embedded lab", () => {
+  trial(
+    "its disk nearly full: says where, how much is needed and how much there is; makes nothing",
+    async (seen) => {
+      const { exitCode, stderr } = await tryUp({ env: { XDG_STATE_HOME: mount } });
+      expect(stderr).toMatch(
+        new RegExp(
+          `^lab: the disk is too full: ${mount}/istio-lab/crash-test needs 3000 MB, and \\d\\d MB are free there\\. Make room, or set XDG_STATE_HOME`,
+        ),
+      );
+      expect(exitCode).toBe(1);
+      expect(await readdir(mount, { recursive: true })).toEqual(["istio-lab"]);
+      expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+    },
+  );
+
+  trial("its network taken: says by whom and how to choose another; makes nothing", async (seen) => {
+    const { exitCode, stderr } = await tryUp({ args: ["--subnet", `${THEIR_PREFIX}.0/24`] });
+    expect(stderr).toContain(
+      `subnet ${THEIR_PREFIX}.0/24 of lab "crash-test" is taken: ${THEIR_PREFIX}.1/24 on ${THEIRS.bridge}`,
+    );
+    expect(stderr).toContain("Choose another with --subnet");
+    expect(exitCode).toBe(1);
+    expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+  });
+
+  trial("without root: says so before it does anything", async (seen) => {
+    const { exitCode, stderr } = await tryUp({ as: AS_NOBODY });
+    expect(stderr).toMatch(/^lab: this host cannot carry the embedded lab\. It needs:\n {2}- root, to make/);
+    expect(exitCode).toBe(1);
+    expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+  });
+});
+
+describe("a host that crashes under the embedded lab", () => {
+  trial("every port that its machines serve is in use on the host: it starts all the same", async () => {
+    const servers = await Promise.all([22, 53, 80, 443, 2379, 6443, 10250].map(take));
+    try {
+      await lab.run("up", "--no-program");
+    } finally {
+      for (const server of servers) server?.close();
+    }
+    await lab.run("kubectl", "create", "configmap", "from-before", "--from-literal=a=b");
+  });
+
+  trial(
+    "every process gone, half of the network too, a pid file naming a stranger: up again with what it knew, and what is not the lab's stays",
+    async () => {
+      const theirs = await strangersThings();
+      await killEverything();
+      await execa("ip", ["netns", "delete", broken?.netns ?? ""]);
+      await execa("ip", ["link", "delete", lab.instance.bridge]);
+      await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${stranger.pid} 1\n`);
+      expect((await lab.try("status")).stdout).toMatch(/control-plane +\S+ +off/);
+
+      await lab.run("up", "--no-program");
+      await expectWell();
+      await lab.get("configmap", "from-before");
+      expect(await strangersThings()).toEqual(theirs);
+    },
+  );
+
+  trial(
+    "etcd, an API server and a containerd that die: named by status, with the log; the next up puts them right",
+    async () => {
+      const worker = broken?.name ?? "";
+      await lab.killDaemon("control-plane", "kube-apiserver");
+      await lab.killDaemon("control-plane", "etcd");
+      await lab.killDaemon(worker, "containerd");
+      const { exitCode, stdout } = await lab.try("status");
+      expect(stdout).toMatch(/control-plane +\S+ +broken/);
+      expect(stdout).toContain(
+        "kube-apiserver ended with exit code 137: ./lab logs control-plane kube-apiserver",
+      );
+      expect(stdout).toContain("etcd ended with exit code 137: ./lab logs control-plane etcd");
+      expect(stdout).toContain(`containerd ended with exit code 137: ./lab logs ${worker} containerd`);
+      expect(exitCode).toBe(1);
+      await lab.run("up", "--no-program");
+      await expectWell();
+      await lab.get("configmap", "from-before");
+    },
+  );
+
+  trial(
+    "HAProxy and sshd that stopped on the load balancer: named by status; the next up starts them",
+    async () => {
+      await lab.run("ssh", "sudo systemctl stop haproxy ssh");
+      const { stdout } = await lab.try("status");
+      expect(stdout).toMatch(/load-balancer +\S+ +broken/);
+      expect(stdout).toContain("haproxy is inactive: ./lab logs load-balancer");
+      expect(stdout).toContain("ssh is inactive: ./lab logs load-balancer");
+      await lab.run("up", "--no-program");
+      await expectWell();
+      expect(await lab.run("ssh", "systemctl is-active haproxy")).toBe("active");
+    },
+  );
+
+  trial(
+    "every process gone once more: down leaves nothing of the lab, and what is not the lab's stays",
+    async (seen) => {
+      const theirs = await strangersThings();
+      await killEverything();
+      await lab.run("down");
+      expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+      expect(await strangersThings()).toEqual(theirs);
+    },
+  );
+});
+
+/** Nobody, who may read and enter everything: the checkout may lie in root's own directory. */
+const AS_NOBODY = [
+  ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+  ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+];
+
+interface Attempt {
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Command that runs the command line. */
+  readonly as?: readonly string[];
+}
+
+/** `./lab up` where it may not come far. */
+async function tryUp({ args = [], env = {}, as = ["env"] }: Attempt) {
+  const [command = "", ...first] = as;
+  const up = [join(PROGRAM, "lab"), "up", "--no-program", "--name", lab.instance.name];
+  return execa(command, [...first, ...up, ...args], { env, reject: false });
+}
+
+/** Listens on a port of every address of the host; undefined when somebody does already. */
+async function take(port: number): Promise<Server | undefined> {
+  const server = createServer();
+  const listening = once(server.listen(port), "listening");
+  return listening.then(
+    () => server,
+    () => undefined,
+  );
+}
+
+/** Ends every process of the lab at once and cleans up nothing, as a crash of the host does. */
+async function killEverything(): Promise<void> {
+  const pids = await Promise.all(
+    lab.instance.machines.map(async (machine) => [
+      (await runningPid(machine)) ?? 0,
+      ...(await processesIn(machine)),
+    ]),
+  );
+  for (const pid of pids.flat().filter(Boolean)) kill(pid);
+  await expect.poll(async () => (await tracesOf(lab.instance)).processes, { timeout: 30_000 }).toEqual([]);
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended with another one.
+  }
+}
+
+/** Expects every machine to run and every node to be ready. The stack is not up, and so is not asked for. */
+async function expectWell(): Promise<void> {
+  const { stdout } = await lab.try("status", "--json");
+  const { machines, cluster } = JSON.parse(stdout) as { machines: { state: string }[]; cluster: string[] };
+  expect({ states: machines.map(({ state }) => state), cluster }).toEqual({
+    states: lab.instance.machines.map(() => "running"),
+    cluster: [],
+  });
+}
+
+/** What somebody else has on this host. */
+async function strangersThings(): Promise<Record<string, unknown>> {
+  const { stdout: namespaces } = await execa("ip", ["netns", "pids", THEIRS.netns]);
+  const { stdout: bridge } = await execa("ip", ["-o", "addr", "show", THEIRS.bridge]);
+  const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n");
+  return {
+    processes: namespaces.split("\n"),
+    alive: existsSync(`/proc/${stranger.pid}`),
+    bridge,
+    mount: mounts.filter((line) => line.includes(mount)),
+    cgroups: (await hierarchies()).map((hierarchy) => existsSync(join(hierarchy, THEIRS.cgroup))),
+  };
+}
