@@ -5,7 +5,7 @@ import { Fault } from "./preflight/fault.ts";
 import { minorOf, oldestKubernetes } from "./preflight/istioVersions.ts";
 import { loadAccess } from "./preflight/kubeconfig.ts";
 import { labelFaults } from "./preflight/labels.ts";
-import { type LoadBalancerAccess, loadBalancerFaults } from "./preflight/loadBalancer.ts";
+import { askLoadBalancer, type LoadBalancerAccess } from "./preflight/loadBalancer.ts";
 import { istioFaults, objectFaults } from "./preflight/ownership.ts";
 import { permissionFaults } from "./preflight/permissions.ts";
 import { routedSubsets } from "./preflight/routed.ts";
@@ -19,6 +19,8 @@ export interface Cluster {
   readonly nodes: readonly { readonly name: string; readonly address: string }[];
   /** The subsets that the application's requests go to now; none where nobody can be asking yet. */
   readonly routed: readonly Subset[];
+  /** Edits by hand that the load balancer holds, by hash. @default it was not looked at */
+  readonly edits?: readonly string[] | undefined;
 }
 
 export interface ClusterArgs {
@@ -59,16 +61,16 @@ export async function readCluster(args: ClusterArgs): Promise<Cluster> {
   const [tools, { faults, cluster }, machine] = await Promise.all([
     toolFaults(args.istio, signal),
     inspect(args, signal).catch(onlyFault),
-    args.loadBalancer ? loadBalancerFaults(args.loadBalancer, signal) : [],
+    args.loadBalancer && askLoadBalancer(args.loadBalancer, signal),
   ]);
-  const all = [...tools, ...faults, ...machine];
+  const all = [...tools, ...faults, ...(machine?.faults ?? [])];
   if (all.length > 0) {
     const count = all.length === 1 ? "1 fault" : `${all.length} faults`;
     throw new pulumi.RunError(
       `Nothing was touched, because of ${count}:\n${all.map((fault) => `  ${fault}`).join("\n")}`,
     );
   }
-  return cluster;
+  return { ...cluster, edits: machine?.edits };
 }
 
 interface Inspection {

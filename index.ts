@@ -79,6 +79,7 @@ const edge = new HaproxyEdge(
     nodes,
     nodePorts: ingress.nodePorts,
     machine: loadBalancer,
+    edits: cluster.edits,
     privateKey: pulumi.secret(config.loadBalancerPrivateKey),
     tls,
     stats: config.stats,

@@ -15,6 +15,8 @@ export interface HaproxyEdgeArgs {
   nodePorts: pulumi.Input<LabModelArgs["nodePorts"]>;
   /** The machine with HAProxy. */
   machine: Machine;
+  /** Edits by hand that the machine holds, by hash; one that was not there at the last push is a reason to push. @default none */
+  edits?: readonly string[] | undefined;
   /** Private key for the machine's user. */
   privateKey: pulumi.Input<string>;
   /** Port 443. @default none */
@@ -81,7 +83,7 @@ export class HaproxyEdge extends pulumi.ComponentResource {
       name,
       {
         connection: connectionTo(machine, args.privateKey),
-        ...commands(machine, owner),
+        ...commands(machine, owner, args.edits),
         stdin: pulumi
           .all([rendered, certificateAndKey(args.tls)])
           .apply(([config, pem]) => standardInput(config, pem)),
@@ -171,6 +173,7 @@ export function standardInput(config: string, pem = ""): string {
 export function commands(
   machine: Machine,
   owner: string,
+  edits: readonly string[] = [],
 ): { create: string; update: string; delete: string } {
   const options = [
     "--file",
@@ -192,7 +195,9 @@ export function commands(
     "--owner",
     owner,
   ]);
-  return { create: push, update: push, delete: remove };
+  // A word that does nothing, and that makes this another command than the last one.
+  const because = edits.length > 0 ? `: edited by hand ${edits.map(quote).join(" ")}; ` : "";
+  return { create: push, update: because + push, delete: remove };
 }
 
 /** `sh -c` with these arguments as root, for 120 s at most; a user without the right to it gets a way out. */

@@ -1,5 +1,6 @@
-/** Whether a push to the load balancer's machine would get through: the same log-on, with nothing sent that changes it. */
+/** Whether a push to the load balancer's machine would get through, by the same log-on, with nothing sent that changes it. */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { Client, ConnectConfig, ParsedKey } from "ssh2";
 import { reason } from "./fault.ts";
 
@@ -14,14 +15,26 @@ export interface LoadBalancerAccess {
   readonly hostKey: string;
   /** Private key for the user, in plain. */
   readonly privateKey: string;
+  /** Absolute path of the file that HAProxy reads, of letters, digits, dots, dashes and underscores. */
+  readonly configFile: string;
+}
+
+export interface LoadBalancerState {
+  /** Why a push would fail, one a line. */
+  readonly faults: readonly string[];
+  /** Edits by hand of haproxy.cfg, sorted, by hash: the file as it is, and those that a push has kept beside it. */
+  readonly edits: readonly string[];
 }
 
 /**
- * Why a push would fail, one fault a line: the machine is off, is another one, does not let the user in, does not let
- * the user be root, or has no HAProxy. The host key is compared before the user's name is sent.
+ * Looks for why a push would fail: the machine is off, is another one, does not let the user in, does not let the user be root,
+ * or has no HAProxy. The host key is compared before the user's name is sent.
  * @param signal when to take the machine for off.
  */
-export async function loadBalancerFaults(access: LoadBalancerAccess, signal: AbortSignal): Promise<string[]> {
+export async function askLoadBalancer(
+  access: LoadBalancerAccess,
+  signal: AbortSignal,
+): Promise<LoadBalancerState> {
   // Loaded here, while others are being asked: it costs a tenth of a second.
   const { default: ssh2 } = await import("ssh2");
   const parsed = ssh2.utils.parseKey(access.privateKey);
@@ -31,18 +44,30 @@ export async function loadBalancerFaults(access: LoadBalancerAccess, signal: Abo
   signal.addEventListener("abort", () => client.destroy(), { once: true });
   try {
     await logOn(client, access, key);
-    return missing(await said(client, LOOK_AROUND), access);
+    const words = await said(client, lookAround(access.configFile), LOOK);
+    return { faults: missing(words, access), edits: editsIn(words) };
   } catch (error) {
     const told = signal.aborted ? new Error("no answer in time") : (error as SshError);
-    return [whyNot(told, access, key)].flatMap((fault) => fault ?? []);
+    return { faults: [whyNot(told, access, key)].flatMap((fault) => fault ?? []), edits: [] };
   } finally {
     client.end();
   }
 }
 
-/** Names what a push would look for in vain. */
-const LOOK_AROUND = `[ "$(id -u)" -eq 0 ] || sudo -n true </dev/null 2>/dev/null || echo sudo
-PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; command -v haproxy >/dev/null || echo haproxy`;
+const LOOK = readFileSync(new URL("../haproxy/look.sh", import.meta.url), "utf8");
+
+/** Runs {@link LOOK} from standard input, as root where the user may. */
+function lookAround(configFile: string): string {
+  return `root=
+if [ "$(id -u)" -ne 0 ]; then sudo -n true </dev/null 2>/dev/null && root="sudo -n" || echo sudo; fi
+exec $root sh -s -- ${configFile}`;
+}
+
+/** What another machine's words may be is not for it to choose: they become part of a command. */
+function editsIn(words: string): string[] {
+  const hashes = [...words.matchAll(/^edit ([0-9a-f]{12}|gone)$/gm)].map(([, hash]) => hash ?? "");
+  return [...new Set(hashes)].sort();
+}
 
 /** What a user without the right to be root can do; the push says the same. */
 export function sudoComplaint({ user, host }: Pick<LoadBalancerAccess, "user" | "host">): string {
@@ -101,7 +126,7 @@ function credentials(
 }
 
 /** What a command prints on its standard output. */
-function said(client: Client, command: string): Promise<string> {
+function said(client: Client, command: string, input: string): Promise<string> {
   return new Promise((resolve, reject) => {
     client.once("close", () => reject(new Error("the connection was closed")));
     client.exec(command, (error, channel) => {
@@ -112,7 +137,7 @@ function said(client: Client, command: string): Promise<string> {
       });
       channel.stderr.resume();
       channel.once("close", () => resolve(text));
-      channel.end();
+      channel.end(input);
     });
   });
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import ssh2, { type Server } from "ssh2";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { type LoadBalancerAccess, loadBalancerFaults } from "../../preflight/loadBalancer.ts";
+import { askLoadBalancer, type LoadBalancerAccess } from "../../preflight/loadBalancer.ts";
 
 // What is asked of the load balancer before anything is touched: against an SSH server on loopback. The real sshd, sudo and
 // HAProxy are asked by test/e2e/load.test.ts.
@@ -27,6 +27,15 @@ describe("a load balancer that is ready", () => {
   });
 });
 
+describe("edits by hand", () => {
+  it("are told, each once, and nothing that could become part of a command", async () => {
+    const says =
+      "edit 00000000000b\nedit 00000000000a\nedit 00000000000a\nedit gone\nedit $(reboot)\nedit a; b\n";
+    const { edits } = await askLoadBalancer(await machine({ says }), AbortSignal.timeout(20_000));
+    expect(edits).toEqual(["00000000000a", "00000000000b", "gone"]);
+  });
+});
+
 describe("a push that would fail", () => {
   it("names user, host and port of a machine that is off, and the way out", async () => {
     const access = await machine();
@@ -42,7 +51,7 @@ describe("a push that would fail", () => {
     closing.push(() => mute.close());
     const { port } = mute.address() as AddressInfo;
     const access = { ...(await machine()), port };
-    expect(await loadBalancerFaults(access, AbortSignal.timeout(200))).toEqual([
+    expect((await askLoadBalancer(access, AbortSignal.timeout(200))).faults).toEqual([
       expect.stringContaining(
         `load balancer debian@127.0.0.1:${port} does not answer: no answer in time; is`,
       ),
@@ -79,9 +88,9 @@ describe("a push that would fail", () => {
   });
 });
 
-function faults(access: LoadBalancerAccess): Promise<string[]> {
+async function faults(access: LoadBalancerAccess): Promise<readonly string[]> {
   vi.stubEnv("SSH_AUTH_SOCK", undefined);
-  return loadBalancerFaults(access, AbortSignal.timeout(20_000));
+  return (await askLoadBalancer(access, AbortSignal.timeout(20_000))).faults;
 }
 
 /** An SSH server that lets one key in and answers every command alike; `names` are of those who asked to be let in. */
@@ -106,7 +115,14 @@ async function machine({ says = "", names = [] as string[] } = {}): Promise<Load
   await once(server, "listening");
   closing.push(() => server.close());
   const { port } = server.address() as AddressInfo;
-  return { host: "127.0.0.1", port, user: "debian", hostKey: hostKey.public, privateKey: userKey.private };
+  return {
+    host: "127.0.0.1",
+    port,
+    user: "debian",
+    hostKey: hostKey.public,
+    privateKey: userKey.private,
+    configFile: "/etc/haproxy/haproxy.cfg",
+  };
 }
 
 function keyPair(): { private: string; public: string } {
