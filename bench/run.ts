@@ -6,7 +6,7 @@
  * It takes the stack down first and leaves it up. Progress goes to stderr, the table or `--json` to stdout.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { cpus, release, tmpdir, totalmem } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
@@ -16,6 +16,7 @@ import { observeShift } from "../embedded/shift.ts";
 import { Client } from "../probe/client.ts";
 import { tally } from "../probe/probe.ts";
 import { RequestStream } from "../probe/stream.ts";
+import { describeMachine } from "./machine.ts";
 import type { Sample } from "./statistics.ts";
 import { type ReloadResults, type Results, renderResults, type ShiftResults } from "./table.ts";
 
@@ -257,10 +258,8 @@ function readConfig(json: string): StackConfig {
 
 async function describeSetting(rounds: number): Promise<string[]> {
   const versions = await Promise.all([pulumi("version"), execa("istioctl", ["version", "--remote=false"])]);
-  const date = new Date().toISOString().slice(0, 10);
-  const gibibytes = Math.round(totalmem() / 2 ** 30);
   return [
-    `${date}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gibibytes} GiB, Linux ${release()}, Node ${process.version}, ` +
+    `${describeMachine()}, ` +
       `Pulumi ${versions[0].trim()}, istioctl ${versions[1].stdout.replace(/^client version: /, "").trim()}. ` +
       `${rounds} rounds, in turn by hand and by Pulumi, on one embedded lab.`,
   ];
