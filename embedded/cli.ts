@@ -12,14 +12,7 @@ import { adminKubeconfig } from "./machines/controlPlane.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
 import { isInterrupted, LabError, passThrough, watchInterrupts } from "./run.ts";
 import { shiftCommand } from "./shift.ts";
-import {
-  labEnvironment,
-  PROGRAM,
-  pageOf,
-  pulumiOnTerminal,
-  releaseDeadLocks,
-  stackOutputs,
-} from "./stack.ts";
+import { labEnvironment, PROGRAM, pageOf, pulumiOnTerminal, recoverState, stackOutputs } from "./stack.ts";
 import { printStatus } from "./status.ts";
 import { testEverything } from "./test.ts";
 import { up } from "./up.ts";
@@ -86,7 +79,7 @@ program
   });
 
 tool("pulumi", "Pulumi on the lab's stack: ./lab pulumi preview", async (lab) => {
-  await releaseDeadLocks(lab);
+  await recoverState(lab);
   return ["pulumi"];
 });
 tool("kubectl", "kubectl on the lab's cluster", async () => ["kubectl"]);

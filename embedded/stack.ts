@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { parse } from "yaml";
 import type { ProbeDefaults } from "../probe/command.ts";
@@ -101,8 +101,7 @@ export async function pulumi(
  * @throws LabError with Pulumi's exit code when it fails; Pulumi has then said why.
  */
 export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): Promise<void> {
-  await releaseDeadLocks(lab);
-  await restoreCheckpoint(lab);
+  await recoverState(lab);
   const result = await launch("pulumi", args, {
     cwd: PROGRAM,
     env: labEnvironment(lab),
@@ -130,35 +129,72 @@ export async function pageOf(
   return { url: url.replace(host, lab.loadBalancer.address), host, ca, pages, weights };
 }
 
-/** Lets go of locks whose Pulumi was killed; the lab itself keeps two of them apart. */
-export async function releaseDeadLocks(lab: Instance): Promise<void> {
+/**
+ * Puts the stack's state in order after a Pulumi that was killed, or a crash of the host: what `pulumi cancel` and
+ * `pulumi refresh --clear-pending-creates` are for. Does nothing while another Pulumi is at work.
+ */
+export async function recoverState(lab: Instance): Promise<void> {
+  if (await isLocked(lab)) return;
+  const { name } = parse(await readFile(join(PROGRAM, "Pulumi.yaml"), "utf8")) as { name: string };
+  const file = join(lab.dir, "pulumi", ".pulumi", "stacks", name, `${lab.name}.json`);
+  if (!existsSync(file)) return;
+  const whole = await readCheckpoint(file);
+  const checkpoint = whole ?? (await readCheckpoint(`${file}.bak`));
+  if (!checkpoint) return;
+  const changed = forgetCreations(checkpoint);
+  if (changed || !whole) await replaceFile(file, JSON.stringify(checkpoint));
+}
+
+/** Whether a Pulumi that lives holds the stack; locks of those that were killed are let go. */
+async function isLocked(lab: Instance): Promise<boolean> {
   const locks = join(lab.dir, "pulumi", ".pulumi", "locks");
-  const files = await readdir(locks, { recursive: true, withFileTypes: true }).catch(() => []);
-  for (const entry of files.filter((file) => file.isFile() && file.name.endsWith(".json"))) {
-    const file = join(entry.parentPath, entry.name);
-    const { pid } = JSON.parse(await readFile(file, "utf8")) as { pid: number };
-    if (!existsSync(`/proc/${pid}`)) await rm(file, { force: true });
+  const entries = await readdir(locks, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".json"));
+  const held = await Promise.all(files.map(({ parentPath, name }) => isHeld(join(parentPath, name))));
+  return held.includes(true);
+}
+
+async function isHeld(lock: string): Promise<boolean> {
+  const pid = /"pid":\s*(\d+)/.exec(await readFile(lock, "utf8"))?.[1];
+  // After a crash of the host the number may be another program's.
+  const holder = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+  if (holder.trim() === "pulumi") return true;
+  await rm(lock, { force: true });
+  return false;
+}
+
+/** The stack's state as the engine keeps it in a file, the part that is looked at here. */
+interface Checkpoint {
+  checkpoint: { latest?: { pending_operations?: { type: string }[] } };
+}
+
+/** Undefined when there is none, or half of one. Pulumi keeps the one of before beside it, as FILE.bak. */
+async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as Checkpoint;
+  } catch {
+    return undefined;
   }
 }
 
 /**
- * Puts back the copy that Pulumi keeps of its state, when a Pulumi that was killed while writing has left half a file.
- * What the copy does not know of the last operation the next update finds out by itself.
+ * What was being made when Pulumi was killed, the next update makes again over what it finds; Pulumi itself would warn
+ * of it for ever.
+ *
+ * @returns whether there was any.
  */
-export async function restoreCheckpoint(lab: Instance): Promise<void> {
-  const { name } = parse(await readFile(join(PROGRAM, "Pulumi.yaml"), "utf8")) as { name: string };
-  const file = join(lab.dir, "pulumi", ".pulumi", "stacks", name, `${lab.name}.json`);
-  if (!existsSync(file) || (await holdsJson(file)) || !(await holdsJson(`${file}.bak`))) return;
-  await copyFile(`${file}.bak`, file);
+function forgetCreations({ checkpoint: { latest } }: Checkpoint): boolean {
+  const pending = latest?.pending_operations ?? [];
+  const others = pending.filter(({ type }) => type !== "creating");
+  if (!latest || others.length === pending.length) return false;
+  latest.pending_operations = others;
+  return true;
 }
 
-async function holdsJson(file: string): Promise<boolean> {
-  try {
-    JSON.parse(await readFile(file, "utf8"));
-    return true;
-  } catch {
-    return false;
-  }
+/** Whole or not at all. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.partial`, text, { mode: 0o600 });
+  await rename(`${file}.partial`, file);
 }
 
 /** What the program has to know of this lab's machines and images. */

@@ -1,50 +1,209 @@
-// Updates that end in the middle, and what the next one makes of it.
+// Updates that end in the middle, by Ctrl-C and by kill -9, and what the next one makes of it.
 
+import { truncate } from "node:fs/promises";
+import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { labEnvironment, PROGRAM, releaseDeadLocks, restoreCheckpoint } from "../../embedded/stack.ts";
+import { until } from "../../embedded/run.ts";
+import { labEnvironment, PROGRAM } from "../../embedded/stack.ts";
 import { TestLab } from "./harness.ts";
-import { trial } from "./trial.ts";
+import { type Inventory, inventory, leaksSince } from "./inventory.ts";
+import { duringTraffic, type Sightings, trial } from "./trial.ts";
 
 const lab = new TestLab("kill-test");
+const UP = ["up", "--yes", "--skip-preview"];
+const DESTROY = ["destroy", "--yes", "--skip-preview"];
+/** The cluster and the load balancer before the first update. */
+let before: Inventory;
 
 beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await lab.run("up", "--no-program");
+  before = await inventory(lab);
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 
-describe("an update that is killed", () => {
-  trial("while istioctl installs, and again while the pods start: the next one finishes", async () => {
-    await killedWhen("deployment/istiod", "istio-system");
-    await killedWhen("deployment/nginx-v116", "default");
-    await lab.run("up");
+describe("Ctrl-C ends an update", () => {
+  trial("while istioctl installs: the next one finishes", async () => {
+    await interrupted("lab", ["up"], () => there("deployment/istiod", "istio-system"));
+    await finishes();
     await lab.expectSplit({ v116: 50, v117: 50 });
-    await lab.up("--expect-no-changes");
+  });
+
+  trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
+    await lab.set({ "stats.prometheus": "127.0.0.1:9101" });
+    await withTraffic(seen, () => pushEnded(() => interrupted("pulumi", UP, pushWaits)));
+  });
+
+  trial("while pods of a new page start: the next one finishes", async (seen) => {
+    await lab.set({ "versions[0].page": NEW_PAGES[0] });
+    await withTraffic(seen, () => interrupted("lab", ["up"], rolls));
+  });
+
+  trial("between two resources: the next one finishes", async (seen) => {
+    await lab.set({ "versions[0].page": NEW_PAGES[1] });
+    await withTraffic(seen, () => interrupted("pulumi", UP, (said) => said("nginx-pages updated")));
+  });
+
+  trial("that destroys: the next one finishes, and nothing is left", async (seen) => {
+    await interrupted("pulumi", DESTROY, () => gone("deployment/istiod", "istio-system"));
+    await destroyed(seen);
   });
 });
 
-/** Runs `pulumi up` and kills it, as the kernel would, as soon as that object is there. */
-async function killedWhen(object: string, namespace: string): Promise<void> {
-  await releaseDeadLocks(lab.instance);
-  await restoreCheckpoint(lab.instance);
-  const pulumi = execa("pulumi", ["up", "--yes", "--skip-preview", "--non-interactive"], {
+describe("kill -9 ends an update", () => {
+  trial("that makes the first pods: a destroy right after it leaves nothing", async (seen) => {
+    await killed(UP, () => there("deployment/nginx-v116", "default"));
+    await destroyed(seen);
+  });
+
+  trial("while istioctl installs: `pulumi cancel`, and the next one finishes", async () => {
+    await killed(UP, () => there("deployment/istiod", "istio-system"));
+    expect((await plainPulumi(UP)).all).toContain("`pulumi cancel`");
+    expect(await plainPulumi(["cancel", "--yes"])).toMatchObject({ exitCode: 0 });
+    expect(await plainPulumi(UP)).toMatchObject({ exitCode: 0 });
+    await finishes();
+    await lab.expectSplit({ v116: 50, v117: 50 });
+  });
+
+  trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
+    await lab.unset("stats.prometheus");
+    await withTraffic(seen, () => pushEnded(() => killed(UP, pushWaits)));
+  });
+
+  trial("while pods of a new page start: the next one finishes", async (seen) => {
+    await lab.set({ "versions[0].page": NEW_PAGES[2] });
+    await withTraffic(seen, () => killed(UP, rolls));
+  });
+
+  trial("between two resources, and half of the state is lost: the next one finishes", async (seen) => {
+    await lab.set({ "versions[0].page": NEW_PAGES[3] });
+    await withTraffic(seen, async () => {
+      await killed(UP, (said) => said("nginx-pages updated"));
+      await truncate(join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab/kill-test.json"), 1000);
+    });
+  });
+
+  trial("that destroys: the next one finishes, and nothing is left", async (seen) => {
+    await killed(DESTROY, () => gone("deployment/istiod", "istio-system"));
+    await destroyed(seen);
+  });
+});
+
+// ---- ends ----
+
+/** Resolves when what a command prints holds these words. */
+type Said = (words: string) => Promise<unknown>;
+
+/** What Ctrl-C in a terminal does: every process of the foreground group gets SIGINT. */
+async function interrupted(
+  command: "lab" | "pulumi",
+  args: readonly string[],
+  moment: (said: Said) => Promise<unknown>,
+): Promise<void> {
+  const { exitCode, all } = await ended(command, args, moment, (pid) => process.kill(-pid, "SIGINT"));
+  expect(exitCode, all).toBeGreaterThan(0);
+}
+
+/** What the kernel does when there is no memory left: the one process ends at once. */
+async function killed(args: readonly string[], moment: (said: Said) => Promise<unknown>): Promise<void> {
+  const { signal, all } = await ended("pulumi", args, moment, (pid) => process.kill(pid, "SIGKILL"));
+  expect(signal, all).toBe("SIGKILL");
+}
+
+async function ended(
+  command: "lab" | "pulumi",
+  args: readonly string[],
+  moment: (said: Said) => Promise<unknown>,
+  end: (pid: number) => void,
+) {
+  const child = start(command, args);
+  let text = "";
+  child.all.on("data", (chunk: Buffer) => {
+    text += chunk;
+  });
+  const said: Said = (words) => until(`"${words}"`, async () => text.includes(words), { intervalMs: 10 });
+  const first = await Promise.race([moment(said).then(() => undefined), child]);
+  if (first) throw new Error(`${command} ${args[0]} ended by itself, exit code ${first.exitCode}: ${text}`);
+  end(child.pid as number);
+  return await child;
+}
+
+/** A command as a terminal starts it, in a process group of its own. */
+function start(command: "lab" | "pulumi", args: readonly string[]) {
+  const program = command === "lab" ? join(PROGRAM, "lab") : command;
+  return execa(program, command === "lab" ? [...args, "--name", lab.instance.name] : args, {
     cwd: PROGRAM,
     env: labEnvironment(lab.instance),
+    stdin: "ignore",
+    all: true,
+    detached: true,
     reject: false,
-    // What it has started holds on to its output.
-    stdio: "ignore",
   });
-  const there = lab.run(
-    "kubectl",
-    "wait",
-    "--for=create",
-    object,
-    `--namespace=${namespace}`,
-    "--timeout=120s",
+}
+
+const plainPulumi = async (args: readonly string[]) => await start("pulumi", args);
+
+// ---- moments ----
+
+const there = (object: string, namespace: string) =>
+  lab.run("kubectl", "wait", "--for=create", object, `--namespace=${namespace}`, "--timeout=120s");
+
+const gone = (object: string, namespace: string) =>
+  lab.run("kubectl", "wait", "--for=delete", object, `--namespace=${namespace}`, "--timeout=120s");
+
+/** A rollout of v116 has begun. */
+async function rolls(): Promise<void> {
+  const old = await replicaSets();
+  await until("a new ReplicaSet", async () => (await replicaSets()) > old);
+}
+
+const replicaSets = async () => (await lab.list("replicasets", "--selector=version=1.16")).length;
+
+/** Two of them: who holds the lock, and the push that waits for it. */
+const pushWaits = () =>
+  until("the push", async () => (await lab.run("ssh", "pgrep --exact --count flock || :")) === "2");
+
+// ---- afterwards ----
+
+/** Holds the lock of the load balancer's files meanwhile; then waits for the push's end, and looks what it has left. */
+async function pushEnded(action: () => Promise<void>): Promise<void> {
+  const { process: holder, said } = lab.start(
+    "ssh",
+    "sudo flock /etc/haproxy sh -c 'echo held >&2; cat >/dev/null'",
   );
-  const first = await Promise.race([there, pulumi]);
-  if (typeof first !== "string") throw new Error(`pulumi up ended by itself, exit code ${first.exitCode}`);
-  pulumi.kill("SIGKILL");
-  expect((await pulumi).signal).toBe("SIGKILL");
+  try {
+    await said("held");
+    await action();
+  } finally {
+    holder.stdin.end();
+    await holder;
+  }
+  const files = await lab.run("ssh", "sudo flock --wait 30 /etc/haproxy ls -A /etc/haproxy");
+  expect(files).not.toMatch(/istio-lab-(new|old)/);
+  expect(await lab.run("ssh", "systemctl is-active haproxy")).toBe("active");
+}
+
+const FIRST_PAGES = ["v1.16.1\n", "v1.17.9\n"];
+const NEW_PAGES = ["one", "two", "three", "four"] as const;
+
+/** Nobody who asks for the page meanwhile, and while the next update finishes, notices. */
+async function withTraffic(seen: Sightings, action: () => Promise<void>): Promise<void> {
+  const failures = await duringTraffic(lab, seen, { pages: [...FIRST_PAGES, ...NEW_PAGES] }, async () => {
+    await action();
+    await finishes();
+  });
+  expect(failures).toEqual([]);
+}
+
+/** The next update says nothing of what was before, and the one after it finds nothing to do. */
+async function finishes(): Promise<void> {
+  expect(await lab.up()).not.toMatch(/pending|warning/i);
+  await lab.up("--expect-no-changes");
+}
+
+/** The next destroy leaves the cluster and the load balancer as they were before the first update. */
+async function destroyed(seen: Sightings): Promise<void> {
+  await lab.run("pulumi", ...DESTROY);
+  expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
 }
