@@ -110,7 +110,7 @@ program
   .command("test")
   .description("type check, lint, unit tests, then the end-to-end test on a lab of its own")
   .argument("[files...]", "only these test files")
-  .option("--write", "write docs/reliability.md from what the end-to-end tests saw")
+  .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
   .action(async (files: string[], flags: { write?: true }) => {
     process.exitCode = await testEverything(files, flags);
   });
