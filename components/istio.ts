@@ -97,8 +97,8 @@ export function istioOperator({ version, profile, hub, tag, values }: IstioArgs)
 }
 
 /**
- * Of what istiod makes a sidecar of: its image, and those values that the injection template or the proxy's own
- * configuration reads. The profile counts as a whole, for it sets such values too.
+ * What a sidecar is made of, as a hash: its image, and the values that the injection template and the proxy's own
+ * configuration read. The profile counts as a whole, for it sets such values too.
  */
 export function sidecarHash({ version, profile, hub, tag, values = {} }: IstioArgs): string {
   const { global, sidecarInjectorWebhook, meshConfig } = values;

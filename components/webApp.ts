@@ -67,8 +67,8 @@ export function pagesOf(versions: readonly WebAppVersion[]): Record<string, stri
 /**
  * Asked each second whether it answers, no pod goes before its successor does, and one that goes serves on until every
  * proxy has heard of it: a rollout loses no request. The kubelet does the waiting, for the image may have no shell. The hash
- * of the page stands in the pod template, so that a new page rolls the pods of its version and no others; so does what
- * the sidecar is made of.
+ * of the page stands in the pod template, so that a new page rolls the pods of its version and no others; the one of the
+ * sidecar's making does, so that all get a new sidecar when Istio's changes.
  */
 function deployment(
   { name, version, image, replicas, page }: WebAppVersion,
