@@ -1,28 +1,27 @@
 import { LabError, passThrough, succeeds } from "../run.ts";
 
-/** Debian's headless-capable browser. */
-const PACKAGE = "chromium";
+/** Debian's name for it, package and command. */
+const CHROMIUM = "chromium";
 
 /**
  * Finds Chromium on PATH, or installs Debian's package; only tests need it.
  *
- * @throws LabError when it cannot be installed.
+ * @throws LabError when it cannot be installed; apt has then said why.
  */
 export async function ensureBrowser(): Promise<string> {
-  if (await succeeds(PACKAGE, ["--version"])) return PACKAGE;
-  console.error(`lab: will install\n  - Debian package ${PACKAGE}, for the tests alone`);
-  const env = { DEBIAN_FRONTEND: "noninteractive" };
-  for (const args of [["update"], ["install", "--no-install-recommends", "--yes", PACKAGE]]) {
-    const stdout = process.stderr;
-    if (
-      (await passThrough("apt-get", ["-qq", ...args], {
-        env,
-        stdin: "ignore",
-        stdout,
-        stderr: "inherit",
-      })) !== 0
-    )
-      throw new LabError(`${PACKAGE}, which the tests open the page with, cannot be installed: see above`);
-  }
-  return PACKAGE;
+  if (await succeeds(CHROMIUM, ["--version"])) return CHROMIUM;
+  console.error(`lab: will install\n  - Debian package ${CHROMIUM}, for the tests alone`);
+  await apt("update");
+  await apt("install", "--no-install-recommends", "--yes", CHROMIUM);
+  return CHROMIUM;
+}
+
+/** Standard output is for data: all that apt prints goes to standard error. */
+async function apt(...args: string[]): Promise<void> {
+  const exitCode = await passThrough("apt-get", ["-qq", ...args], {
+    env: { DEBIAN_FRONTEND: "noninteractive" },
+    stdio: ["ignore", process.stderr, "inherit"],
+  });
+  if (exitCode !== 0)
+    throw new LabError(`${CHROMIUM}, in which the tests open the page, cannot be installed: see above`);
 }
