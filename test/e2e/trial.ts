@@ -41,6 +41,8 @@ export interface Traffic {
   readonly pages: readonly string[];
   /** @default the page through the lab's load balancer */
   readonly url?: string;
+  /** @default the host of the lab's own stack */
+  readonly host?: string;
   /** Authorities in PEM, for https. @default Node's and the system's */
   readonly ca?: string;
   /** Requests a second. @default 100 */
@@ -54,12 +56,12 @@ export interface Traffic {
 export async function duringTraffic(
   lab: TestLab,
   seen: Sightings,
-  { pages, url = lab.url, ca, rate = 100 }: Traffic,
+  { pages, url = lab.url, host = "nginx.hung.org.hk", ca, rate = 100 }: Traffic,
   action: () => Promise<unknown>,
 ): Promise<string[]> {
   const stream = new RequestStream({
     url,
-    host: "nginx.hung.org.hk",
+    host,
     ca,
     pages: Object.fromEntries(pages.map((page) => [page, page])),
     rate,
