@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { HaproxyEdge } from "../../components/haproxyEdge.ts";
@@ -236,6 +237,25 @@ describe("a change of the versions", () => {
     ],
   ])("when %s", (_, routed, wanted, expected) => {
     expect(changeover(subsets(...routed), subsets(...wanted))).toEqual(expected);
+  });
+
+  it("leaves no route without its subset at any moment, and no subset without use after the next update", () => {
+    const some = fc
+      .uniqueArray(fc.constantFrom("v1", "v2", "v3", "v4", "v5"), { minLength: 1 })
+      .map((names) => names.map((name) => ({ name, version: name })));
+    const namesOf = (subsets: readonly { name: string }[]) => subsets.map(({ name }) => name).sort();
+    fc.assert(
+      fc.property(some, some, (routed, wanted) => {
+        const { first, apart, kept } = changeover(routed, wanted);
+        const [before, after, there] = [namesOf(routed), namesOf(wanted), namesOf([...wanted, ...kept])];
+        const between =
+          first === "subsets" ? { routes: before, subsets: there } : { routes: after, subsets: before };
+        for (const { routes, subsets } of [between, { routes: after, subsets: there }])
+          expect(subsets).toEqual(expect.arrayContaining(routes));
+        expect(apart).toBe(before.join() !== after.join());
+        expect(changeover(wanted, wanted)).toEqual({ first: "subsets", apart: false, kept: [] });
+      }),
+    );
   });
 
   /** In a preview: an update takes its time between the two. */
