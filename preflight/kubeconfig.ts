@@ -9,10 +9,12 @@ import { parse } from "yaml";
 import { Fault, reason } from "./fault.ts";
 
 export interface Selection {
-  /** Path of the kubeconfig; empty is KUBECONFIG (a list of paths is merged) or ~/.kube/config. */
-  readonly kubeconfig: string;
+  /** Path of the kubeconfig, or its content; empty is KUBECONFIG (a list of paths is merged) or ~/.kube/config. */
+  readonly kubeconfig?: string;
   /** Context in it; empty is the current one. */
-  readonly context: string;
+  readonly context?: string;
+  /** Cluster in it; empty is the context's. */
+  readonly cluster?: string;
 }
 
 /** How to reach one API server. */
@@ -21,6 +23,8 @@ export interface Access {
   /** `cluster SERVER (kubeconfig FILE, context CONTEXT)`, for messages. */
   readonly where: string;
   readonly context: string;
+  /** Where the context has objects go that name no namespace. */
+  readonly namespace: string | undefined;
   readonly tls: {
     readonly ca?: Buffer | undefined;
     readonly cert?: Buffer | undefined;
@@ -35,9 +39,9 @@ export interface Access {
 }
 
 /** @throws Fault when kubeconfig, context, cluster or user is missing or the user's certificate has expired. */
-export async function loadAccess(selection: Selection, signal: AbortSignal): Promise<Access> {
-  const { config, files } = load(selection.kubeconfig);
-  const { name: context, cluster, user } = selected(config, selection.context, files);
+export async function loadAccess(selection: Selection, signal?: AbortSignal): Promise<Access> {
+  const { config, files } = load(selection.kubeconfig ?? "");
+  const { name: context, namespace, cluster, user } = selected(config, selection, files);
   const { entry, directory } = cluster;
   const where = `cluster ${entry.server} (kubeconfig ${files}, context ${context})`;
   const credential = await credentialOf(user, where, signal);
@@ -53,10 +57,21 @@ export async function loadAccess(selection: Selection, signal: AbortSignal): Pro
     server: new URL(entry.server ?? ""),
     where,
     context,
+    namespace,
     tls,
     authorization: credential.authorization,
     proxy: entry["proxy-url"],
   };
+}
+
+/** What tells one cluster from another as far as a kubeconfig can; undefined when that cannot be read. */
+export function clusterOf(selection: Selection): unknown {
+  try {
+    const { config, files } = load(selection.kubeconfig ?? "");
+    return selected(config, selection, files).cluster.entry;
+  } catch {
+    return undefined;
+  }
 }
 
 // ---- the files ----
@@ -64,9 +79,15 @@ export async function loadAccess(selection: Selection, signal: AbortSignal): Pro
 /** The parts of a kubeconfig that are read here; names as in the file. */
 interface Kubeconfig {
   readonly "current-context"?: string;
-  readonly contexts?: readonly { name: string; context?: { cluster?: string; user?: string } }[];
+  readonly contexts?: readonly { name: string; context?: ContextEntry }[];
   readonly clusters?: readonly { name: string; cluster?: ClusterEntry }[];
   readonly users?: readonly { name: string; user?: UserEntry }[];
+}
+
+interface ContextEntry {
+  readonly cluster?: string;
+  readonly user?: string;
+  readonly namespace?: string;
 }
 
 interface ClusterEntry {
@@ -107,12 +128,16 @@ interface Placed<T> {
 
 interface Merged {
   readonly current: string | undefined;
-  readonly contexts: ReadonlyMap<string, { cluster?: string; user?: string }>;
+  readonly contexts: ReadonlyMap<string, ContextEntry>;
   readonly clusters: ReadonlyMap<string, Placed<ClusterEntry>>;
   readonly users: ReadonlyMap<string, Placed<UserEntry>>;
 }
 
 function load(kubeconfig: string): { config: Merged; files: string } {
+  if (/^\s*\{|\n/.test(kubeconfig)) {
+    const entry = readKubeconfig("given as text", () => kubeconfig);
+    return { config: merge([{ entry, directory: process.cwd() }]), files: "given as text" };
+  }
   const given = kubeconfig || process.env.KUBECONFIG || "";
   const paths = (given || join(homedir(), ".kube", "config"))
     .split(delimiter)
@@ -126,18 +151,20 @@ function load(kubeconfig: string): { config: Merged; files: string } {
         : "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path of one",
     );
   }
-  return { config: merge(found), files: found.join(delimiter) };
+  const configs = found.map((path) => ({
+    entry: readKubeconfig(path, () => readFileSync(path, "utf8")),
+    directory: dirname(resolve(path)),
+  }));
+  return { config: merge(configs), files: found.join(delimiter) };
 }
 
 /** As kubectl: the entries of all files, and of two with one name the first. */
-function merge(paths: readonly string[]): Merged {
-  const contexts = new Map<string, { cluster?: string; user?: string }>();
+function merge(configs: readonly Placed<Kubeconfig>[]): Merged {
+  const contexts = new Map<string, ContextEntry>();
   const clusters = new Map<string, Placed<ClusterEntry>>();
   const users = new Map<string, Placed<UserEntry>>();
   let current: string | undefined;
-  for (const path of paths) {
-    const config = readKubeconfig(path);
-    const directory = dirname(resolve(path));
+  for (const { entry: config, directory } of configs) {
     current ||= config["current-context"];
     for (const { name, context } of config.contexts ?? []) setFirst(contexts, name, context ?? {});
     for (const { name, cluster } of config.clusters ?? [])
@@ -147,14 +174,14 @@ function merge(paths: readonly string[]): Merged {
   return { current, contexts, clusters, users };
 }
 
-function readKubeconfig(path: string): Kubeconfig {
+function readKubeconfig(origin: string, read: () => string): Kubeconfig {
   try {
-    const config: unknown = parse(readFileSync(path, "utf8"));
+    const config: unknown = parse(read());
     if (typeof config === "object" && config !== null) return config;
     throw new Error("it holds no clusters");
   } catch (error) {
     throw new Fault(
-      `kubeconfig ${path} cannot be read: ${reason(error)}; set kubeconfig to the path of one that can`,
+      `kubeconfig ${origin} cannot be read: ${reason(error)}; set kubeconfig to the path of one that can`,
     );
   }
 }
@@ -165,13 +192,14 @@ function setFirst<T>(map: Map<string, T>, name: string, value: T): void {
 
 const expandHome = (path: string) => (path.startsWith("~/") ? join(homedir(), path.slice(2)) : path);
 
-function selected(config: Merged, wanted: string, files: string) {
-  const name = wanted || config.current || "";
+function selected(config: Merged, wanted: Selection, files: string) {
+  const name = wanted.context || config.current || "";
   const context = config.contexts.get(name);
-  const cluster = config.clusters.get(context?.cluster ?? "");
+  const cluster = config.clusters.get(wanted.cluster || context?.cluster || "");
   if (cluster?.entry.server && URL.canParse(cluster.entry.server)) {
     return {
       name,
+      namespace: context?.namespace,
       cluster,
       user: config.users.get(context?.user ?? "") ?? { entry: {}, directory: cluster.directory },
     };
@@ -193,7 +221,7 @@ interface Credential {
 async function credentialOf(
   user: Placed<UserEntry>,
   where: string,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<Credential> {
   const { entry, directory } = user;
   if (entry.exec) return await runCredentialPlugin(entry.exec, directory, where, signal);
@@ -215,7 +243,7 @@ async function runCredentialPlugin(
   { command, args = [], env = [], apiVersion, installHint }: ExecEntry,
   directory: string,
   where: string,
-  signal: AbortSignal,
+  signal: AbortSignal | undefined,
 ): Promise<Credential> {
   const info = { apiVersion, kind: "ExecCredential", spec: { interactive: false } };
   const program = /[\\/]/.test(command) ? resolve(directory, command) : command;

@@ -4,8 +4,8 @@
  */
 import http from "node:http";
 import https from "node:https";
+import type { Access } from "../../../preflight/kubeconfig.ts";
 import type { Properties } from "../values.ts";
-import type { Access } from "./kubeconfig.ts";
 
 export interface KubernetesObject extends Properties {
   apiVersion: string;

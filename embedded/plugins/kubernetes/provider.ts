@@ -41,7 +41,6 @@ import {
   referenceTo,
 } from "./api.ts";
 import { NotReady, timeoutOf, untilGone, untilReady, type Waiting } from "./awaiting.ts";
-import { activeCluster, loadAccess } from "./kubeconfig.ts";
 import {
   ANNOTATIONS,
   annotation,
@@ -250,9 +249,7 @@ export class KubernetesProvider implements Provider {
 
   /** The kubeconfig is read by the first call that needs a server, so that an update without changes needs none. */
   #connect(): Promise<Api> {
-    this.#api ??= loadAccess(this.#config).then(
-      (access) => new Api(this.#config.namespace ? { ...access, namespace: this.#config.namespace } : access),
-    );
+    this.#api ??= apiOf(this.#config);
     return this.#api;
   }
 
@@ -429,10 +426,20 @@ async function configReplaces(olds: Properties, news: Properties, changed: Chang
   const keys = ["kubeconfig", "context", "cluster"];
   const unknown = keys.filter((key) => news[key] !== undefined && containsUnknown(news[key]));
   if (unknown.length > 0) return unknown;
-  const [was, is] = await Promise.all([olds, news].map((args) => activeCluster(readConfig(args))));
+  const { clusterOf } = await kubeconfigReader();
+  const [was, is] = [olds, news].map((args) => clusterOf(readConfig(args)));
   if (was === undefined || is === undefined || equal(was as Value, is as Value)) return [];
   return keys.filter((key) => changed.has(key));
 }
+
+async function apiOf(config: Config): Promise<Api> {
+  const { loadAccess } = await kubeconfigReader();
+  const access = await loadAccess(config);
+  return new Api(config.namespace ? { ...access, namespace: config.namespace } : access);
+}
+
+/** A tenth of this plugin's start-up time, and many an update never needs a server. */
+const kubeconfigReader = () => import("../../../preflight/kubeconfig.ts");
 
 function withoutVersion({ version: _, ...rest }: Properties): Properties {
   return rest;

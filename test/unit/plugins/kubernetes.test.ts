@@ -574,10 +574,10 @@ describe("the provider's own configuration", () => {
     await plugin.create(CONFIG_MAP, configMap);
     await plugin.configure({ kubeconfig: file, context: "none" });
     await expect(plugin.create(CONFIG_MAP, configMap)).rejects.toThrow(
-      `${file}: context "none" does not exist`,
+      `kubeconfig ${file} has no usable context none; it has: c`,
     );
     await plugin.configure({ kubeconfig: "/no/such" });
-    await expect(plugin.create(CONFIG_MAP, configMap)).rejects.toThrow("kubeconfig /no/such does not exist");
+    await expect(plugin.create(CONFIG_MAP, configMap)).rejects.toThrow("kubeconfig /no/such cannot be read");
   });
 
   test("a namespace is where objects go that name none", async () => {
