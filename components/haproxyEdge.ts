@@ -79,11 +79,25 @@ export class HaproxyEdge extends pulumi.ComponentResource {
     const rendered = pulumi
       .all([args.nodes, args.nodePorts, endpoints(args.stats)])
       .apply(([nodes, nodePorts, stats]) => render({ owner, nodes, nodePorts, tls, stats }, this));
+    const connection = connectionTo(machine, args.privateKey);
+    const { delete: remove, ...pushing } = commands(machine, owner, args.edits);
+    // There before the push and gone after it, so that a push which was cut short is undone too.
+    const undo = new remote.Command(
+      `${name}-undo`,
+      {
+        connection,
+        create: "cat >/dev/null",
+        delete: remove,
+        stdin: standardInput(""),
+        addPreviousOutputInEnv: false,
+      },
+      { parent: this },
+    );
     const push = new remote.Command(
       name,
       {
-        connection: connectionTo(machine, args.privateKey),
-        ...commands(machine, owner, args.edits),
+        connection,
+        ...pushing,
         stdin: pulumi
           .all([rendered, certificateAndKey(args.tls)])
           .apply(([config, pem]) => standardInput(config, pem)),
@@ -91,11 +105,12 @@ export class HaproxyEdge extends pulumi.ComponentResource {
       },
       {
         parent: this,
+        dependsOn: undo,
         additionalSecretOutputs: tls?.mode === "terminate" || args.stats?.page ? ["stdin"] : [],
       },
     );
-    // Deleted before the push is: it says what the command provider's error does not, and the way out.
-    new local.Command(`${name}-reachable`, reachable(machine, push), { parent: this, dependsOn: push });
+    // The first to go: it says what the command provider's error does not, and the way out.
+    new local.Command(`${name}-reachable`, reachable(machine, undo), { parent: this, dependsOn: push });
     this.config = pulumi.all([rendered, push.id]).apply(([config]) => config);
     this.configHash = pulumi.unsecret(this.config.apply((config) => configHash(config) ?? ""));
     this.registerOutputs({ config: this.config, configHash: this.configHash });
@@ -144,14 +159,14 @@ export function connectionTo({ host, port, user, hostKey }: Machine, privateKey:
 }
 
 /** Nothing on the way up; on the way down an error for a machine that is gone, or is another one, within 10 s. */
-function reachable({ host, port, user, hostKey }: Machine, push: pulumi.Resource): local.CommandArgs {
+function reachable({ host, port, user, hostKey }: Machine, undo: pulumi.Resource): local.CommandArgs {
   return {
     delete: "exec sh components/haproxyEdge/reachable.sh",
     environment: {
       ISTIO_LAB_MACHINE: `${user}@${host}`,
       ISTIO_LAB_PORT: String(port),
       ISTIO_LAB_HOST_KEY: hostKey.trim().split(" ", 2).join(" "),
-      ISTIO_LAB_PUSH: push.urn,
+      ISTIO_LAB_UNDO: undo.urn,
     },
     addPreviousOutputInEnv: false,
   };

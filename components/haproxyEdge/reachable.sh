@@ -8,7 +8,7 @@
 #   ISTIO_LAB_MACHINE   USER@HOST
 #   ISTIO_LAB_PORT      port of sshd
 #   ISTIO_LAB_HOST_KEY  its public host key, TYPE BASE64
-#   ISTIO_LAB_PUSH      URN of the resource that would log on to it
+#   ISTIO_LAB_UNDO      URN of the resource that would log on to it
 set -eu
 
 limit=10 # seconds for an answer
@@ -34,7 +34,7 @@ key_type() {
 fail() {
   cat >&2 <<END
 error: load balancer $ISTIO_LAB_MACHINE:$ISTIO_LAB_PORT $1, so the haproxy.cfg from before the first push cannot be put back. Start the machine and destroy again. If it is gone for good, destroy without it:
-  pulumi state delete --yes --target-dependents '$ISTIO_LAB_PUSH' && pulumi destroy
+  pulumi state delete --yes --target-dependents '$ISTIO_LAB_UNDO' && pulumi destroy
 END
   exit 1
 }

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from "vitest";
 // The script itself, before a machine that is one answer: an ssh-keyscan of this name comes first on PATH.
 const SCRIPT = fileURLToPath(new URL("../../components/haproxyEdge/reachable.sh", import.meta.url));
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample";
-const URN = "urn:pulumi:dev::istio-lab::istio-lab:index:HaproxyEdge$command:remote:Command::edge";
+const URN = "urn:pulumi:dev::istio-lab::istio-lab:index:HaproxyEdge$command:remote:Command::edge-undo";
 
 const roots: string[] = [];
 afterEach(() => {
@@ -52,7 +52,7 @@ function run(answer: string) {
       ISTIO_LAB_MACHINE: "debian@192.0.2.10",
       ISTIO_LAB_PORT: "22",
       ISTIO_LAB_HOST_KEY: KEY,
-      ISTIO_LAB_PUSH: URN,
+      ISTIO_LAB_UNDO: URN,
     },
   });
 }

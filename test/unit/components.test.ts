@@ -357,6 +357,17 @@ describe("HaproxyEdge", () => {
     expect(inputs.update).toBe(inputs.create);
   });
 
+  it("can undo a push before it is made", async () => {
+    const resources = await startMocks();
+    await settled(new HaproxyEdge("edge", args).config);
+    await pulumi.runtime.disconnect();
+    const [push, undo] = [find(resources, "edge", "Command"), find(resources, "edge-undo", "Command")];
+    expect(resources.indexOf(undo)).toBeLessThan(resources.indexOf(push));
+    expect(push.inputs.delete).toBeUndefined();
+    expect(undo.inputs.delete).toContain("remove.sh");
+    expect(undo.inputs.stdin).toMatch(/^#!\/bin\/sh\n# Undoes apply\.sh/);
+  });
+
   it("is the same when nothing has changed", async () => {
     const wires: string[] = [];
     for (const _ of [1, 2]) {
