@@ -16,11 +16,12 @@ file=$1
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 command -v haproxy >/dev/null || echo haproxy
 
-# What was there before the first push is no edit.
-[ -e "$file.before-istio-lab" ] || [ -e "$file.before-istio-lab-none" ] || exit 0
 for kept in "$file".by-hand-*; do
   [ ! -e "$kept" ] || echo "edit ${kept##*-}"
 done
+
+# What was there before the first push is no edit.
+[ -e "$file.before-istio-lab" ] || [ -e "$file.before-istio-lab-none" ] || exit 0
 if [ ! -e "$file" ]; then
   echo "edit gone"
 elif [ "$(sed -n '1s/^# istio-lab .* sha256=//p' "$file")" != "$(tail -n +2 "$file" | sha256sum | cut -c 1-64)" ]; then

@@ -60,6 +60,8 @@ export interface HealthCheck {
   /** Host header: Envoy wants HTTP/1.1, and that wants a Host. */
   readonly host: string;
   readonly intervalSeconds: number;
+  /** The same while a server is neither surely out nor surely in. */
+  readonly inDoubtMilliseconds: number;
   /** Failed checks until a server is out. */
   readonly fall: number;
   /** Passed checks until it is in again. */
@@ -90,7 +92,7 @@ export interface LabTls {
 
 /**
  * The article's load balancer: `maxconn 2000`, 30 s for each timeout, 5 retries, port 80, every node at the gateway's
- * NodePort. Checks are this project's: a dead node is out after 2 checks, 1 s apart.
+ * NodePort. Checks are this project's: a node that says nothing is out after 2 of them, 2.25 s after the first.
  * @throws Error when TLS is to be passed through to a gateway without a port `https`.
  */
 export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs): HaproxyModel {
@@ -111,6 +113,7 @@ export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs):
         path: "/healthz/ready",
         host: "istio-ingressgateway",
         intervalSeconds: 1,
+        inDoubtMilliseconds: 250,
         fall: 2,
         rise: 2,
       },

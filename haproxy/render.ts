@@ -124,7 +124,7 @@ function checks(check: HealthCheck): string[] {
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
-    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fall ${whole(check.fall)} rise ${whole(check.rise)} tcp-ut 2s init-addr last,libc,none`,
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)} tcp-ut 2s init-addr last,libc,none`,
   ];
 }
 
