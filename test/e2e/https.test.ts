@@ -1,0 +1,214 @@
+// Port 443 from end to end: off, at the load balancer, at the gateway, and off again, for clients that verify the certificate.
+
+import { createHash, X509Certificate } from "node:crypto";
+import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { execa } from "execa";
+import { request } from "undici";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { httpsFiles } from "../../embedded/certificate.ts";
+import { succeeds } from "../../embedded/run.ts";
+import { PROGRAM, pulumi } from "../../embedded/stack.ts";
+import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
+import { probe } from "../../probe/probe.ts";
+import { makeCertificate } from "../unit/haproxyCertificates.ts";
+import { Browser } from "./browser.ts";
+import { type KubernetesObject, TestLab } from "./harness.ts";
+import { type Inventory, inventory, leaksSince } from "./inventory.ts";
+import { picture } from "./picture.ts";
+import { duringTraffic, type Sightings, trial } from "./trial.ts";
+
+const lab = new TestLab("tls-test");
+const { address } = lab.instance.loadBalancer;
+const HOST = "nginx.hung.org.hk";
+const PAGES = { v116: "v1.16.1", v117: "v1.17.9" };
+const SECRET = "nginx-gateway-tls-default";
+const files = httpsFiles(lab.instance);
+const securely = `https://${address}/echo/test.txt`;
+
+let authority: string;
+let before: Inventory;
+
+beforeAll(async () => {
+  await ensureBrowser();
+  await lab.run("down", "--fast", "--quiet");
+  await lab.run("up");
+  authority = await readFile(files.authority, "utf8");
+  before = await inventory(lab);
+});
+afterAll(() => lab.run("down", "--fast", "--quiet"));
+
+describe("the certificate that a lab is given", () => {
+  test("is for the host, its siblings and the load balancer's address", async () => {
+    const certificate = new X509Certificate(await readFile(files.certificate));
+    expect(certificate.verify(new X509Certificate(authority).publicKey)).toBe(true);
+    expect(certificate.subjectAltName).toBe(`DNS:${HOST}, DNS:*.hung.org.hk, IP Address:${address}`);
+  });
+
+  test("has a key that is its owner's alone, and the authority has none any more", async () => {
+    expect((await stat(files.key)).mode & 0o777).toBe(0o600);
+    expect((await readdir(dirname(files.key))).sort()).toEqual(["ca.crt", "server.crt", "server.key"]);
+  });
+
+  test("is not in use before it is asked for: nobody listens on port 443", async () => {
+    expect(await verdictOn({})).toBe("ECONNREFUSED");
+    expect(await gatewaySecrets()).toEqual([]);
+  });
+});
+
+describe("https at the load balancer", () => {
+  trial("is switched on, and no request on port 80 fails", async (seen) => {
+    await lab.set({ "tls.mode": "terminate" });
+    expect(await upDuringTraffic(seen)).toEqual([]);
+    await expectVerified();
+    expect(await gatewaySecrets()).toEqual([]);
+    await lab.expectSplit({ v116: 50, v117: 50 });
+  });
+
+  test("and http both open in Chromium, which refuses the certificate where it is not pinned", async () => {
+    const urls = [`http://${HOST}/echo/test.txt`, `https://${HOST}/echo/test.txt`];
+    const hosts = { [HOST]: address };
+    const pinned = await Browser.start({ hosts, pins: [await pinOf(files.certificate)] });
+    const { png, texts } = await picture(pinned, urls).finally(() => pinned.close());
+    for (const url of urls) expect([...new Set(texts[url])].sort()).toEqual(Object.values(PAGES));
+    expect(png.length).toBeLessThanOrEqual(60_000);
+    await writeFile(join(await pictureDirectory(), "browser.png"), png);
+
+    const plain = await Browser.start({ hosts });
+    const refused = plain.open(urls[1] ?? "").finally(() => plain.close());
+    await expect(refused).rejects.toThrow("net::ERR_CERT_AUTHORITY_INVALID");
+  });
+
+  trial("with a redirect from port 80 is told of by up, with a command that verifies it", async () => {
+    await lab.set({ "tls.redirect": "true" });
+    const said = await lab.run("up");
+    expect(said).toContain(`https://${HOST}/echo/test.txt`);
+    expect(said).toContain("split as configured");
+    const curl = said.split("\n").find((line) => line.startsWith("curl ")) ?? "";
+    expect(curl).toContain(`--cacert ${files.authority} `);
+    if (await succeeds("curl", ["--version"]))
+      expect(Object.values(PAGES)).toContain((await execa("sh", ["-c", curl])).stdout);
+    const { statusCode, headers, body } = await request(lab.url, { headers: { host: HOST } });
+    await body.dump();
+    expect(statusCode).toBe(308);
+    expect(headers.location).toBe(`https://${HOST}/echo/test.txt`);
+  });
+
+  trial("lets a shift of weights be measured, and no request fails", (seen) =>
+    expectShift(seen, { v116: 90, v117: 10 }),
+  );
+});
+
+describe("https at the gateway", () => {
+  test("is refused before anything is touched, where the Secret is somebody else's", async () => {
+    await lab.unset("tls.redirect");
+    await lab.up();
+    await lab.set({ "tls.mode": "passthrough" });
+    const metadata = { name: SECRET, namespace: "istio-system" };
+    await lab.create({ apiVersion: "v1", kind: "Secret", metadata });
+    const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
+    await lab.run("kubectl", "delete", "secret", SECRET, "--namespace=istio-system");
+    expect(stdout + stderr).toContain(
+      `Secret ${SECRET} in namespace istio-system exists already and belongs to somebody else`,
+    );
+    expect(exitCode).not.toBe(0);
+  });
+
+  trial("takes over from the load balancer, and no request fails on either port", async (seen) => {
+    expect(await upDuringTraffic(seen, { securely: authority })).toEqual([]);
+    await expectVerified();
+    expect(await gatewaySecrets()).toEqual([SECRET]);
+    expect(await lab.run("ssh", "sudo ls /etc/haproxy")).not.toContain(".pem");
+    await expectShift(seen, { v116: 50, v117: 50 });
+  });
+
+  trial("gets a new certificate in the old one's place, and no request fails", async (seen) => {
+    const { certificate, key } = makeCertificate(HOST);
+    await lab.set({ tlsCertificate: certificate });
+    await pulumi(lab.instance, ["config", "set", "--secret", "tlsKey"], { input: key });
+    expect(await upDuringTraffic(seen, { securely: authority + certificate })).toEqual([]);
+    const { same: _, ...changed } = await lab.lastChanges();
+    expect(changed).toEqual({ update: 1 });
+    expect(await verdictOn({ ca: certificate })).toBe("the page");
+    expect(await verdictOn({ ca: authority })).toMatch("certificate not trusted");
+  });
+
+  trial("goes again, no request on port 80 fails, and nothing is left of it", async (seen) => {
+    await lab.unset("tls");
+    expect(await upDuringTraffic(seen)).toEqual([]);
+    expect(await verdictOn({})).toBe("ECONNREFUSED");
+    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+    await lab.expectSplit({ v116: 50, v117: 50 });
+  });
+});
+
+/** `pulumi up` with requests on port 80, and, for a client with these authorities, on 443; what went wrong. */
+async function upDuringTraffic(seen: Sightings, { securely: ca }: { securely?: string } = {}) {
+  const pages = Object.values(PAGES);
+  if (ca === undefined) return duringTraffic(lab, seen, { pages }, () => lab.up());
+  const failures: string[] = [];
+  const plain = await duringTraffic(lab, seen, { pages }, async () => {
+    failures.push(...(await duringTraffic(lab, seen, { pages, url: securely, ca }, () => lab.up())));
+  });
+  return [...plain.map((line) => `http: ${line}`), ...failures.map((line) => `https: ${line}`)];
+}
+
+/** What a verifying client gets: `the page`, or why it gets none. */
+async function verdictOn({ host = HOST, ca = authority }): Promise<string> {
+  const { failures } = await probe({ url: securely, host, ca, pages: PAGES, weights: {}, requests: 1 });
+  return Object.keys(failures)[0] ?? "the page";
+}
+
+/** Two clients that verify, Node and OpenSSL: for the host, by the lab's authority, in today's TLS, and not otherwise. */
+async function expectVerified(): Promise<void> {
+  expect(await verdictOn({})).toBe("the page");
+  expect(await verdictOn({ ca: makeCertificate(HOST).certificate })).toMatch("certificate not trusted");
+  // HAProxy has one certificate for all; the gateway hangs up on a name that it does not let in.
+  expect(await verdictOn({ host: "nginx.example.org" })).toMatch(/ERR_TLS_CERT_ALTNAME_INVALID|ECONNRESET/);
+  for (const version of ["1_2", "1_3"])
+    expect(await handshake(version, files.authority)).toContain(`New, TLSv${version.replace("_", ".")}`);
+  expect(await handshake("1_1", files.authority)).toContain("alert protocol version");
+  expect(await handshake("1_3", files.certificate)).toContain("unable to get local issuer certificate");
+}
+
+/** What OpenSSL tells; it offers old versions too where it is told to. */
+async function handshake(version: string, ca: string): Promise<string> {
+  const server = ["-connect", `${address}:443`, "-servername", HOST, "-verify_hostname", HOST];
+  const offer = [`-tls${version}`, "-cipher", "DEFAULT@SECLEVEL=0"];
+  const options = [...server, ...offer, "-CAfile", ca, "-no-CApath", "-verify_return_error"];
+  const { all } = await execa("openssl", ["s_client", ...options], { input: "", all: true, reject: false });
+  return all;
+}
+
+/** Shifts the weights over https: none fails, and the gateway's access log tells when. */
+async function expectShift(seen: Sightings, weights: Record<"v116" | "v117", number>): Promise<void> {
+  const words = Object.entries(weights).map(([version, weight]) => `${version}=${weight}`);
+  const { shift } = JSON.parse(await lab.run("shift", "--json", ...words)) as {
+    shift: { times: { method: string }; requests: number; failed: number };
+  };
+  seen.requests += shift.requests;
+  seen.failed += shift.failed;
+  expect(shift).toMatchObject({ times: { method: "access log" }, failed: 0 });
+  await lab.expectSplit(weights);
+}
+
+/** Names of the Secrets beside the gateway that hold a certificate for it. */
+async function gatewaySecrets(): Promise<string[]> {
+  const secrets = await lab.list<KubernetesObject & { type: string }>("secrets", "--namespace=istio-system");
+  return secrets.filter(({ type }) => type === "kubernetes.io/tls").map(({ metadata }) => metadata.name);
+}
+
+/** SHA-256 of the public key, as Chromium wants it. */
+async function pinOf(file: string): Promise<string> {
+  const { publicKey } = new X509Certificate(await readFile(file));
+  return createHash("sha256")
+    .update(publicKey.export({ type: "spki", format: "der" }))
+    .digest("base64");
+}
+
+/** The README's picture is renewed by `./lab test --write`. */
+async function pictureDirectory(): Promise<string> {
+  if (process.env.ISTIO_LAB_WRITE) return join(PROGRAM, "docs");
+  return mkdtemp(join(tmpdir(), "istio-lab-picture-"));
+}
