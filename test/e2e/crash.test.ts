@@ -103,7 +103,7 @@ describe("a host that crashes under the embedded lab", () => {
       await killEverything();
       await execa("ip", ["netns", "delete", broken?.netns ?? ""]);
       await execa("ip", ["link", "delete", lab.instance.bridge]);
-      await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${stranger.pid} 1\n`);
+      await mistakeForStranger();
       expect((await lab.try("status")).stdout).toMatch(/control-plane +\S+ +off/);
 
       await lab.run("up", "--no-program");
@@ -153,6 +153,7 @@ describe("a host that crashes under the embedded lab", () => {
     async (seen) => {
       const theirs = await strangersThings();
       await killEverything();
+      await mistakeForStranger();
       await lab.run("down");
       expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
       expect(await strangersThings()).toEqual(theirs);
@@ -202,6 +203,11 @@ async function killEverything(): Promise<void> {
   await expect.poll(async () => (await tracesOf(lab.instance)).processes, { timeout: 30_000 }).toEqual([]);
 }
 
+/** After a crash the pid that a machine is remembered by may be somebody else's. */
+async function mistakeForStranger(): Promise<void> {
+  await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${stranger.pid} 1\n`);
+}
+
 function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
@@ -214,10 +220,12 @@ function kill(pid: number): void {
 async function expectWell(): Promise<void> {
   const { stdout } = await lab.try("status", "--json");
   const { machines, cluster } = JSON.parse(stdout) as { machines: { state: string }[]; cluster: string[] };
-  expect({ states: machines.map(({ state }) => state), cluster }).toEqual({
-    states: lab.instance.machines.map(() => "running"),
-    cluster: [],
-  });
+  const processes = await Promise.all(lab.instance.machines.map(processesIn));
+  expect({
+    states: machines.map(({ state }) => state),
+    empty: processes.filter((some) => some.length === 0),
+    cluster,
+  }).toEqual({ states: machines.map(() => "running"), empty: [], cluster: [] });
 }
 
 /** What somebody else has on this host. */
