@@ -1,45 +1,225 @@
-// A cluster that others use too.
+// A cluster that others use too: another stack, another control plane, objects and pods of anybody's.
 
+import { readFile, rm } from "node:fs/promises";
+import { connect, createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
-import { TestLab } from "./harness.ts";
-import { trial } from "./trial.ts";
+import { NGINX_IMAGES } from "../../embedded/images/images.ts";
+import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
+import { labEnvironment, PROGRAM } from "../../embedded/stack.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
+import { EdgeMachine } from "./edgeMachine.ts";
+import { type KubernetesObject, TestLab } from "./harness.ts";
+import { type Inventory, inventory, leaksSince } from "./inventory.ts";
+import { duringTraffic, type Sightings, trial } from "./trial.ts";
 
 const lab = new TestLab("share-test");
+const PAGES = ["v1.16.1\n", "v1.17.9\n"];
+/** The cluster and the load balancer before the first update. */
+let before: Inventory;
+
+/** The second stack, for namespace shop, with a load balancer of its own. */
+const SHOP = "share-test-shop";
+const edge = new EdgeMachine("share-test-edge");
+const SHOP_PAGES = ["shop, old", "shop, new"] as const;
+const passages: Server[] = [];
 
 beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
-  await lab.run("up");
+  await Promise.all([lab.run("up", "--no-program"), edge.start()]);
+  before = await inventory(lab);
+  await lab.up();
 });
-afterAll(() => lab.run("down", "--fast", "--quiet"));
+afterAll(async () => {
+  for (const passage of passages) passage.close();
+  await Promise.all([edge.stop(), lab.run("down", "--fast", "--quiet")]);
+  await rm(stackFile(), { force: true });
+});
 
-describe("what belongs to somebody else", () => {
-  trial("in the place of an object of the stack stops preview and update, and is named", async () => {
-    await lab.run("kubectl", "create", "namespace", "shop");
-    await lab.run("kubectl", "create", "service", "clusterip", "nginx-svc", "--tcp=80", "--namespace=shop");
-    await lab.set({ namespace: "shop" });
-    onTestFinished(async () => {
-      await lab.run("pulumi", "config", "rm", "namespace");
-    });
+describe("a cluster that others use too", () => {
+  trial("an object of theirs in the place of the stack's own stops the update, and is named", async () => {
+    await lab.run("kubectl", "create", "namespace", "theirs");
+    await lab.run("kubectl", "create", "service", "clusterip", "nginx-svc", "--tcp=80", "--namespace=theirs");
+    await lab.set({ namespace: "theirs" });
+    onTestFinished(() => lab.unset("namespace"));
     const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
     expect(exitCode).not.toBe(0);
-    expect(stdout + stderr).toMatch(/Service nginx-svc in namespace shop exists already .*kubectl-create/);
+    expect(stdout + stderr).toMatch(/Service nginx-svc in namespace theirs exists already .*kubectl-create/);
   });
 
-  trial("keeps Istio at destroy, is named, and the app goes", async () => {
-    await lab.create({
-      apiVersion: "networking.istio.io/v1",
-      kind: "VirtualService",
-      metadata: { name: "theirs", namespace: "shop" },
-      spec: { hosts: ["shop"], http: [{ route: [{ destination: { host: "shop" } }] }] },
+  trial("a second stack comes: not on the first one's load balancer, then on its own", async (seen) => {
+    await makeShop();
+    await unnoticed(seen, async () => {
+      const { exitCode, all } = await shop("up", "--yes", "--skip-preview");
+      expect(exitCode).not.toBe(0);
+      expect(all).toContain(
+        `/etc/haproxy/haproxy.cfg belongs to organization/istio-lab/share-test, not to organization/istio-lab/${SHOP}`,
+      );
+      await moveShop();
+      await shopUp();
     });
-    const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
-    expect(exitCode, stderr).toBe(0);
-    expect(stdout + stderr).toContain("VirtualService shop/theirs");
-    expect(
-      (await lab.list("virtualservices", "--all-namespaces")).map(({ metadata }) => metadata.name),
-    ).toEqual(["theirs"]);
-    const istio = await lab.list("deployments", "--namespace=istio-system");
-    expect(istio.map(({ metadata }) => metadata.name)).toContain("istiod");
-    expect(await lab.list("deployments", "--namespace=default")).toEqual([]);
+    expect(await unnoticedByShop(seen, () => lab.up("--expect-no-changes"))).toEqual([]);
+  });
+
+  trial("the second stack is destroyed: the first one's clients do not notice", async (seen) => {
+    await unnoticed(seen, async () => {
+      expect(await shop("destroy", "--yes", "--skip-preview")).toMatchObject({ exitCode: 0 });
+    });
+    await lab.up("--expect-no-changes");
+    const namespace = await lab.get<KubernetesObject>("namespace", "shop");
+    expect(namespace.metadata.labels).toMatchObject({ team: "shop", "istio-injection": "enabled" });
+    expect(await lab.list("deployments,services,gateways,virtualservices", "--namespace=shop")).toEqual([]);
+  });
+
+  trial("the first stack is destroyed: Istio stays for the others, who are all named", async (seen) => {
+    await shopUp();
+    await makeTheirs();
+    let said = "";
+    const failures = await unnoticedByShop(seen, async () => {
+      const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
+      said = stdout + stderr;
+      expect(exitCode, said).toBe(0);
+    });
+    expect(failures).toEqual([]);
+    for (const holder of [
+      ...["VirtualService shop/nginx", "Gateway shop/nginx-gateway", "DestinationRule shop/nginx"],
+      ...["VirtualService theirs/site", "Gateway theirs/site", "DestinationRule theirs/site"],
+      ...["Deployment istio-system/istiod-canary", "Pod theirs/site", "Pod shop/nginx-v116-"],
+    ]) {
+      expect(said).toContain(holder);
+    }
+    const crds = await lab.list("customresourcedefinitions");
+    expect(crds.map(({ metadata }) => metadata.name)).toContain("virtualservices.networking.istio.io");
+    expect(await lab.list("deployments,services,gateways,virtualservices", "--namespace=default")).toEqual([
+      expect.objectContaining({ metadata: expect.objectContaining({ name: "kubernetes" }) }),
+    ]);
+    expect(await lab.run("ssh", "head -n 1 /etc/haproxy/haproxy.cfg")).not.toContain("istio-lab");
+    uninstall = /uninstall it from the directory of this program: (.*)/.exec(said)?.[1] ?? "";
+  });
+
+  trial("a load balancer is gone: destroy says so, and finishes as it says", async () => {
+    await stopLoadBalancer(edge.lab);
+    const { exitCode, all } = await shop("destroy", "--yes", "--skip-preview");
+    expect(exitCode).not.toBe(0);
+    expect(all).toContain(`load balancer lab@${edge.machine.host}:22 does not answer`);
+    const [, forget] = /(pulumi state delete .*) && pulumi destroy$/m.exec(all) ?? [];
+    await execa("sh", ["-c", `${forget} && pulumi destroy --yes --skip-preview`], onShop);
+    expect((await shop("stack", "export")).stdout).not.toContain('"urn"');
+    await shop("stack", "rm", "--yes");
+  });
+
+  trial("the others are gone: Istio goes as the message told, and nothing is left", async (seen) => {
+    await lab.run("kubectl", "delete", "namespace", "theirs", "shop");
+    await lab.run("istioctl", "uninstall", "--revision=canary", "--skip-confirmation");
+    await execa("sh", ["-c", uninstall], { ...onShop, env: labEnvironment(lab.instance) });
+    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
   });
 });
+
+/** The command that the first stack's destroy told. */
+let uninstall = "";
+
+/** Nobody who asks for the first stack's page meanwhile notices. */
+async function unnoticed(seen: Sightings, action: () => Promise<unknown>): Promise<void> {
+  expect(await duringTraffic(lab, seen, { pages: PAGES }, action)).toEqual([]);
+}
+
+/** What those who ask for the second stack's page meanwhile notice. */
+function unnoticedByShop(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
+  const url = `http://${edge.machine.host}/echo/test.txt`;
+  return duringTraffic(lab, seen, { pages: SHOP_PAGES, url, host: "shop.hung.org.hk" }, action);
+}
+
+// ---- the second stack ----
+
+const onShop = {
+  cwd: PROGRAM,
+  env: { ...labEnvironment(lab.instance), PULUMI_STACK: SHOP },
+  all: true,
+} as const;
+
+/** `pulumi ARG...` on the second stack; its failure is for the test to judge. */
+const shop = (...args: string[]) => execa("pulumi", args, { ...onShop, reject: false });
+
+const stackFile = () => join(PROGRAM, `Pulumi.${SHOP}.yaml`);
+
+async function shopUp(): Promise<void> {
+  const { exitCode, all } = await shop("up", "--yes", "--skip-preview");
+  expect(exitCode, all).toBe(0);
+}
+
+/** The first one's settings, but for namespace, host and pages. Its namespace had the label before. */
+async function makeShop(): Promise<void> {
+  await lab.run("kubectl", "create", "namespace", "shop");
+  await lab.run("kubectl", "label", "namespace", "shop", "team=shop", "istio-injection=enabled");
+  await shop("stack", "init", SHOP);
+  await lab.run("pulumi", "config", "cp", "--dest", SHOP);
+  await setShop({
+    namespace: "shop",
+    host: "shop.hung.org.hk",
+    "istio.manage": "false",
+    "versions[0].page": SHOP_PAGES[0],
+    "versions[1].page": SHOP_PAGES[1],
+  });
+}
+
+/** To its own load balancer, which is on another network: the host passes on what is for the cluster's node. */
+async function moveShop(): Promise<void> {
+  const { nodePorts } = (await lab.outputs()) as { nodePorts: Record<string, number> };
+  for (const port of Object.values(nodePorts)) passages.push(await passage(port));
+  await setShop({
+    "loadBalancer.host": edge.machine.host,
+    "loadBalancer.hostKey": await hostKey(edge.lab),
+    "nodes[0].name": "rancher-node02",
+    "nodes[0].address": edge.lab.gateway,
+  });
+  const key = await readFile(sshKeyFile(edge.lab), "utf8");
+  await execa("pulumi", ["config", "set", "--secret", "loadBalancerPrivateKey"], { ...onShop, input: key });
+}
+
+async function setShop(settings: Record<string, string>): Promise<void> {
+  const args = Object.entries(settings).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]);
+  expect(await shop("config", "set-all", "--path", ...args)).toMatchObject({ exitCode: 0 });
+}
+
+async function passage(port: number): Promise<Server> {
+  const [node] = lab.instance.workers;
+  const server = createServer((socket) => {
+    const onward = connect(port, node?.address);
+    for (const end of [socket, onward]) end.on("error", () => end.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  await new Promise<void>((resolve) => server.listen(port, edge.lab.gateway, resolve));
+  return server;
+}
+
+// ---- somebody else's ----
+
+/** Objects, a pod with a sidecar, and another revision of Istio. */
+async function makeTheirs(): Promise<void> {
+  const mine = (kind: string, spec: object) =>
+    lab.create({
+      apiVersion: "networking.istio.io/v1",
+      kind,
+      metadata: { name: "site", namespace: "theirs" },
+      spec,
+    });
+  await lab.run("kubectl", "label", "namespace", "theirs", "istio-injection=enabled");
+  await mine("VirtualService", { hosts: ["site"], http: [{ route: [{ destination: { host: "site" } }] }] });
+  await mine("DestinationRule", { host: "site" });
+  await mine("Gateway", {
+    selector: { istio: "ingressgateway" },
+    servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["site.example.org"] }],
+  });
+  await lab.run("kubectl", "run", "site", `--image=${NGINX_IMAGES.v116}`, "--namespace=theirs");
+  await lab.run(
+    "istioctl",
+    "install",
+    "--skip-confirmation",
+    "--revision=canary",
+    "--set=profile=minimal",
+    `--set=hub=docker.io/${IMAGE_HUB}`,
+    `--set=tag=${ISTIO_VERSION}`,
+  );
+}
