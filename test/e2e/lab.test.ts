@@ -26,9 +26,25 @@ describe("an empty cluster", () => {
 
   test("preview lists what will be made, fails on nothing and touches nothing", async () => {
     const preview = await lab.run("pulumi", "preview", "--json");
-    const { changeSummary } = JSON.parse(preview) as { changeSummary: Record<string, number> };
-    expect(changeSummary.create).toBeGreaterThan(10);
+    const { changeSummary, steps } = JSON.parse(preview) as {
+      changeSummary: Record<string, number>;
+      steps: { urn: string }[];
+    };
     expect(Object.keys(changeSummary)).toEqual(["create"]);
+    expect(steps.map(({ urn }) => urn.split("$").at(-1))).toEqual(
+      expect.arrayContaining([
+        "command:local:Command::istio",
+        "kubernetes:core/v1:NamespacePatch::mesh",
+        "kubernetes:core/v1:ConfigMap::nginx-pages",
+        "kubernetes:apps/v1:Deployment::nginx-v116",
+        "kubernetes:apps/v1:Deployment::nginx-v117",
+        "kubernetes:core/v1:Service::nginx",
+        "kubernetes:networking.istio.io/v1:Gateway::split-gateway",
+        "kubernetes:networking.istio.io/v1:DestinationRule::split-subsets",
+        "kubernetes:networking.istio.io/v1:VirtualService::split",
+        "command:remote:Command::edge",
+      ]),
+    );
     expect((await lab.list("namespaces")).map(({ metadata }) => metadata.name)).not.toContain("istio-system");
   });
 
