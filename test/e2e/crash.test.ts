@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,12 +27,12 @@ const THEIRS = {
 };
 const THEIR_PREFIX = "10.211.213";
 
-let mount = "";
+const mount = join(tmpdir(), "istio-lab-crash-test");
 let stranger: ChildProcess;
 
 beforeAll(async () => {
-  await lab.run("down", "--fast", "--quiet");
-  mount = await mkdtemp(join(tmpdir(), "istio-lab-crash-"));
+  await clear();
+  await mkdir(mount);
   await execa("mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", mount]);
   await execa("ip", ["netns", "add", THEIRS.netns]);
   await execa("ip", ["link", "add", THEIRS.bridge, "type", "bridge"]);
@@ -42,14 +42,19 @@ beforeAll(async () => {
   await once(stranger, "spawn");
 });
 afterAll(async () => {
-  await lab.run("down", "--fast", "--quiet");
   stranger.kill("SIGKILL");
-  await execa("umount", [mount]);
-  await rm(mount, { recursive: true });
-  await execa("ip", ["netns", "delete", THEIRS.netns]);
-  await execa("ip", ["link", "delete", THEIRS.bridge]);
-  await removeCgroup(THEIRS.cgroup);
+  await clear();
 });
+
+/** Removes the lab and what is called somebody else's here, as far as it is there: a run before may have been killed. */
+async function clear(): Promise<void> {
+  await lab.run("down", "--fast", "--quiet");
+  await execa("ip", ["netns", "delete", THEIRS.netns], { reject: false });
+  await execa("ip", ["link", "delete", THEIRS.bridge], { reject: false });
+  await removeCgroup(THEIRS.cgroup);
+  await execa("umount", [mount], { reject: false });
+  await rm(mount, { recursive: true, force: true });
+}
 
 describe("a host that cannot carry the embedded lab", () => {
   trial(

@@ -229,8 +229,10 @@ async function refused(
 ): Promise<void> {
   const file = await configWith(settings);
   const before = await inventory(lab);
-  await expectFaults(["preview"], file, env, faults);
-  await expectFaults(["up", "--yes", "--skip-preview"], file, env, faults);
+  await Promise.all([
+    expectFaults(["preview"], file, env, faults),
+    expectFaults(["up", "--yes", "--skip-preview"], file, env, faults),
+  ]);
   expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
 }
 
