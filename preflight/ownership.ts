@@ -38,8 +38,9 @@ export async function istioFaults(api: Api, { owner, manage }: OwnershipArgs): P
     manage ? undefined : api.metadata("/api/v1/namespaces/istio-system/services/istio-ingressgateway"),
   ]);
   const found = (planes?.items ?? []).map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-  if (manage) return strangersIstio(home?.metadata.annotations?.[OWNER_ANNOTATION], found, owner);
-  return missingIstio(found, gateway !== undefined);
+  const holder = home?.metadata.annotations?.[OWNER_ANNOTATION];
+  if (manage) return strangersIstio(holder, found, owner);
+  return [...missingIstio(found, gateway !== undefined), ...claimedIstio(holder, owner)];
 }
 
 function strangersIstio(holder: string | undefined, found: readonly string[], owner: string): string[] {
@@ -60,6 +61,14 @@ function missingIstio(found: readonly string[], hasGateway: boolean): string[] {
   const others = found.length > 0 ? ` (control planes found: ${found.join(", ")})` : "";
   return [
     `istio.manage is false, and the cluster has no ${missing.join(" and no ")}${others}: set istio.manage to true to have Istio installed, or install it first`,
+  ];
+}
+
+/** The claim goes with this update, and its deletion uninstalls what it finds to be the stack's own. */
+function claimedIstio(holder: string | undefined, owner: string): string[] {
+  if (holder !== owner) return [];
+  return [
+    `istio.manage is false, and the Istio in this cluster was installed by this stack, which would uninstall it now: let go of it first (kubectl annotate namespace istio-system ${OWNER_ANNOTATION}-), or set istio.manage to true`,
   ];
 }
 

@@ -270,6 +270,18 @@ describe("a cluster that is not ready", () => {
     );
   });
 
+  it("has the stack's own Istio where it is to be somebody else's", async () => {
+    const { kubeconfig } = await cluster({
+      "/api/v1/namespaces/istio-system": { metadata: { annotations: { "istio-lab/owner": OWNER } } },
+      [ISTIODS]: { items: [{ metadata: { namespace: "istio-system", name: "istiod" } }] },
+      "/api/v1/namespaces/istio-system/services/istio-ingressgateway": { metadata: {} },
+    });
+    await expectFaults(
+      { kubeconfig, istio: { version: "1.31.0", manage: false } },
+      /^istio\.manage is false, and .* installed by this stack, .*: let go of it first \(kubectl annotate namespace istio-system istio-lab\/owner-\), or set/,
+    );
+  });
+
   it.each([
     ["ConfigMap nginx-static-files", "/api/v1/namespaces/default/configmaps/nginx-static-files"],
     ["Service nginx-svc", "/api/v1/namespaces/default/services/nginx-svc"],
