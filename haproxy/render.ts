@@ -124,12 +124,13 @@ function checks(check: HealthCheck): string[] {
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
-    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)} tcp-ut 2s init-addr last,libc,none`,
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)} init-addr last,libc,none`,
   ];
 }
 
+/** A server that does not confirm within 2 s what it was sent is gone; HAProxy 2.6 does not take that from `default-server`. */
 function server({ name, address, port }: Server): string {
-  return `server ${word(name)} ${socket({ address, port })}`;
+  return `server ${word(name)} ${socket({ address, port })} tcp-ut 2s`;
 }
 
 function socket({ address, port }: Listen): string {

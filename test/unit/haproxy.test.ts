@@ -59,7 +59,9 @@ describe("renderHaproxy", () => {
 
   it("puts an IPv6 address in brackets", () => {
     const nodes = [{ name: "node02", address: "fd00::2" }];
-    expect(renderHaproxy(labModel({ ...ARTICLE, nodes }))).toContain("    server node02 [fd00::2]:30934\n");
+    expect(renderHaproxy(labModel({ ...ARTICLE, nodes }))).toContain(
+      "    server node02 [fd00::2]:30934 tcp-ut 2s\n",
+    );
   });
 
   it("changes its hash with every value", () => {
@@ -80,7 +82,7 @@ describe("renderHaproxy", () => {
     ).length;
     const word = fc.oneof(
       fc.string({ unit: "binary" }),
-      fc.constantFrom("a b", "a\nb", 'a"b', "a'b", "a#b", "a\\b", "$a"),
+      fc.constantFrom("a", "node02", "a b", "a\nb", 'a"b', "a'b", "a#b", "a\\b", "$a"),
     );
     fc.assert(
       fc.property(word, word, (name, address) => {
@@ -92,7 +94,7 @@ describe("renderHaproxy", () => {
           return;
         }
         expect(config.split("\n")).toHaveLength(lines);
-        expect(config.split("\n").at(-2)?.trim().split(" ")).toHaveLength(3);
+        expect(config.split("\n").at(-2)?.trim().split(" ")).toHaveLength(5);
       }),
     );
   });
