@@ -18,11 +18,15 @@ export async function startNetwork(lab: Instance): Promise<void> {
 
 /** Removes what {@link startNetwork} made, as far as it is there. */
 export async function stopNetwork(lab: Instance): Promise<void> {
+  for (const machine of lab.machines) await unplug(machine);
+  await removeLink(lab.bridge);
+}
+
+/** Removes a machine's namespace with all that its kernel knew: links, routes, packet filters, connections. */
+export async function unplug(machine: MachineSpec): Promise<void> {
   const namespaces = await readdir("/run/netns").catch(() => [] as string[]);
-  for (const machine of lab.machines) {
-    if (namespaces.includes(machine.netns)) await ip("netns", "delete", machine.netns);
-  }
-  for (const link of [...lab.machines.map((machine) => machine.link), lab.bridge]) await removeLink(link);
+  if (namespaces.includes(machine.netns)) await ip("netns", "delete", machine.netns);
+  await removeLink(machine.link);
 }
 
 /** The kernel removes the host's end of a pair itself, some time after the namespace with the other end. */

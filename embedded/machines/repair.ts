@@ -4,6 +4,7 @@ import type { Instance, MachineSpec } from "../instance.ts";
 import { run } from "../run.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { deadDaemons, powerOff, runningPid } from "./machine.ts";
+import { unplug } from "./network.ts";
 
 /**
  * Finds the machines that have to be started again: those that a crash of the host took along, and those that lost a
@@ -17,6 +18,8 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
     if (ranBefore && !well) broken.push(machine);
   }
   await Promise.all(broken.map(powerOff));
+  // What a kernel forgets at a power cut: pods do not reach the API server through what is left of the bridge before.
+  for (const machine of broken) await unplug(machine);
   return broken;
 }
 

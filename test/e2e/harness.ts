@@ -55,7 +55,8 @@ export class TestLab {
     const spec = this.instance.machines.find(({ name }) => name === machine);
     if (!spec) throw new Error(`no machine ${machine}`);
     for (const pid of await processesIn(spec)) {
-      const name = await readFile(`/proc/${pid}/comm`, "utf8");
+      // One that ends meanwhile is not it.
+      const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
       if (name.trim() === daemon) process.kill(pid, "SIGKILL");
     }
     await until(`${daemon} to be dead`, async () => (await deadDaemons(spec)).length > 0);
