@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { initPid } from "../../embedded/machines/machine.ts";
-import { run } from "../../embedded/run.ts";
+import { run, until } from "../../embedded/run.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
 import { type KubernetesObject, TestLab } from "./harness.ts";
 import { inventory, leaksSince } from "./inventory.ts";
@@ -162,8 +162,26 @@ describe("Istio changed with traffic on", () => {
 });
 
 describe("somebody else's Istio", () => {
+  trial(
+    "that this stack had installed and lets go of: no request fails, a destroy leaves it",
+    async (seen) => {
+      const { owner: _, ...planes } = await istioAsItIs();
+      await lab.set({ "istio.manage": "false" });
+      const { exitCode, stdout } = await lab.try("pulumi", "up", "--yes", "--skip-preview");
+      expect(exitCode).not.toBe(0);
+      expect(stdout).toContain(
+        "let go of it first (kubectl annotate namespace istio-system istio-lab/owner-)",
+      );
+      await lab.run("kubectl", "annotate", "namespace", "istio-system", "istio-lab/owner-");
+      expect(
+        await duringTraffic(lab, seen, { pages: ["v1.16.1", "v1.17.9", "v1.17.9 again"] }, () => lab.up()),
+      ).toEqual([]);
+      await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
+      expect(await istioAsItIs()).toEqual({ ...planes, owner: undefined });
+    },
+  );
+
   test("is installed by hand", async () => {
-    await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
     const settings = [
       "profile=demo",
       `hub=docker.io/${IMAGE_HUB}`,
@@ -171,9 +189,14 @@ describe("somebody else's Istio", () => {
       "values.telemetry.enabled=false",
     ];
     await lab.run("istioctl", "install", "--skip-confirmation", ...settings.map((set) => `--set=${set}`));
+    // istiod and two gateways: the pods of before are gone.
+    await until("three pods of Istio", async () => {
+      return (await lab.list("pods", "--namespace=istio-system")).length === 3;
+    });
   });
 
   trial("is refused while istio.manage is true", async () => {
+    await lab.set({ "istio.manage": "true" });
     const { exitCode, stdout } = await lab.try("pulumi", "up", "--yes", "--skip-preview");
     expect(exitCode).not.toBe(0);
     expect(stdout).toContain("there is an Istio in this cluster that this stack did not install");
@@ -181,7 +204,7 @@ describe("somebody else's Istio", () => {
 
   trial("is used and left as it was when istio.manage is false", async (seen) => {
     const before = await inventory(lab);
-    const planes = await planesOfIstio();
+    const istio = await istioAsItIs();
     await lab.set({ "istio.manage": "false" });
     await lab.up();
     await lab.expectSplit({ v116: 50, v117: 50 });
@@ -189,7 +212,7 @@ describe("somebody else's Istio", () => {
     await lab.run("pulumi", "refresh", "--yes", "--skip-preview", "--expect-no-changes");
     await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
     expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
-    expect(await planesOfIstio()).toEqual(planes);
+    expect(await istioAsItIs()).toEqual(istio);
   });
 });
 
@@ -271,16 +294,15 @@ async function proxyImages(): Promise<string[]> {
     .map(({ image }) => image);
 }
 
-/** What would tell that somebody had touched the control plane. */
-async function planesOfIstio(): Promise<unknown[]> {
+/** What would tell that somebody had touched Istio: its Deployments, unchanged since they were made, and its claim. */
+async function istioAsItIs() {
   const deployments = await lab.list("deployments", "--namespace=istio-system");
-  const namespace = await lab.get("namespace", "istio-system");
-  return [...deployments, namespace].map(({ metadata: { name, uid, generation, annotations } }) => ({
-    name,
-    uid,
-    generation,
-    owner: annotations?.["istio-lab/owner"],
-  }));
+  const { metadata } = await lab.get("namespace", "istio-system");
+  return {
+    deployments: deployments.map(({ metadata: { name, uid, generation } }) => ({ name, uid, generation })),
+    namespace: metadata.uid,
+    owner: metadata.annotations?.["istio-lab/owner"],
+  };
 }
 
 /** Names of the app's running pods, by version. */
