@@ -76,6 +76,7 @@ describe("the whole program", () => {
         "istio-lab:index:IngressPorts::ingress",
         "istio-lab:index:HaproxyEdge::edge",
         "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
+        "istio-lab:index:HaproxyEdge$command:remote:Command::edge-undo",
         "istio-lab:index:HaproxyEdge$command:local:Command::edge-reachable",
       ].sort(),
     );
@@ -105,7 +106,7 @@ describe("the whole program", () => {
       ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"].sort(),
     );
     expect(dependencies("edge", "HaproxyEdge")).toEqual(["istio-istiod"]);
-    expect(dependencies("edge", "remote:Command")).toEqual(["ingress"]);
+    expect(dependencies("edge", "remote:Command")).toEqual(["edge-undo", "ingress"]);
   });
 
   it("has these outputs", async () => {
@@ -129,7 +130,7 @@ describe("the whole program", () => {
     const { outputs, resources } = await up({ nodes: [{ name: "node02", address: "192.0.2.2" }] });
     expect(outputs.nodes).toEqual([{ name: "node02", address: "192.0.2.2" }]);
     const servers = find(resources, "edge", "Command").inputs.stdin.match(/^ {4}server .*$/gm);
-    expect(servers).toEqual(["    server node02 192.0.2.2:30934"]);
+    expect(servers).toEqual(["    server node02 192.0.2.2:30934 tcp-ut 2s"]);
   });
 
   it("changes the VirtualService and nothing else when the weights change", async () => {
