@@ -141,7 +141,7 @@ export async function recoverState(lab: Instance): Promise<void> {
   const whole = await readCheckpoint(file);
   const checkpoint = whole ?? (await readCheckpoint(`${file}.bak`));
   if (!checkpoint) return;
-  const changed = forgetCreations(checkpoint);
+  const changed = forgetOperations(checkpoint);
   if (changed || !whole) await replaceFile(file, JSON.stringify(checkpoint));
 }
 
@@ -165,7 +165,7 @@ async function isHeld(lock: string): Promise<boolean> {
 
 /** The stack's state as the engine keeps it in a file, the part that is looked at here. */
 interface Checkpoint {
-  checkpoint: { latest?: { pending_operations?: { type: string }[] } };
+  checkpoint: { latest?: { pending_operations?: unknown[] } };
 }
 
 /** Undefined when there is none, or half of one. Pulumi keeps the one of before beside it, as FILE.bak. */
@@ -178,16 +178,14 @@ async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
 }
 
 /**
- * What was being made when Pulumi was killed, the next update makes again over what it finds; Pulumi itself would warn
- * of it for ever.
+ * What was under way when Pulumi was killed, the next update does again over what it finds; Pulumi itself would warn of
+ * it, and of what was being made for ever.
  *
  * @returns whether there was any.
  */
-function forgetCreations({ checkpoint: { latest } }: Checkpoint): boolean {
-  const pending = latest?.pending_operations ?? [];
-  const others = pending.filter(({ type }) => type !== "creating");
-  if (!latest || others.length === pending.length) return false;
-  latest.pending_operations = others;
+function forgetOperations({ checkpoint: { latest } }: Checkpoint): boolean {
+  if (!latest?.pending_operations?.length) return false;
+  latest.pending_operations = [];
   return true;
 }
 

@@ -27,20 +27,20 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-test("creations that a killed Pulumi was at are forgotten, other operations and resources stay", async () => {
-  await writeFile(file, state(["creating", "deleting", "creating"]));
+test("operations that a killed Pulumi was at are forgotten, resources stay", async () => {
+  await writeFile(file, state(["creating", "updating", "deleting"]));
   await recoverState(instance("x"));
-  expect(await readFile(file, "utf8")).toBe(state(["deleting"]));
+  expect(await readFile(file, "utf8")).toBe(state([]));
 });
 
 test("half a state gives way to the one of before, a whole one does not", async () => {
-  await writeFile(`${file}.bak`, state([]));
-  await writeFile(file, state(["deleting"]));
-  await recoverState(instance("x"));
-  expect(await readFile(file, "utf8")).toBe(state(["deleting"]));
-  await writeFile(file, state(["deleting"]).slice(0, 20));
+  await writeFile(`${file}.bak`, state([], "before"));
+  await writeFile(file, state([]));
   await recoverState(instance("x"));
   expect(await readFile(file, "utf8")).toBe(state([]));
+  await writeFile(file, state([]).slice(0, 20));
+  await recoverState(instance("x"));
+  expect(await readFile(file, "utf8")).toBe(state([], "before"));
 });
 
 test("half a state with none of before is left for Pulumi to complain of", async () => {
@@ -73,14 +73,14 @@ test("nothing is touched while a Pulumi is at work", async () => {
   }
 });
 
-/** A stack's state as the engine writes it, with these operations under way. */
-function state(pending: string[]): string {
+/** A stack's state as the engine writes it, with these operations under way and this resource. */
+function state(pending: string[], resource = "istio-lab-x"): string {
   return JSON.stringify({
     version: 3,
     checkpoint: {
       stack: "organization/istio-lab/x",
       latest: {
-        resources: [{ urn: "urn:pulumi:x::istio-lab::pulumi:pulumi:Stack::istio-lab-x" }],
+        resources: [{ urn: `urn:pulumi:x::istio-lab::pulumi:pulumi:Stack::${resource}` }],
         pending_operations: pending.map((type) => ({ type, resource: { urn: "urn:a" } })),
       },
     },
