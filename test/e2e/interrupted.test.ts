@@ -20,6 +20,8 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await lab.run("up", "--no-program");
   before = await inventory(lab);
+  // One pod to roll is soon rolled.
+  await lab.set({ "versions[0].replicas": "1" });
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 
@@ -27,6 +29,7 @@ describe("Ctrl-C ends an update", () => {
   trial("while istioctl installs: the next one finishes", async () => {
     await interrupted("lab", ["up"], () => there("deployment/istiod", "istio-system"));
     await finishes();
+    await lab.up("--expect-no-changes");
     await lab.expectSplit({ v116: 50, v117: 50 });
   });
 
@@ -63,11 +66,11 @@ describe("kill -9 ends an update", () => {
     expect(await plainPulumi(["cancel", "--yes"])).toMatchObject({ exitCode: 0 });
     expect(await plainPulumi(UP)).toMatchObject({ exitCode: 0 });
     await finishes();
-    await lab.expectSplit({ v116: 50, v117: 50 });
+    await lab.up("--expect-no-changes");
   });
 
   trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
-    await lab.unset("stats.prometheus");
+    await lab.set({ "stats.prometheus": "127.0.0.1:9102" });
     await withTraffic(seen, () => pushEnded(() => killed(UP, pushWaits)));
   });
 
@@ -82,6 +85,7 @@ describe("kill -9 ends an update", () => {
       await killed(UP, (said) => said("nginx-pages updated"));
       await truncate(join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab/kill-test.json"), 1000);
     });
+    await lab.expectSplit({ v116: 50, v117: 50 });
   });
 
   trial("that destroys: the next one finishes, and nothing is left", async (seen) => {
@@ -196,10 +200,9 @@ async function withTraffic(seen: Sightings, action: () => Promise<void>): Promis
   expect(failures).toEqual([]);
 }
 
-/** The next update says nothing of what was before, and the one after it finds nothing to do. */
+/** The next update succeeds, and says nothing of what was before. */
 async function finishes(): Promise<void> {
   expect(await lab.up()).not.toMatch(/pending|warning/i);
-  await lab.up("--expect-no-changes");
 }
 
 /** The next destroy leaves the cluster and the load balancer as they were before the first update. */
