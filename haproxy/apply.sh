@@ -13,6 +13,7 @@
 #   ssh lb 'cat > apply.sh' < apply.sh && ssh lb sh apply.sh < haproxy.cfg
 #
 # Expects: Linux, root or `sudo -n`, coreutils, awk, flock, haproxy, one of perl, socat, python3, and one of curl, perl.
+# With perl or python3 each address that the new file adds is tried before it is used; with ss the message says who holds it.
 # The first line of a file of this project is `# istio-lab owner=OWNER sha256=HASH`, HASH being that of the other lines.
 # Certificate chain and key for its `bind … crt FILE.tls-HASH.pem` may stand in front of it: cat tls.pem haproxy.cfg | …
 #
@@ -22,7 +23,8 @@
 #   FILE.by-hand-HASH           an edit by hand that a push replaced
 #   FILE.tls-HASH.pem           chain and key that one of these files names, for root alone
 #   .NAME.istio-lab-old         the file that served before a push that is not finished
-#   .NAME.istio-lab-new.*       a file that is being staged
+#   .NAME.istio-lab-new.*       a file that is being staged, the key in it for root alone; the next push or removal
+#                               takes away what one that was killed has left
 #
 # Exit status: 0 the new file serves (or did already), 1 the old state is unchanged or back, 2 wrong usage.
 set -eu

@@ -26,8 +26,10 @@ main() {
   become_root "$@"
   find_paths
   take_lock
+  # What a push that was killed has staged may hold a key.
+  [ -n "$dry_run" ] || rm -f "$directory/.$name.istio-lab-new."*
   if [ ! -f "$file" ]; then
-    [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
+    [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$certificates"*.pem
     if [ -f "$before" ]; then put_back; else say "nothing to do: there is no $file"; fi
     return
   fi
@@ -108,7 +110,7 @@ put_back() {
   fi
   trap '' HUP INT TERM PIPE
   mv -f "$before" "$file"
-  rm -f "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
+  rm -f "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
   if reload_if_active; then
     say "restored: $file, as it was before the first push"
@@ -124,7 +126,7 @@ take_away() {
     return
   fi
   trap '' HUP INT TERM PIPE
-  rm -f "$file" "$before-none" "$old" "$directory/.$name.istio-lab-new."* "$certificates"*.pem
+  rm -f "$file" "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
   if [ -n "$reload" ]; then
     say "removed: $file, there was none before the first push; HAProxy still runs with it, stop it when you please"

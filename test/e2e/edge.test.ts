@@ -2,6 +2,7 @@
 // No cluster: two plain servers on the host's end of the bridge stand behind it, so the page tells which file serves.
 
 import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { execa } from "execa";
@@ -67,6 +68,22 @@ describe("a push of haproxy.cfg", () => {
   test("needs no backend to be proved", async () => {
     const { exitCode, stderr } = await push(config("a", { port: 9 }));
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+  });
+
+  test("goes by hand too, as the scripts say, and so does its end", async () => {
+    const [apply, remove] = await Promise.all(
+      ["apply.sh", "remove.sh"].map((name) =>
+        readFile(new URL(`../../haproxy/${name}`, import.meta.url), "utf8"),
+      ),
+    );
+    await edge.ssh("cat > apply.sh", apply);
+    await edge.ssh("cat > remove.sh", remove);
+    expect((await edge.ssh("sh apply.sh --dry-run", config("b"))).stdout).toContain("dry run: would replace");
+    expect(await edge.ssh("sh apply.sh", config("b"))).toMatchObject({ exitCode: 0 });
+    await serves("b");
+    expect((await edge.ssh("sh remove.sh --dry-run", "")).stdout).toContain("dry run: would put back");
+    expect(await edge.ssh("sh remove.sh; rm apply.sh remove.sh", "")).toMatchObject({ exitCode: 0 });
+    expect(await onMachine(`cat ${FILE}`)).toBe(original);
   });
 
   trial("loses no request, on kept connections or new ones", async (seen) => {
@@ -294,6 +311,8 @@ describe("port 443 of the load balancer alone", () => {
     });
   const pushSecure = (made: typeof first, key = made.key, redirect = false) =>
     edge.push(standardInput(secure(made, redirect), made.certificate + key));
+  const STAGED = "/etc/haproxy/.haproxy.cfg.istio-lab-new.*";
+  const staged = () => onMachine(`cat ${STAGED}`);
   const pems = async () => (await onMachine(`stat -c '%n %U %a' ${FILE}.tls-*`)).split("\n").filter(Boolean);
 
   /** Asks as a client does that trusts this certificate alone. */
@@ -343,6 +362,25 @@ describe("port 443 of the load balancer alone", () => {
     expect(await onMachine(`ls ${FILE}.tls-* /tmp/tmp.*`)).toBe("");
     await serves("a");
   });
+
+  trial(
+    "leaves a push that is killed no key that others can read, and the next one clears it away",
+    async () => {
+      for (const finish of [() => push(config("a")), () => edge.remove()]) {
+        await push(config("a"));
+        const killed = edge.push();
+        killed.stdin?.write(standardInput(secure(first), first.certificate + first.key).slice(0, -200));
+        await until("the staged key", async () => (await staged()).includes("PRIVATE KEY"));
+        await onMachine("kill -KILL $(pgrep -f apply[.]sh)");
+        killed.stdin?.end();
+        await killed;
+        expect(await staged()).toContain("PRIVATE KEY");
+        expect(await onMachine(`stat -c '%U %a' ${STAGED}`)).toBe("root 600");
+        expect(await finish()).toMatchObject({ exitCode: 0 });
+        expect(await staged()).toBe("");
+      }
+    },
+  );
 
   test("is gone with the removal", async () => {
     await pushSecure(first);
