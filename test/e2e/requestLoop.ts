@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "undici";
 import type { Sightings } from "./trial.ts";
 
@@ -10,12 +11,14 @@ export interface LoopOptions {
   readonly kept?: number;
   /** Clients that open a connection for each request. @default 0 */
   readonly fresh?: number;
+  /** Milliseconds that a client waits after each answer. @default 0 */
+  readonly pause?: number;
   /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 60000 */
   readonly timeout?: number;
 }
 
 /**
- * Clients that each ask again as soon as they have their answer, as many requests as the way takes. Nothing is tried again: what is
+ * Clients that each ask again when they have their answer, as many requests as the way takes. Nothing is tried again: what is
  * not answered with one of the pages counts as failed, a kept connection that was closed under a request too.
  */
 export class RequestLoop {
@@ -79,6 +82,7 @@ export class RequestLoop {
   }
 
   async #ask(client: Client): Promise<void> {
+    const { pause = 0 } = this.#options;
     while (!this.#over) {
       this.sent++;
       const sentAt = performance.now();
@@ -88,6 +92,7 @@ export class RequestLoop {
         this.failed++;
       });
       this.slowestMs = Math.max(this.slowestMs, performance.now() - sentAt);
+      if (pause > 0) await delay(pause);
       while (this.#waiting[0] && this.#waiting[0].sent <= this.sent) this.#waiting.shift()?.go();
     }
     await client.close();
