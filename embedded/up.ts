@@ -5,6 +5,7 @@ import { probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import { httpsFiles } from "./certificate.ts";
 import { requireRoom } from "./disk.ts";
+import { requireInotify } from "./inotify.ts";
 import type { Instance } from "./instance.ts";
 import { roomForMachines, startTasks } from "./lab.ts";
 import { refuseTakenSubnet } from "./machines/network.ts";
@@ -28,6 +29,7 @@ export async function up(
   // Before an hour of building, not after it.
   await refuseTakenSubnet(lab);
   await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
+  await requireInotify(lab);
   const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);
   let plugins: Plugin[] = [];
   await runTasks(
