@@ -1,0 +1,317 @@
+// The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach of an update; its secrets.
+
+import { randomBytes } from "node:crypto";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import type { WorkerSpec } from "../../embedded/instance.ts";
+import {
+  hostKey,
+  knownHostsFile,
+  SSH_USER,
+  sshKeyFile,
+  stopLoadBalancer,
+} from "../../embedded/machines/loadBalancer.ts";
+import { until } from "../../embedded/run.ts";
+import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/stack.ts";
+import { makeCertificate } from "../unit/haproxyCertificates.ts";
+import { onLoadBalancer } from "./edgeMachine.ts";
+import { type KubernetesObject, type Outcome, TestLab } from "./harness.ts";
+import { RequestLoop } from "./requestLoop.ts";
+import { allFilesBelow, duringProcesses, foundIn, secret } from "./secrets.ts";
+import { duringTraffic, type Sightings, trial } from "./trial.ts";
+
+const lab = new TestLab("load-test");
+const { instance } = lab;
+const HOST = "nginx.hung.org.hk";
+const PAGES = ["v1.16.1", "v1.17.9"];
+const FILE = "/etc/haproxy/haproxy.cfg";
+
+beforeAll(async () => {
+  await lab.run("down", "--fast", "--quiet");
+  await lab.run("up");
+});
+afterAll(() => lab.run("down", "--fast", "--quiet"));
+
+describe("the load balancer under load", () => {
+  trial(
+    "five config pushes and five weight changes, 8 clients on kept connections and one on new ones: no request fails",
+    async (seen) => {
+      const loop = startLoop();
+      const [end, workers] = [performance.now() + 30_000, new Set([await haproxyWorker()])];
+      for (let i = 1; i <= 5; i++) {
+        await lab.set({ "stats.prometheus": `127.0.0.1:${9100 + i}` });
+        await lab.up();
+        workers.add(await haproxyWorker());
+        await lab.set({ "weights.v116": `${10 * i}`, "weights.v117": `${100 - 10 * i}` });
+        await lab.up();
+      }
+      await loop.reached(20_000);
+      await until("30 s of load", async () => performance.now() > end);
+      expect(await loop.stop(seen)).toEqual([]);
+      expect(workers.size).toBe(6);
+      await lab.expectSplit({ v116: 50, v117: 50 });
+    },
+    600_000,
+  );
+
+  trial(
+    "a worker is cut off: HAProxy takes it out, no request fails, and it comes back by itself",
+    async (seen) => {
+      const { name, link } = await workerWithoutPods();
+      const set = (state: "up" | "down") => execa("ip", ["link", "set", link, state]);
+      const loop = startLoop();
+      try {
+        await loop.reached(500);
+        await set("down");
+        const cutAt = performance.now();
+        // Two checks in a row, each of which may wait for a second.
+        await until(`${name} to be out`, async () => !(await inUse(name)), { timeoutMs: 5000 });
+        console.log(`${name} is out ${Math.round(performance.now() - cutAt)} ms after it was cut off`);
+        await loop.reached(loop.sent + 2000);
+        await set("up");
+        await until(`${name} to be in again`, () => inUse(name));
+        await loop.reached(loop.sent + 500);
+      } finally {
+        await set("up");
+        expect(await loop.stop(seen)).toEqual([]);
+        console.log(`slowest answer ${Math.round(loop.slowestMs)} ms`);
+      }
+    },
+  );
+});
+
+describe("haproxy.cfg edited by hand", () => {
+  trial("is told by status and by the documented line, kept by the next up, and seen once", async (seen) => {
+    expect(await documentedCheck()).toBe("as pushed");
+    await onLoadBalancer(instance, `sed -i 's/retries 5/retries 9/' ${FILE}`);
+    expect(await documentedCheck()).toBe("not as pushed");
+    expect((await lab.try("status")).stdout).toContain("edited by hand since it was pushed");
+    expect(await duringTraffic(lab, seen, { pages: PAGES }, () => lab.up())).toEqual([]);
+    expect(await documentedCheck()).toBe("as pushed");
+    expect(await onLoadBalancer(instance, `grep retries ${FILE}.by-hand-*`)).toContain("retries 9");
+    await lab.up("--expect-no-changes");
+  });
+});
+
+describe("an update that cannot reach the load balancer changes nothing, and the next one does", () => {
+  trial("another machine answers there: it is told neither name nor key", async (seen) => {
+    const { stdout: other } = await execa("cut", ["-d", " ", "-f", "1,2", `${sshKeyFile(instance)}.pub`]);
+    const right = await hostKey(instance);
+    await lab.set({ "loadBalancer.hostKey": other, "stats.prometheus": "127.0.0.1:9111" });
+    const before = await onLoadBalancer(instance, LOG_ONS);
+    const said = await upInVain(seen);
+    expect(said).toMatch(/shows the host key SHA256:\S+, and loadBalancer\.hostKey is SHA256:/);
+    expect(await onLoadBalancer(instance, LOG_ONS)).toBe(before);
+    await lab.set({ "loadBalancer.hostKey": right });
+    await upPushes("127.0.0.1:9111");
+  });
+
+  trial("the key is not let in", async (seen) => {
+    const own = await readFile(sshKeyFile(instance), "utf8");
+    await setSecret("loadBalancerPrivateKey", await newKey());
+    await lab.set({ "stats.prometheus": "127.0.0.1:9112" });
+    const said = await upInVain(seen);
+    expect(said).toMatch(
+      /does not accept loadBalancerPrivateKey: add its public key to \S+authorized_keys of lab/,
+    );
+    await setSecret("loadBalancerPrivateKey", own);
+    await upPushes("127.0.0.1:9112");
+  });
+
+  trial("the machine is off", async () => {
+    await stopLoadBalancer(instance);
+    await lab.set({ "stats.prometheus": "127.0.0.1:9113" });
+    expect(await failingUp()).toMatch(/does not answer: .*; is the machine up/);
+    await lab.run("up");
+    expect(await onLoadBalancer(instance, `cat ${FILE}`)).toContain("bind 127.0.0.1:9113");
+    await lab.expectSplit({ v116: 50, v117: 50 });
+  });
+});
+
+describe("secrets", () => {
+  trial("SSH key, TLS key and password of the stats page are nowhere but where they belong", async () => {
+    const { certificate, key } = makeCertificate(HOST);
+    const password = randomBytes(18).toString("base64url");
+    const privateKey = await readFile(sshKeyFile(instance), "utf8");
+    const secrets = [
+      secret("SSH key", privateKey),
+      secret("TLS key", key),
+      secret("password", password),
+      secret("credentials", `admin:${password}`),
+    ];
+    await setSecret("tlsCertificate", certificate);
+    await setSecret("tlsKey", key);
+    await setSecret("statsPassword", password);
+    await lab.set({ "tls.mode": "terminate", "stats.page": "127.0.0.1:8404" });
+
+    let said = "";
+    const run = async (...args: string[]) => {
+      const outcome = await lab.try("pulumi", ...args);
+      said += text(outcome);
+      return outcome.exitCode;
+    };
+    const processes = await duringProcesses(async () => {
+      expect(await run("preview", "--diff")).toBe(0);
+      expect(await run("preview", "--json")).toBe(0);
+      expect(await run("up", "--yes", "--skip-preview", "--diff")).toBe(0);
+      await lab.set({ "stats.page": "127.0.0.1:22" });
+      expect(await run("up", "--yes", "--skip-preview")).not.toBe(0);
+      await lab.set({ "stats.page": "127.0.0.1:8405" });
+      expect(await run("up", "--yes")).toBe(0);
+      expect(await run("stack", "export")).toBe(0);
+      expect(await run("stack", "output", "--json")).toBe(0);
+    });
+    expect(said).toContain("HAProxy could not listen on 127.0.0.1:22");
+    expect(processes).toContain("apply.sh");
+
+    const places = {
+      "what Pulumi said": said,
+      "command lines": processes,
+      "state, its history and its copies": await allFilesBelow(join(instance.dir, "pulumi")),
+      "the stack's settings": await readFile(stackFile(instance), "utf8"),
+      "the machine's journal": await onLoadBalancer(instance, "journalctl --no-pager --output=export"),
+      "haproxy.cfg": await onLoadBalancer(instance, `cat ${FILE}`),
+    };
+    const found = Object.entries(places).map(([place, held]) => [place, foundIn(held, secrets)]);
+    expect(found).toEqual(Object.keys(places).map((place) => [place, []]));
+    // The search finds what is there.
+    const open = await pulumi(instance, ["config", "--show-secrets", "--json"]);
+    expect(foundIn(open, secrets)).toEqual(["SSH key", "TLS key", "password"]);
+
+    const patterns = [key.split("\n")[1], privateKey.split("\n")[3], password].map((line) => `-e '${line}'`);
+    const files = await onLoadBalancer(
+      instance,
+      `grep -rlF ${patterns.join(" ")} /etc /home /root /run /srv /tmp /var`,
+    );
+    expect(files).toMatch(/^\/etc\/haproxy\/haproxy\.cfg\.tls-[0-9a-f]{16}\.pem$/);
+    expect(await onLoadBalancer(instance, `stat -c '%U %a' ${files}`)).toBe("root 600");
+    await lab.unset("tls", "stats");
+    await lab.up();
+  });
+});
+
+// ---- requests ----
+
+function startLoop(): RequestLoop {
+  return new RequestLoop(lab.url, { host: HOST, pages: PAGES, kept: 8, fresh: 1, pause: 5 }).start();
+}
+
+// ---- the machine ----
+
+const haproxyWorker = () => onLoadBalancer(instance, "curl --silent http://127.0.0.1/.istio-lab/worker");
+
+/** How often somebody was let in or not, as sshd has it. */
+const LOG_ONS = `journalctl --unit=ssh --output=cat | grep -c '${SSH_USER}'`;
+
+/** Whether HAProxy sends requests to that server. */
+async function inUse(server: string): Promise<boolean> {
+  const states = await onLoadBalancer(
+    instance,
+    `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/admin.sock"); print $s "show stat\\n"; print while <$s>;'`,
+  );
+  const line = states.split("\n").find((row) => row.split(",")[1] === server);
+  return line?.split(",")[17]?.startsWith("UP") ?? false;
+}
+
+/** What the line of docs/config.md says, run as it stands there, where `lb` is the load balancer to ssh. */
+async function documentedCheck(): Promise<string> {
+  const documentation = await readFile(join(PROGRAM, "docs", "config.md"), "utf8");
+  const line = documentation.split("\n").find((candidate) => candidate.includes("echo as pushed"));
+  if (!line) throw new Error("docs/config.md has no line with `echo as pushed`");
+  const bin = await mkdtemp(join(tmpdir(), "istio-lab-ssh-"));
+  try {
+    const options = `-i ${sshKeyFile(instance)} -o UserKnownHostsFile=${knownHostsFile(instance)} -o HostName=${instance.loadBalancer.address} -o HostKeyAlias=${instance.loadBalancer.address} -l ${SSH_USER}`;
+    await writeFile(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`);
+    await chmod(join(bin, "ssh"), 0o755);
+    const env = labEnvironment(instance);
+    const { stdout } = await execa("sh", ["-c", line], {
+      cwd: PROGRAM,
+      env: { ...env, PATH: `${bin}${delimiter}${env.PATH}` },
+    });
+    return stdout;
+  } finally {
+    await rm(bin, { recursive: true });
+  }
+}
+
+// ---- the cluster ----
+
+/** A worker that only hands on what comes to its NodePort: neither the gateway nor the app has a pod there. */
+async function workerWithoutPods(): Promise<WorkerSpec> {
+  const gateways = await podNodes("--namespace=istio-system", "--selector=app=istio-ingressgateway");
+  const worker = instance.workers.find(({ name }) => !gateways.includes(name));
+  if (!worker) throw new Error(`every worker has a gateway: ${gateways.join(", ")}`);
+  await lab.run("kubectl", "cordon", worker.name);
+  await lab.run(
+    "kubectl",
+    "delete",
+    "pods",
+    "--selector=app=nginx",
+    `--field-selector=spec.nodeName=${worker.name}`,
+  );
+  for (const version of ["v116", "v117"])
+    await lab.run("kubectl", "rollout", "status", `deployment/nginx-${version}`);
+  expect(await podNodes("--selector=app=nginx")).not.toContain(worker.name);
+  await lab.run("kubectl", "uncordon", worker.name);
+  return worker;
+}
+
+async function podNodes(...what: string[]): Promise<string[]> {
+  type Pod = KubernetesObject & { readonly spec: { readonly nodeName?: string } };
+  return (await lab.list<Pod>("pods", ...what)).flatMap(({ spec }) => spec.nodeName ?? []);
+}
+
+// ---- the stack ----
+
+/** An update that fails, with requests meanwhile: none of them does, and file and service are as before. @returns what it said. */
+async function upInVain(seen: Sightings): Promise<string> {
+  const machine = `cat ${FILE}; systemctl is-active haproxy; curl --silent http://127.0.0.1/.istio-lab/worker`;
+  const before = await onLoadBalancer(instance, machine);
+  let said = "";
+  const failures = await duringTraffic(lab, seen, { pages: PAGES }, async () => {
+    said = await failingUp();
+  });
+  expect(failures).toEqual([]);
+  expect(await onLoadBalancer(instance, machine)).toBe(before);
+  return said;
+}
+
+/** An update that fails within 30 s, and names user, host and port. */
+async function failingUp(): Promise<string> {
+  const limit = new AbortController();
+  const late = delay(30_000, undefined, { signal: limit.signal }).then(() => {
+    throw new Error("no error within 30 s");
+  });
+  const outcome = await Promise.race([lab.try("pulumi", "up", "--yes", "--skip-preview"), late]);
+  limit.abort();
+  await late.catch(() => undefined);
+  expect(outcome.exitCode).not.toBe(0);
+  expect(text(outcome)).toContain(`load balancer ${SSH_USER}@${instance.loadBalancer.address}:22 `);
+  return text(outcome);
+}
+
+async function upPushes(listener: string): Promise<void> {
+  await lab.up();
+  expect(await onLoadBalancer(instance, `cat ${FILE}`)).toContain(`bind ${listener}`);
+  await lab.expectSplit({ v116: 50, v117: 50 });
+}
+
+const setSecret = (key: string, input: string) =>
+  pulumi(instance, ["config", "set", "--secret", key], { input });
+
+const text = ({ stdout, stderr }: Outcome) => `${stdout}\n${stderr}`;
+
+/** A key that nobody knows. */
+async function newKey(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "istio-lab-key-"));
+  try {
+    await execa("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(directory, "key")]);
+    return await readFile(join(directory, "key"), "utf8");
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}
