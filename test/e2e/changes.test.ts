@@ -18,9 +18,9 @@ afterAll(() => lab.run("down", "--fast", "--quiet"));
 
 describe("drift", () => {
   trial("of weights, a Deployment and a label is seen by refresh and put right by the next up", async () => {
-    await lab.run("kubectl", "label", "namespace", "default", "istio-injection-");
-    await lab.run("kubectl", "delete", "deployment", "nginx-v116");
-    await lab.run("kubectl", "patch", "virtualservice", "nginx", "--type=json", `--patch=${WEIGHTS_BY_HAND}`);
+    await lab.kubectl("label", "namespace", "default", "istio-injection-");
+    await lab.kubectl("delete", "deployment", "nginx-v116");
+    await lab.kubectl("patch", "virtualservice", "nginx", "--type=json", `--patch=${WEIGHTS_BY_HAND}`);
     await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
     const seen = await stateOfStack();
     expect(seen("NamespacePatch::mesh")?.metadata.labels ?? {}).not.toHaveProperty("istio-injection");
@@ -39,7 +39,7 @@ describe("drift", () => {
       "istio-ingressgateway",
       "--namespace=istio-system",
     );
-    await lab.run("kubectl", "delete", "service", "istio-ingressgateway", "--namespace=istio-system");
+    await lab.kubectl("delete", "service", "istio-ingressgateway", "--namespace=istio-system");
     await lab.create(madeAnew(service));
     await lab.up();
     expect(await changes()).toEqual({ read: 1, update: 1 });
@@ -172,7 +172,7 @@ describe("somebody else's Istio", () => {
       expect(stdout).toContain(
         "let go of it first (kubectl annotate namespace istio-system istio-lab/owner-)",
       );
-      await lab.run("kubectl", "annotate", "namespace", "istio-system", "istio-lab/owner-");
+      await lab.kubectl("annotate", "namespace", "istio-system", "istio-lab/owner-");
       expect(
         await duringTraffic(lab, seen, { pages: ["v1.16.1", "v1.17.9", "v1.17.9 again"] }, () => lab.up()),
       ).toEqual([]);

@@ -98,7 +98,7 @@ describe("a host that crashes under the embedded lab", () => {
     } finally {
       for (const server of servers) server?.close();
     }
-    await lab.run("kubectl", "create", "configmap", "from-before", "--from-literal=a=b");
+    await lab.kubectl("create", "configmap", "from-before", "--from-literal=a=b");
   });
 
   trial(

@@ -108,7 +108,7 @@ describe("https at the gateway", () => {
     const metadata = { name: SECRET, namespace: "istio-system" };
     await lab.create({ apiVersion: "v1", kind: "Secret", metadata });
     const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
-    await lab.run("kubectl", "delete", "secret", SECRET, "--namespace=istio-system");
+    await lab.kubectl("delete", "secret", SECRET, "--namespace=istio-system");
     expect(stdout + stderr).toContain(
       `Secret ${SECRET} in namespace istio-system exists already and belongs to somebody else`,
     );

@@ -151,10 +151,10 @@ const plainPulumi = async (args: readonly string[]) => await start("pulumi", arg
 // ---- moments ----
 
 const there = (object: string, namespace: string) =>
-  lab.run("kubectl", "wait", "--for=create", object, `--namespace=${namespace}`, "--timeout=120s");
+  lab.kubectl("wait", "--for=create", object, `--namespace=${namespace}`, "--timeout=120s");
 
 const gone = (object: string, namespace: string) =>
-  lab.run("kubectl", "wait", "--for=delete", object, `--namespace=${namespace}`, "--timeout=120s");
+  lab.kubectl("wait", "--for=delete", object, `--namespace=${namespace}`, "--timeout=120s");
 
 /** A rollout of v116 has begun. */
 async function rolls(): Promise<void> {

@@ -11,7 +11,7 @@ const VOLATILE = ["events", "events.events.k8s.io", "leases.coordination.k8s.io"
 export async function inventory(lab: TestLab): Promise<Inventory> {
   const [objects, labels, files] = await Promise.all([
     allObjects(lab),
-    lab.run("kubectl", "get", "namespaces", "--no-headers", COLUMNS_OF_NAMESPACES),
+    lab.kubectl("get", "namespaces", "--no-headers", COLUMNS_OF_NAMESPACES),
     lab.run("ssh", "sudo find /etc/haproxy /run/haproxy -type f -exec sha256sum {} +"),
   ]);
   return new Set([
@@ -25,9 +25,9 @@ const COLUMNS_OF_NAMESPACES = "--output=custom-columns=NAME:.metadata.name,LABEL
 const COLUMNS = "--output=custom-columns=KIND:.kind,NAMESPACE:.metadata.namespace,NAME:.metadata.name";
 
 async function allObjects(lab: TestLab): Promise<string[]> {
-  const kinds = lines(await lab.run("kubectl", "api-resources", "--verbs=list", "--output=name"));
+  const kinds = lines(await lab.kubectl("api-resources", "--verbs=list", "--output=name"));
   const asked = kinds.filter((kind) => !VOLATILE.includes(kind)).join(",");
-  return lines(await lab.run("kubectl", "get", asked, "--all-namespaces", "--no-headers", COLUMNS));
+  return lines(await lab.kubectl("get", asked, "--all-namespaces", "--no-headers", COLUMNS));
 }
 
 /**

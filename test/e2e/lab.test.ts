@@ -16,7 +16,9 @@ afterAll(() => lab.run("down", "--fast", "--quiet"));
 describe("an empty cluster", () => {
   test("starts: three workers of the article's names", async () => {
     await lab.run("up", "--no-program");
-    const nodes = await lab.list("nodes");
+    const { items: nodes } = JSON.parse(await lab.run("kubectl", "get", "nodes", "-o", "json")) as {
+      items: KubernetesObject[];
+    };
     expect(nodes.map(({ metadata }) => metadata.name)).toEqual([
       "rancher-node02",
       "rancher-node03",

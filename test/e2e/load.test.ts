@@ -245,18 +245,17 @@ async function workerWithoutPods(): Promise<WorkerSpec> {
   const gateways = await podNodes("--namespace=istio-system", "--selector=app=istio-ingressgateway");
   const worker = instance.workers.find(({ name }) => !gateways.includes(name));
   if (!worker) throw new Error(`every worker has a gateway: ${gateways.join(", ")}`);
-  await lab.run("kubectl", "cordon", worker.name);
-  await lab.run(
-    "kubectl",
+  await lab.kubectl("cordon", worker.name);
+  await lab.kubectl(
     "delete",
     "pods",
     "--selector=app=nginx",
     `--field-selector=spec.nodeName=${worker.name}`,
   );
   for (const version of ["v116", "v117"])
-    await lab.run("kubectl", "rollout", "status", `deployment/nginx-${version}`);
+    await lab.kubectl("rollout", "status", `deployment/nginx-${version}`);
   expect(await podNodes("--selector=app=nginx")).not.toContain(worker.name);
-  await lab.run("kubectl", "uncordon", worker.name);
+  await lab.kubectl("uncordon", worker.name);
   return worker;
 }
 

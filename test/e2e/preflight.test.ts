@@ -116,12 +116,12 @@ describe("what is wrong is told before anything is touched", () => {
   trial(
     "a user with rights in one namespace only: names each verb that is missing, by resource",
     async (seen) => {
-      await lab.run("kubectl", "create", "serviceaccount", "visitor");
-      await lab.run(
-        ...["kubectl", "create", "rolebinding", "visitor", "--clusterrole=cluster-admin"],
+      await lab.kubectl("create", "serviceaccount", "visitor");
+      await lab.kubectl(
+        ...["create", "rolebinding", "visitor", "--clusterrole=cluster-admin"],
         "--serviceaccount=default:visitor",
       );
-      const token = await lab.run("kubectl", "create", "token", "visitor");
+      const token = await lab.kubectl("create", "token", "visitor");
       await refused(
         seen,
         { settings: { kubeconfig: await kubeconfig({ user: { token } }) } },
@@ -165,13 +165,13 @@ describe("what is wrong is told before anything is touched", () => {
 
   trial("no worker that may be used, all of them cordoned: asks for nodes by hand", async (seen) => {
     const workers = lab.instance.workers.map(({ name }) => name);
-    await lab.run("kubectl", "cordon", ...workers);
+    await lab.kubectl("cordon", ...workers);
     await refused(
       seen,
       {},
       /^nodes is empty, and none of the 3 nodes of .* is ready, schedulable and has an InternalIP: give nodes as a list/,
     );
-    await lab.run("kubectl", "uncordon", ...workers);
+    await lab.kubectl("uncordon", ...workers);
   });
 
   trial("an Istio that somebody else installed: says which, and how to use it", async (seen) => {
@@ -190,8 +190,8 @@ describe("what is wrong is told before anything is touched", () => {
   trial(
     "a Service, a Deployment and a Gateway of the same names, somebody else's: names all three",
     async (seen) => {
-      await lab.run("kubectl", "create", "service", "clusterip", "nginx-svc", "--tcp=80");
-      await lab.run("kubectl", "create", "deployment", "nginx-v116", "--image=none", "--replicas=0");
+      await lab.kubectl("create", "service", "clusterip", "nginx-svc", "--tcp=80");
+      await lab.kubectl("create", "deployment", "nginx-v116", "--image=none", "--replicas=0");
       await lab.create({
         apiVersion: "networking.istio.io/v1",
         kind: "Gateway",

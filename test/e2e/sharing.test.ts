@@ -39,8 +39,8 @@ afterAll(async () => {
 
 describe("a cluster that others use too", () => {
   trial("an object of theirs in the place of the stack's own stops the update, and is named", async () => {
-    await lab.run("kubectl", "create", "namespace", "theirs");
-    await lab.run("kubectl", "create", "service", "clusterip", "nginx-svc", "--tcp=80", "--namespace=theirs");
+    await lab.kubectl("create", "namespace", "theirs");
+    await lab.kubectl("create", "service", "clusterip", "nginx-svc", "--tcp=80", "--namespace=theirs");
     await lab.set({ namespace: "theirs" });
     onTestFinished(() => lab.unset("namespace"));
     const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
@@ -110,7 +110,7 @@ describe("a cluster that others use too", () => {
   });
 
   trial("the others are gone: Istio goes as the message told, and nothing is left", async (seen) => {
-    await lab.run("kubectl", "delete", "namespace", "theirs", "shop");
+    await lab.kubectl("delete", "namespace", "theirs", "shop");
     await lab.run("istioctl", "uninstall", "--revision=canary", "--skip-confirmation");
     await execa("sh", ["-c", uninstall], { ...onShop, env: labEnvironment(lab.instance) });
     expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
@@ -151,8 +151,8 @@ async function shopUp(): Promise<void> {
 
 /** The first one's settings, but for namespace, host and pages. Its namespace had the label before. */
 async function makeShop(): Promise<void> {
-  await lab.run("kubectl", "create", "namespace", "shop");
-  await lab.run("kubectl", "label", "namespace", "shop", "team=shop", "istio-injection=enabled");
+  await lab.kubectl("create", "namespace", "shop");
+  await lab.kubectl("label", "namespace", "shop", "team=shop", "istio-injection=enabled");
   await shop("stack", "init", SHOP);
   await lab.run("pulumi", "config", "cp", "--dest", SHOP);
   await setShop({
@@ -205,14 +205,14 @@ async function makeTheirs(): Promise<void> {
       metadata: { name: "site", namespace: "theirs" },
       spec,
     });
-  await lab.run("kubectl", "label", "namespace", "theirs", "istio-injection=enabled");
+  await lab.kubectl("label", "namespace", "theirs", "istio-injection=enabled");
   await mine("VirtualService", { hosts: ["site"], http: [{ route: [{ destination: { host: "site" } }] }] });
   await mine("DestinationRule", { host: "site" });
   await mine("Gateway", {
     selector: { istio: "ingressgateway" },
     servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["site.example.org"] }],
   });
-  await lab.run("kubectl", "run", "site", `--image=${NGINX_IMAGES.v116}`, "--namespace=theirs");
+  await lab.kubectl("run", "site", `--image=${NGINX_IMAGES.v116}`, "--namespace=theirs");
   await lab.run(
     "istioctl",
     "install",
