@@ -48,23 +48,27 @@ remove_orphans() {
 }
 
 # What Istio's going would break, one a line: objects that istioctl did not make itself, Gateways of the Gateway API,
-# other control planes, and pods with a sidecar.
+# other control planes, and pods with a sidecar. What is being deleted holds nothing any more.
 holders_of_istio() {
+  candidates=$(candidates)
+  echo "$candidates" | sed -n 's/ $//p' | grep -v -x "Deployment $namespace/istiod" || true
+}
+
+# One a line: KIND NAMESPACE/NAME, and when it was deleted.
+candidates() {
+  line='{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}'
   if [ -n "$kinds" ]; then
     kube get "$kinds" --all-namespaces --ignore-not-found --selector='!install.operator.istio.io/owning-resource' \
-      --output='jsonpath={range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}'
+      --output="jsonpath={range .items[*]}$line"
   fi
   if echo "$crds" | grep -q -x 'gateways\.gateway\.networking\.k8s\.io'; then
     gateways=$(kube get gateways.gateway.networking.k8s.io --all-namespaces \
-      --output='jsonpath={range .items[*]}{.spec.gatewayClassName} {.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}')
+      --output="jsonpath={range .items[*]}{.spec.gatewayClassName} $line")
     echo "$gateways" | sed -n 's/^istio[^ ]* //p'
   fi
-  planes=$(kube get deployments --all-namespaces --selector=app=istiod \
-    --output='jsonpath={range .items[*]}Deployment {.metadata.namespace}/{.metadata.name}{"\n"}{end}')
-  echo "$planes" | grep -v -x -e "Deployment $namespace/istiod" -e '' || true
-  pods=$(kube get pods --all-namespaces --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
-    --output='jsonpath={range .items[*]}Pod {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}')
-  echo "$pods" | sed -n 's/ $//p'
+  kube get deployments --all-namespaces --selector=app=istiod --output="jsonpath={range .items[*]}$line"
+  kube get pods --all-namespaces --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
+    --output="jsonpath={range .items[*]}$line"
 }
 
 this_run() {

@@ -69,13 +69,20 @@ describe("uninstall.sh", () => {
 
   it.each<[string, Cluster, string]>([
     [
-      "somebody's objects",
-      { owner: OWNER, objects: "VirtualService shop/theirs\\nGateway shop/door" },
+      "somebody's objects that are not just going",
+      {
+        owner: OWNER,
+        objects: "VirtualService shop/theirs \\nGateway shop/old 2026-11-23T16:00:00Z\\nGateway shop/door ",
+      },
       "VirtualService shop/theirs, Gateway shop/door; when these are gone, uninstall it",
     ],
     [
       "another control plane",
-      { owner: OWNER, planes: "Deployment istio-canary/istiod-canary\\nDeployment istio-system/istiod" },
+      {
+        owner: OWNER,
+        planes:
+          "Deployment istio-canary/istiod-canary \\nDeployment istio-old/istiod 2026-11-23T16:00:00Z\\nDeployment istio-system/istiod ",
+      },
       ": Deployment istio-canary/istiod-canary; when",
     ],
     [
@@ -88,7 +95,7 @@ describe("uninstall.sh", () => {
       {
         owner: OWNER,
         crds: "gateways.gateway.networking.k8s.io",
-        gateways: "istio Gateway shop/door\\nother Gateway shop/else",
+        gateways: "istio Gateway shop/door \\nother Gateway shop/else ",
       },
       ": Gateway shop/door; when",
     ],
@@ -102,7 +109,7 @@ describe("uninstall.sh", () => {
   it("tells how to run it again, for the same cluster", () => {
     const { stderr } = run(
       "uninstall.sh",
-      { owner: OWNER, objects: "Gateway shop/door" },
+      { owner: OWNER, objects: "Gateway shop/door " },
       { KUBECONFIG: "/my lab/config", ISTIO_LAB_CONTEXT: "prod" },
     );
     expect(stderr.trimEnd()).toMatch(
