@@ -51,12 +51,22 @@ async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
   await inside("link", "set", "eth0", "up");
   const pods = machine === lab.loadBalancer ? [] : lab.workers.filter((other) => other !== machine);
   for (const worker of pods) await routeToPods(machine, worker);
+  const own = lab.workers.find((worker) => worker === machine);
+  if (own) await closeOwnPods(own);
   // The kubelet looks for a default route; nothing beyond the host answers on it.
   await inside("route", "add", "default", "via", lab.gateway);
 }
 
 async function routeToPods(from: MachineSpec, to: WorkerSpec): Promise<void> {
   await ip("-n", from.netns, "route", "add", to.podSubnet, "via", to.address);
+}
+
+/**
+ * Until the worker's pod bridge is there again: packets for its pods would leave by the default route, and the ICMP redirect
+ * that tells their sender so would keep it from new pods of the same addresses for 5 minutes.
+ */
+async function closeOwnPods({ netns, podSubnet }: WorkerSpec): Promise<void> {
+  await ip("-n", netns, "route", "add", "unreachable", podSubnet, "metric", "4096");
 }
 
 /** @throws LabError when an address or a route of the host that is not this lab's own is in its subnet. */

@@ -9,9 +9,13 @@ set -eu
 sysctl -qw net.ipv4.ip_forward=1
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
+# How often containerd has said, in the last thing that it does before, that it serves the kubelet.
+serving() { grep -c 'msg="Start streaming server"' /var/log/lab/containerd.log || :; }
+: >>/var/log/lab/containerd.log
+before=$(serving)
 daemon containerd containerd --config /etc/lab/containerd.toml
-# The kubelet ends when there is no container runtime yet.
-until [ -S /run/containerd/containerd.sock ]; do sleep 0.05; done
+# The kubelet ends when the runtime's socket is there and tells it "not initialized yet".
+until [ "$(serving)" -gt "$before" ] || [ -e /run/lab/containerd.exit ]; do sleep 0.05; done
 daemon kube-proxy /opt/lab/bin/kube-proxy --config /etc/lab/kube-proxy.yaml --hostname-override="$NODE"
 daemon kubelet /opt/lab/bin/kubelet --config /etc/lab/kubelet.yaml --kubeconfig /etc/lab/kubelet.kubeconfig \
   --hostname-override="$NODE" --node-ip="$ADDRESS"
