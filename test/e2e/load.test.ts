@@ -197,7 +197,7 @@ describe("secrets", () => {
 // ---- requests ----
 
 function startLoop(): RequestLoop {
-  return new RequestLoop(lab.url, { host: HOST, pages: PAGES, kept: 8, fresh: 1, pause: 5 }).start();
+  return new RequestLoop(lab.url, { host: HOST, pages: PAGES, kept: 8, fresh: 1, pause: 20 }).start();
 }
 
 // ---- the machine ----
