@@ -26,7 +26,7 @@ export interface Answer {
   status?: number;
   /** Whose page it was; absent when the request failed. */
   version?: string;
-  /** Why it failed: `status 503`, `unknown page`, `timeout`, `certificate not trusted: …`, or the system's word such as `ECONNREFUSED`. */
+  /** Why it failed: `status 503: no healthy upstream` (the status and how the answer begins), `unknown page`, `timeout`, `certificate not trusted: …`, or the system's word such as `ECONNREFUSED`. */
   failure?: string;
 }
 
@@ -64,7 +64,7 @@ export class Client {
       const response = await request(this.#target.url, { dispatcher: this.#agent, headers: this.#headers });
       const page = await response.body.text();
       const status = response.statusCode;
-      if (status !== 200) return { sentAt, status, failure: `status ${status}` };
+      if (status !== 200) return { sentAt, status, failure: `status ${status}${wordsOf(page)}` };
       const version = this.#versions.get(page.trimEnd());
       return version === undefined
         ? { sentAt, status, failure: "unknown page" }
@@ -98,6 +98,15 @@ function versionsByPage(pages: Record<string, string>): Map<string, string> {
     versions.set(page, version);
   }
   return versions;
+}
+
+/** How an error page begins: HAProxy's and Envoy's words differ, so that they tell whose error it is. */
+function wordsOf(page: string): string {
+  const text = page
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+  return text === "" ? "" : `: ${text.slice(0, 80)}`;
 }
 
 function reasonOf(error: unknown): string {

@@ -39,26 +39,32 @@ describe("probe", () => {
     expect(hosts).toEqual(Array(4).fill("nginx.hung.org.hk"));
   });
 
-  it("counts failures by reason: a status, a page nobody knows, a broken connection", async () => {
+  it("counts failures by reason: a status with its words, a page nobody knows, a broken connection", async () => {
     let seen = 0;
     const { url } = remember(
       await pageServer((request, response) => {
-        const turn = seen++ % 4;
+        const turn = seen++ % 5;
         if (turn === 0) response.end(PAGES.v116);
         else if (turn === 1) response.writeHead(503).end("no healthy upstream");
-        else if (turn === 2) response.end("Welcome to nginx!");
+        else if (turn === 2) response.writeHead(503).end("<html><body><h1>503</h1>\nNo server\n</body>");
+        else if (turn === 3) response.end("Welcome to nginx!");
         else request.socket.destroy();
       }),
     );
     const report = await probe({
       url,
-      requests: 40,
+      requests: 50,
       concurrency: 1,
       pages: PAGES,
       weights: { v116: 100, v117: 0 },
     });
-    expect(report).toMatchObject({ requests: 40, failed: 30, served: { v116: 10, v117: 0 }, ok: false });
-    expect(report.failures).toEqual({ "status 503": 10, "unknown page": 10, UND_ERR_SOCKET: 10 });
+    expect(report).toMatchObject({ requests: 50, failed: 40, served: { v116: 10, v117: 0 }, ok: false });
+    expect(report.failures).toEqual({
+      "status 503: no healthy upstream": 10,
+      "status 503: 503 No server": 10,
+      "unknown page": 10,
+      UND_ERR_SOCKET: 10,
+    });
   });
 
   it("calls a page without an end in time a timeout", async () => {
