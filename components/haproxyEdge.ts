@@ -4,7 +4,7 @@ import { local, remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { credential, type LabModelArgs, type Listen, labModel } from "../haproxy/model.ts";
 import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
-import { sudoComplaint } from "../preflight/loadBalancer.ts";
+import { sudoComplaint } from "../haproxy/sudo.ts";
 
 export interface HaproxyEdgeArgs {
   /** Who pushes, e.g. `organization/istio-lab/dev`; a file of another owner is refused. */

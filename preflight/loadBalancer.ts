@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Client, ConnectConfig, ParsedKey } from "ssh2";
+import { sudoComplaint } from "../haproxy/sudo.ts";
 import { reason } from "./fault.ts";
 
 export interface LoadBalancerAccess {
@@ -67,11 +68,6 @@ exec $root sh -s -- ${configFile}`;
 function editsIn(words: string): string[] {
   const hashes = [...words.matchAll(/^edit ([0-9a-f]{12}|gone)$/gm)].map(([, hash]) => hash ?? "");
   return [...new Set(hashes)].sort();
-}
-
-/** What a user without the right to be root can do; the push says the same. */
-export function sudoComplaint({ user, host }: Pick<LoadBalancerAccess, "user" | "host">): string {
-  return `${user} may not run sudo without a password on ${host}: put "${user} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`;
 }
 
 function missing(words: string, { user, host, port }: LoadBalancerAccess): string[] {

@@ -15,7 +15,7 @@ import { until } from "../../embedded/run.ts";
 import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
 import { makeCertificate } from "../unit/haproxyCertificates.ts";
-import { EdgeMachine } from "./edgeMachine.ts";
+import { EdgeMachine, haproxyWorker } from "./edgeMachine.ts";
 import { RequestLoop } from "./requestLoop.ts";
 import { type Sightings, trial } from "./trial.ts";
 
@@ -375,7 +375,7 @@ describe("port 443 of the load balancer alone", () => {
         killed.stdin?.end();
         await killed;
         expect(await staged()).toContain("PRIVATE KEY");
-        expect(await onMachine(`stat -c '%U %a' ${STAGED}`)).toBe("root 600");
+        expect(await onMachine(`stat -c '%U %a' ${STAGED} | sort -u`)).toBe("root 600");
         expect(await finish()).toMatchObject({ exitCode: 0 });
         expect(await staged()).toBe("");
       }
@@ -453,10 +453,7 @@ async function exists(pattern: string): Promise<boolean> {
   return (await onMachine(`ls -d ${pattern}`)) !== "";
 }
 
-/** Pid of the worker that answers. */
-async function worker(): Promise<string> {
-  return onMachine("curl --silent http://127.0.0.1/.istio-lab/worker");
-}
+const worker = () => haproxyWorker(edge.lab);
 
 /** Resolves when no push is at work: each holds a lock on the directory. */
 async function finished(): Promise<void> {

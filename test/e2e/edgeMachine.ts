@@ -100,3 +100,8 @@ export async function onLoadBalancer({ loadBalancer }: Instance, script: string)
   });
   return stdout;
 }
+
+/** Pid of the HAProxy process that serves: another one after each reload. */
+export function haproxyWorker(lab: Instance): Promise<string> {
+  return onLoadBalancer(lab, "curl --silent http://127.0.0.1/.istio-lab/worker");
+}

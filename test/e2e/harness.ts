@@ -6,6 +6,7 @@ import { type Instance, instance } from "../../embedded/instance.ts";
 import { deadDaemons, processesIn } from "../../embedded/machines/machine.ts";
 import { until } from "../../embedded/run.ts";
 import { labEnvironment } from "../../embedded/stack.ts";
+import type { ProbeResult } from "../../probe/probe.ts";
 
 const LAUNCHER = join(import.meta.dirname, "..", "..", "lab");
 
@@ -54,8 +55,12 @@ export class TestLab {
    * kubectl as `./lab kubectl` runs it, without the launcher: the tests ask so often that it would take a tenth of their time.
    * Rejects when its exit code is not 0.
    */
-  async kubectl(...args: string[]): Promise<string> {
-    return (await execa("kubectl", args, { env: labEnvironment(this.instance) })).stdout;
+  kubectl(...args: string[]): Promise<string> {
+    return this.#kubectl(args);
+  }
+
+  async #kubectl(args: readonly string[], input = ""): Promise<string> {
+    return (await execa("kubectl", args, { env: labEnvironment(this.instance), input })).stdout;
   }
 
   /** Ends a daemon of a machine with SIGKILL, and resolves when the lab can know of it. */
@@ -104,10 +109,7 @@ export class TestLab {
 
   /** Creates an object of the cluster beside the stack, as somebody else would. */
   async create(object: object): Promise<void> {
-    await execa("kubectl", ["create", "--filename=-"], {
-      env: labEnvironment(this.instance),
-      input: JSON.stringify(object),
-    });
+    await this.#kubectl(["create", "--filename=-"], JSON.stringify(object));
   }
 
   /** Expects 800 requests through the load balancer to be split by the weights, none failed. */
@@ -119,11 +121,6 @@ export class TestLab {
     return result;
   }
 
-  /** Pid of the HAProxy process that serves: another one after each reload. */
-  haproxyWorker(): Promise<string> {
-    return this.run("ssh", "pgrep --parent $(systemctl show --property MainPID --value haproxy) haproxy");
-  }
-
   async outputs(): Promise<Record<string, unknown>> {
     return JSON.parse(await this.run("pulumi", "stack", "output", "--json")) as Record<string, unknown>;
   }
@@ -132,15 +129,6 @@ export class TestLab {
   get url(): string {
     return `http://${this.instance.loadBalancer.address}/echo/test.txt`;
   }
-}
-
-/** What `lab probe --json` prints. */
-export interface ProbeResult {
-  readonly requests: number;
-  readonly failed: number;
-  readonly served: Record<string, number>;
-  readonly weights: Record<string, number>;
-  readonly ok: boolean;
 }
 
 export interface KubernetesObject {

@@ -2,6 +2,7 @@
 
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { haproxyWorker } from "./edgeMachine.ts";
 import { type KubernetesObject, TestLab } from "./harness.ts";
 import { leaksOnHost, tracesOf } from "./traces.ts";
 import { trial } from "./trial.ts";
@@ -168,7 +169,7 @@ describe("up", () => {
 
 describe("a shift of weights", () => {
   trial("to 90/10 updates the VirtualService alone, loses no request, and the probe agrees", async (seen) => {
-    const pushed = await lab.haproxyWorker();
+    const pushed = await haproxyWorker(lab.instance);
     const said = JSON.parse(await lab.run("shift", "--json", "v116=90", "v117=10")) as {
       shift: { failed: number; requests: number; times: { lastOld: number } };
     };
@@ -181,7 +182,7 @@ describe("a shift of weights", () => {
     expect(seen.requests).toBeGreaterThan(0);
     await lab.expectSplit({ v116: 90, v117: 10 });
     // Nothing new for HAProxy: the same worker serves.
-    expect(await lab.haproxyWorker()).toBe(pushed);
+    expect(await haproxyWorker(lab.instance)).toBe(pushed);
   });
 
   trial("to 0/100 leaves the one version without a request", async (seen) => {

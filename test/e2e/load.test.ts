@@ -18,7 +18,7 @@ import {
 import { until } from "../../embedded/run.ts";
 import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/stack.ts";
 import { makeCertificate } from "../unit/haproxyCertificates.ts";
-import { onLoadBalancer } from "./edgeMachine.ts";
+import { haproxyWorker, onLoadBalancer } from "./edgeMachine.ts";
 import { type KubernetesObject, type Outcome, TestLab } from "./harness.ts";
 import { RequestLoop } from "./requestLoop.ts";
 import { allFilesBelow, duringProcesses, foundIn, secret } from "./secrets.ts";
@@ -41,11 +41,11 @@ describe("the load balancer under load", () => {
     "five config pushes and five weight changes, 8 clients on kept connections and one on new ones: no request fails",
     async (seen) => {
       const loop = startLoop();
-      const [end, workers] = [performance.now() + 30_000, new Set([await haproxyWorker()])];
+      const [end, workers] = [performance.now() + 30_000, new Set([await haproxyWorker(instance)])];
       for (let i = 1; i <= 5; i++) {
         await lab.set({ "stats.prometheus": `127.0.0.1:${9100 + i}` });
         await lab.up();
-        workers.add(await haproxyWorker());
+        workers.add(await haproxyWorker(instance));
         await lab.set({ "weights.v116": `${10 * i}`, "weights.v117": `${100 - 10 * i}` });
         await lab.up();
       }
@@ -201,8 +201,6 @@ function startLoop(): RequestLoop {
 }
 
 // ---- the machine ----
-
-const haproxyWorker = () => onLoadBalancer(instance, "curl --silent http://127.0.0.1/.istio-lab/worker");
 
 /** How often somebody was let in or not, as sshd has it. */
 const LOG_ONS = `journalctl --unit=ssh --output=cat | grep -c '${SSH_USER}'`;

@@ -1,0 +1,4 @@
+/** What a user without the right to be root can do about it. */
+export function sudoComplaint({ user, host }: { readonly user: string; readonly host: string }): string {
+  return `${user} may not run sudo without a password on ${host}: put "${user} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`;
+}
