@@ -15,7 +15,7 @@ const WORKER_PATH = "/.istio-lab/worker";
  */
 export function renderHaproxy(model: HaproxyModel): string {
   const { backend, https, stats } = model;
-  const sections = [globals(model), defaults(model), frontend(model), plainBackend(backend)];
+  const sections = [globals(model), defaults(model), frontend(model), ...plainBackends(backend)];
   if (https?.mode === "terminate") sections.push(terminating(https.certificateFile, backend.name));
   if (https?.mode === "passthrough") sections.push(...passingThrough(https.servers, backend));
   if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
@@ -66,36 +66,61 @@ function frontend({ port, redirect, backend }: HaproxyModel): string {
     "# The machine asks itself which worker serves, backend or not; nobody else gets this answer.",
     `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } { src 127.0.0.0/8 ::1 }`,
     ...(redirect ? ["http-request redirect scheme https code 308"] : []),
-    `default_backend ${word(backend.name)}`,
+    ...toBackend(backend.name),
   ]);
 }
 
-function plainBackend({ name, servers, check }: HaproxyModel["backend"]): string {
-  return section(`backend ${word(name)}`, [
+function plainBackends({ name, servers, check }: HaproxyModel["backend"]): string[] {
+  const retries = [
     "# What a node did not answer is asked of another one, where asking twice does no harm.",
     "retry-on conn-failure empty-response",
     "http-request disable-l7-retry unless METH_GET",
-    ...checks(check),
-    ...servers.map(server),
+  ];
+  return [
+    section(`backend ${word(name)}`, [...retries, ...checks(check), ...servers.map(server)]),
+    lastResort(name, [...retries, ...servers.map(server)]),
+  ];
+}
+
+/** For a frontend: the backend, or its {@link lastResort}. */
+function toBackend(name: string): string[] {
+  return [
+    `use_backend ${word(name)}-unchecked if { nbsrv(${word(name)}) eq 0 }`,
+    `default_backend ${word(name)}`,
+  ];
+}
+
+/**
+ * All nodes' checks go to the one gateway: when it is too busy to answer them, every node is out at once, and it still
+ * answers requests. Envoy calls that panic mode.
+ */
+function lastResort(name: string, lines: readonly string[]): string {
+  return section(`backend ${word(name)}-unchecked`, [
+    "# No node passes its checks: better ask one than nobody, and not for long.",
+    "timeout connect 2s",
+    "retries 1",
+    ...lines,
   ]);
 }
 
 function terminating(certificateFile: string, backend: string): string {
   return section("frontend https", [
     `bind *:443 ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
-    `default_backend ${word(backend)}`,
+    ...toBackend(backend),
   ]);
 }
 
-function passingThrough(servers: readonly Server[], { name, check }: HaproxyModel["backend"]): string[] {
+function passingThrough(servers: readonly Server[], backend: HaproxyModel["backend"]): string[] {
+  const name = `${backend.name}-https`;
   return [
     section("frontend https", [
       "mode tcp",
       "no option idle-close-on-response",
       "bind *:443",
-      `default_backend ${word(name)}-https`,
+      ...toBackend(name),
     ]),
-    section(`backend ${word(name)}-https`, ["mode tcp", ...checks(check), ...servers.map(server)]),
+    section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers.map(server)]),
+    lastResort(name, ["mode tcp", ...servers.map(server)]),
   ];
 }
 

@@ -1,7 +1,7 @@
 // The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach of an update; its secrets.
 
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -82,6 +82,24 @@ describe("the load balancer under load", () => {
       }
     },
   );
+
+  trial("the gateway is too busy to answer checks: every node is out, no request fails", async (seen) => {
+    const names = instance.workers.map(({ name }) => name);
+    const allInUse = (expected: boolean) => async () =>
+      (await Promise.all(names.map(inUse))).every((used) => used === expected);
+    const agent = await gatewayAgent();
+    const loop = startLoop();
+    try {
+      process.kill(agent, "SIGSTOP");
+      await until("every node to be out", allInUse(false), { timeoutMs: 10_000 });
+      await loop.reached(loop.sent + 1000);
+    } finally {
+      process.kill(agent, "SIGCONT");
+      await until("every node to be in again", allInUse(true));
+      await loop.reached(loop.sent + 500);
+      expect(await loop.stop(seen)).toEqual([]);
+    }
+  });
 });
 
 describe("haproxy.cfg edited by hand", () => {
@@ -255,6 +273,19 @@ async function workerWithoutPods(): Promise<WorkerSpec> {
   expect(await podNodes("--selector=app=nginx")).not.toContain(worker.name);
   await lab.kubectl("uncordon", worker.name);
   return worker;
+}
+
+/** Pid of what answers the checks in the gateway's pod, beside Envoy. */
+async function gatewayAgent(): Promise<number> {
+  const [pod] = await lab.list("pods", "--namespace=istio-system", "--selector=app=istio-ingressgateway");
+  for (const pid of await readdir("/proc")) {
+    const [name, environment] = await Promise.all(
+      ["comm", "environ"].map((file) => readFile(join("/proc", pid, file), "utf8").catch(() => "")),
+    );
+    if (name === "pilot-agent\n" && environment?.includes(`\0POD_NAME=${pod?.metadata.name}\0`))
+      return Number(pid);
+  }
+  throw new Error("the gateway has no pilot-agent");
 }
 
 async function podNodes(...what: string[]): Promise<string[]> {
