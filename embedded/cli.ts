@@ -3,19 +3,14 @@ import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { probeCommand } from "../probe/command.ts";
-import { down } from "./down.ts";
 import { faultInName, type Instance, stateHome } from "./instance.ts";
 import { findInstance } from "./lab.ts";
 import { withLock } from "./lock.ts";
-import { logs } from "./logs.ts";
 import { adminKubeconfig } from "./machines/controlPlane.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
 import { isInterrupted, LabError, passThrough, watchInterrupts } from "./run.ts";
-import { shiftCommand } from "./shift.ts";
+import { shiftCommand } from "./shiftCommand.ts";
 import { labEnvironment, PROGRAM, pageOf, pulumiOnTerminal, recoverState, stackOutputs } from "./stack.ts";
-import { printStatus } from "./status.ts";
-import { testEverything } from "./test.ts";
-import { up } from "./up.ts";
 
 /** Options that every command takes, before or after its name. */
 interface Global {
@@ -24,6 +19,7 @@ interface Global {
   readonly quiet?: true;
 }
 
+// What one command alone needs is imported by its action: `./lab kubectl` is called often, and should cost little.
 const program = new Command("lab")
   .description("Istio's traffic shifting on a cluster of real machines, all on this host")
   .showHelpAfterError()
@@ -34,7 +30,10 @@ program
   .description("bring what is needed, start the machines, run the Pulumi program, show the split")
   .option("--no-program", "start the machines alone: an empty cluster and a load balancer without our config")
   .action(({ program: wanted }: { program: boolean }) =>
-    exclusively((lab, { quiet = false }) => up(lab, { quiet, program: wanted })),
+    exclusively(async (lab, { quiet = false }) => {
+      const { up } = await import("./up.ts");
+      await up(lab, { quiet, program: wanted });
+    }),
   );
 
 program.addCommand(shiftCommand(shiftLab));
@@ -45,6 +44,7 @@ program
   .description("machines, daemons, cluster, stack, and what is a stand-in")
   .option("--json", "print one object")
   .action(async (flags: { json?: true }) => {
+    const { printStatus } = await import("./status.ts");
     process.exitCode = await printStatus(await chosen(), flags);
   });
 
@@ -55,7 +55,10 @@ program
   .argument("[daemon]", "kubelet, containerd, kube-apiserver, etcd …")
   .option("-f, --follow", "go on as they grow")
   .option("-n, --lines <number>", "last lines of each", "20")
-  .action(async (machine, daemon, flags) => logs(await running(), { machine, daemon, ...flags }));
+  .action(async (machine, daemon, flags) => {
+    const { logs } = await import("./logs.ts");
+    await logs(await running(), { machine, daemon, ...flags });
+  });
 
 program
   .command("kubeconfig")
@@ -103,7 +106,10 @@ program
   .option("--purge", "remove the cache of binaries, root file systems and images too")
   .option("--fast", "skip pulumi destroy: the cluster goes with the machines")
   .action((flags: { purge?: true; fast?: true }) =>
-    exclusively((lab, { quiet = false }) => down(lab, { ...flags, quiet })),
+    exclusively(async (lab, { quiet = false }) => {
+      const { down } = await import("./down.ts");
+      await down(lab, { ...flags, quiet });
+    }),
   );
 
 program
@@ -112,6 +118,7 @@ program
   .argument("[files...]", "only these test files")
   .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
   .action(async (files: string[], flags: { write?: true }) => {
+    const { testEverything } = await import("./test.ts");
     process.exitCode = await testEverything(files, flags);
   });
 

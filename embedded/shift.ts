@@ -1,7 +1,6 @@
 /** `./lab shift`: changes the weights and tells, from a steady stream of requests, how long the old shares were still served. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { Command } from "commander";
 import { type ProbeResult, probe, resultOf, tally } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import {
@@ -56,35 +55,26 @@ const PATIENCE = 15_000;
 /** A log that tells no routes so long after the update never will, in milliseconds; istio-proxy writes it out each second. */
 const NO_LOG = 4000;
 
-/** Builds the command `shift`. */
-export function shiftCommand(getLab: () => Promise<ShiftLab>): Command {
-  return new Command("shift")
-    .description(
-      "change the weights by pulumi up and tell how long after it the last request of the old shares was seen",
-    )
-    .argument("<weights...>", "a weight for each version, such as v116=20 v117=80")
-    .option("--json", "print one object: weights, shift, probe")
-    .addHelpText(
-      "after",
-      "\nExit code: 0 shifted, 1 a request failed or the new split is not as configured, 2 wrong usage.",
-    )
-    .action(async (words: string[], flags: { json?: true }) => {
-      const lab = await getLab();
-      const { url, host, ca, pages } = lab;
-      const weights = readWeights(words, Object.keys(pages));
-      const observation = await observeShift(lab, () => applyWeights(lab, weights));
-      const report = await probe({ url, host, ca, pages, weights, requests: PROBE_REQUESTS });
-      if (flags.json) {
-        console.log(
-          JSON.stringify({ weights, shift: observation, probe: resultOf(report) satisfies ProbeResult }),
-        );
-      } else {
-        console.log(renderReport(report));
-        console.log(renderObservation(observation));
-        console.error(renderResolution(report));
-      }
-      if (!report.ok || observation.failed > 0) process.exitCode = 1;
-    });
+/**
+ * Changes the weights, and prints what was seen and the new split.
+ * @param words a weight for each version, such as `v116=20`
+ * @returns whether the split is as configured and no request failed
+ */
+export async function shift(lab: ShiftLab, words: string[], flags: { json?: true }): Promise<boolean> {
+  const { url, host, ca, pages } = lab;
+  const weights = readWeights(words, Object.keys(pages));
+  const observation = await observeShift(lab, () => applyWeights(lab, weights));
+  const report = await probe({ url, host, ca, pages, weights, requests: PROBE_REQUESTS });
+  if (flags.json) {
+    console.log(
+      JSON.stringify({ weights, shift: observation, probe: resultOf(report) satisfies ProbeResult }),
+    );
+  } else {
+    console.log(renderReport(report));
+    console.log(renderObservation(observation));
+    console.error(renderResolution(report));
+  }
+  return report.ok && observation.failed === 0;
 }
 
 function readWeights(words: string[], versions: string[]): Record<string, number> {

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
-import { parse } from "yaml";
 import type { ProbeDefaults } from "../probe/command.ts";
 import { httpsFiles } from "./certificate.ts";
 import { NGINX_IMAGES } from "./images/images.ts";
@@ -135,6 +134,7 @@ export async function pageOf(
  */
 export async function recoverState(lab: Instance): Promise<void> {
   if (await isLocked(lab)) return;
+  const { parse } = await import("yaml");
   const { name } = parse(await readFile(join(PROGRAM, "Pulumi.yaml"), "utf8")) as { name: string };
   const file = join(lab.dir, "pulumi", ".pulumi", "stacks", name, `${lab.name}.json`);
   if (!existsSync(file)) return;

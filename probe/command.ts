@@ -2,9 +2,7 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { live } from "./live.ts";
-import { type ProbeOptions, probe, resultOf } from "./probe.ts";
-import { renderReport, renderResolution } from "./render.ts";
+import type { ProbeOptions } from "./probe.ts";
 import { parseWeights } from "./weights.ts";
 
 /** What to probe when the command line does not say. */
@@ -69,6 +67,11 @@ export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command
 }
 
 async function runOnce(flags: Flags, target: ProbeTarget): Promise<void> {
+  // Loaded here, as live.ts below: a command line that asks for something else need not wait for an HTTP client.
+  const [{ probe, resultOf }, { renderReport, renderResolution }] = await Promise.all([
+    import("./probe.ts"),
+    import("./render.ts"),
+  ]);
   const report = await probe({ ...target, requests: flags.requests, concurrency: flags.concurrency });
   if (flags.json) {
     console.log(JSON.stringify(resultOf(report)));
@@ -87,6 +90,7 @@ async function runLive(
   const interrupted = new AbortController();
   process.once("SIGINT", () => interrupted.abort());
   const weights = flags.weights === undefined ? keepFresh(target.weights, getDefaults) : () => target.weights;
+  const { live } = await import("./live.ts");
   await live({ ...target, weights, window: flags.requests, signal: interrupted.signal });
 }
 

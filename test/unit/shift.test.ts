@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
-import { observeShift, renderObservation, type ShiftLab, shiftCommand } from "../../embedded/shift.ts";
+import { observeShift, renderObservation, type ShiftLab } from "../../embedded/shift.ts";
+import { shiftCommand } from "../../embedded/shiftCommand.ts";
 import { PAGES, type PageServer, pageServer } from "./probeServer.ts";
 
 let lab: FakeLab;
