@@ -1,7 +1,21 @@
+import { basename } from "node:path";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** End-to-end files that take minutes: first, or the last of them would run alone at the end. */
+const LONGEST = ["changes", "load", "interrupted", "lab"].map((name) => `${name}.test.ts`);
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => LONGEST.indexOf(basename(moduleId));
+    const others = await super.sort(files.filter((file) => rank(file) < 0));
+    return [...files.filter((file) => rank(file) >= 0).sort((a, b) => rank(a) - rank(b)), ...others];
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
       // Each file has a lab of its own; two at a time, for they wait more than they work.
