@@ -4,7 +4,7 @@ import { local, remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { credential, type LabModelArgs, type Listen, labModel } from "../haproxy/model.ts";
 import { ADMIN_SOCKET, configHash, renderHaproxy } from "../haproxy/render.ts";
-import { sudoComplaint } from "../haproxy/sudo.ts";
+import { quote, sudoComplaint } from "../haproxy/shell.ts";
 
 export interface HaproxyEdgeArgs {
   /** Who pushes, e.g. `organization/istio-lab/dev`; a file of another owner is refused. */
@@ -221,9 +221,4 @@ function asRoot({ user, host }: Machine, args: readonly string[]): string {
   if (user === "root") return command;
   const complaint = `error: ${sudoComplaint({ user, host })}`;
   return `sudo -n true </dev/null || { echo ${quote(complaint)} >&2; exit 1; }; sudo -n ${command}`;
-}
-
-/** One word for any POSIX shell, whatever it holds. */
-export function quote(word: string): string {
-  return /^[A-Za-z0-9_./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { quote } from "../haproxy/shell.ts";
 import { probeCommand } from "../probe/command.ts";
+import { answerScripts, completionCommand } from "./completion.ts";
 import { faultInName, type Instance, stateHome } from "./instance.ts";
 import { findInstance } from "./lab.ts";
 import { withLock } from "./lock.ts";
@@ -75,9 +77,7 @@ program
   .description('print what a shell needs for kubectl, istioctl and pulumi: eval "$(./lab env)"')
   .action(async () => {
     for (const [name, value] of Object.entries(labEnvironment(await running()))) {
-      console.log(
-        value === undefined ? `unset ${name}` : `export ${name}='${value.replaceAll("'", "'\\''")}'`,
-      );
+      console.log(value === undefined ? `unset ${name}` : `export ${name}=${quote(value)}`);
     }
   });
 
@@ -122,6 +122,8 @@ program
     process.exitCode = await testEverything(files, flags);
   });
 
+program.addCommand(completionCommand());
+
 for (const command of [program, ...program.commands]) {
   command
     .option("--name <name>", "which lab; several run side by side (default: lab)")
@@ -132,6 +134,7 @@ for (const command of [program, ...program.commands]) {
     )
     .option("-q, --quiet", "no progress on standard error");
 }
+await answerScripts(program);
 let global: Global = {};
 program.hook("preAction", (_, command) => {
   global = { ...program.opts<Global>(), ...command.opts<Global>() };

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Client, ConnectConfig, ParsedKey } from "ssh2";
-import { sudoComplaint } from "../haproxy/sudo.ts";
+import { sudoComplaint } from "../haproxy/shell.ts";
 import { reason } from "./fault.ts";
 
 export interface LoadBalancerAccess {

@@ -4,9 +4,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { commands, quote } from "../../components/haproxyEdge.ts";
+import { commands } from "../../components/haproxyEdge.ts";
 import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { configHash, renderHaproxy } from "../../haproxy/render.ts";
+import { quote } from "../../haproxy/shell.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../golden/${name}.cfg`, import.meta.url));
 const GOLDEN = golden("haproxy");
