@@ -42,7 +42,8 @@ export function labEnvironment(lab: Instance): Record<string, string | undefined
     PATH: path.join(delimiter),
     KUBECONFIG: adminKubeconfig(lab),
     PULUMI_HOME: pulumiHome(lab),
-    PULUMI_BACKEND_URL: `file://${backend}`,
+    // No file of metadata beside each file of state: a kill between the two leaves it empty, and Pulumi then reads neither.
+    PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(lab),
     // The user's own would come before the file.
     PULUMI_CONFIG_PASSPHRASE: undefined,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { ProbeDefaults } from "../probe/command.ts";
-import { probe } from "../probe/probe.ts";
+import { type ProbeReport, probe } from "../probe/probe.ts";
 import { renderReport, renderResolution } from "../probe/render.ts";
 import { httpsFiles } from "./certificate.ts";
 import { requireRoom } from "./disk.ts";
@@ -71,7 +71,7 @@ async function showSplit(lab: Instance, note: (line: string) => void): Promise<v
   if (!outputs) throw new LabError("pulumi up succeeded, but the stack tells no outputs");
   const page = await pageOf(lab, outputs);
   await firstAnswer(page);
-  const report = await probe({ ...page, requests: PROBE_REQUESTS });
+  const report = await settledSplit(page, note);
   const { address } = lab.loadBalancer;
   console.log(`${outputs.url}\n`);
   console.log(`For a browser on this host, add to /etc/hosts:\n${address} ${outputs.host}\n`);
@@ -84,6 +84,18 @@ async function showSplit(lab: Instance, note: (line: string) => void): Promise<v
   console.log(renderReport(report));
   note(renderResolution(report));
   if (!report.ok) process.exitCode = 1;
+}
+
+/** The newest probe: the first one that is as configured, or else one of half a minute later. */
+async function settledSplit(page: ProbeDefaults, note: (line: string) => void): Promise<ProbeReport> {
+  const deadline = performance.now() + 30_000;
+  for (let first = true; ; first = false) {
+    const report = await probe({ ...page, requests: PROBE_REQUESTS });
+    if (report.ok || performance.now() > deadline) return report;
+    // Pods that are new, of a machine that was started again say, are not known everywhere at once.
+    if (first) note("the split is not as configured yet; asking again for 30 s");
+    await setTimeout(1000);
+  }
 }
 
 /** The gateway's pods may still be starting when Pulumi is done: nothing in the program needs them. */

@@ -9,6 +9,10 @@ set -eu
 sysctl -qw net.ipv4.ip_forward=1
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
+# No pod of before lives. Which address was the last one stays known: a new pod with an old one's would get its requests for
+# as long as others have not heard.
+mkdir -p /var/lib/cni/networks
+find /var/lib/cni/networks -type f ! -name 'last_reserved_ip.*' -delete
 # How often containerd has said, in the last thing that it does before, that it serves the kubelet.
 serving() { grep -c 'msg="Start streaming server"' /var/log/lab/containerd.log || :; }
 : >>/var/log/lab/containerd.log

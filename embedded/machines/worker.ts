@@ -118,7 +118,7 @@ function cniConfig(worker: WorkerSpec) {
         bridge: "cni0",
         isDefaultGateway: true,
         hairpinMode: true,
-        ipam: { type: "host-local", ranges: [[{ subnet: worker.podSubnet }]], dataDir: "/run/cni-ipam" },
+        ipam: { type: "host-local", ranges: [[{ subnet: worker.podSubnet }]] },
       },
     ],
   };

@@ -1,6 +1,6 @@
 // Updates that end in the middle, by Ctrl-C and by kill -9, and what the next one makes of it.
 
-import { truncate } from "node:fs/promises";
+import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
@@ -83,7 +83,10 @@ describe("kill -9 ends an update", () => {
     await lab.set({ "versions[0].page": NEW_PAGES[3] });
     await withTraffic(seen, async () => {
       await killed(UP, (said) => said("nginx-pages updated"));
-      await truncate(join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab/kill-test.json"), 1000);
+      const states = join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab");
+      // No metadata beside them, which a kill could have left empty.
+      expect(await readdir(states)).toEqual(["kill-test.json", "kill-test.json.bak"]);
+      await truncate(join(states, "kill-test.json"), 1000);
     });
     await lab.expectSplit({ v116: 50, v117: 50 });
   });
