@@ -6,6 +6,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { quote } from "../../haproxy/shell.ts";
 
 export type PluginName = "language-nodejs" | "resource-kubernetes" | "resource-command";
 
@@ -75,10 +76,6 @@ function isStandIn(path: string): boolean {
     closeSync(file);
   }
   return head.includes(STAND_IN_MARK);
-}
-
-function quote(word: string): string {
-  return `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function onPath(executable: string, env: NodeJS.ProcessEnv): string | undefined {
