@@ -1,14 +1,14 @@
 // The lab from top to bottom: config, cluster, components, outputs.
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { readCluster } from "./cluster.ts";
-import { HaproxyEdge } from "./components/haproxyEdge.ts";
-import { IngressPorts } from "./components/ingressPorts.ts";
-import { Istio } from "./components/istio.ts";
-import { MeshNamespace } from "./components/meshNamespace.ts";
-import { TrafficSplit } from "./components/trafficSplit.ts";
-import { pagesOf, WebApp } from "./components/webApp.ts";
-import { loadConfig } from "./config.ts";
+import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
+import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
+import { Istio } from "./components/istio/istio.ts";
+import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
+import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
+import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
+import { readCluster } from "./preflight/preflight.ts";
+import { loadConfig } from "./settings/settings.ts";
 
 const config = loadConfig();
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;

@@ -12,11 +12,11 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { Command } from "commander";
-import { standardInput } from "../components/haproxyEdge.ts";
+import { standardInput } from "../components/haproxyEdge/haproxyEdge.ts";
 import { labModel } from "../haproxy/model.ts";
 import { renderHaproxy } from "../haproxy/render.ts";
-import { EdgeMachine } from "../test/e2e/edgeMachine.ts";
-import { RequestLoop } from "../test/e2e/requestLoop.ts";
+import { EdgeMachine } from "../test/support/e2e/edgeMachine.ts";
+import { RequestLoop } from "../test/support/e2e/requestLoop.ts";
 import { type Load, render, type Scale, withinLimits } from "./haproxyTable.ts";
 import { describeMachine } from "./machine.ts";
 

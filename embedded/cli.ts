@@ -2,17 +2,24 @@ import { existsSync } from "node:fs";
 import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { quote } from "../haproxy/shell.ts";
+import { isInterrupted, LabError, passThrough, watchInterrupts } from "../clients/process.ts";
+import { quote } from "../clients/shell.ts";
 import { probeCommand } from "../probe/command.ts";
-import { answerScripts, completionCommand } from "./completion.ts";
+import { shiftCommand } from "../probe/shift/command.ts";
+import { answerScripts, completionCommand } from "./commands/completion.ts";
+import { withLock } from "./host/lock.ts";
 import { faultInName, type Instance, stateHome } from "./instance.ts";
-import { findInstance } from "./lab.ts";
-import { withLock } from "./lock.ts";
+import { findInstance } from "./lab/lab.ts";
+import {
+  labEnvironment,
+  PROGRAM,
+  pageOf,
+  pulumiOnTerminal,
+  recoverState,
+  stackOutputs,
+} from "./lab/stack.ts";
 import { adminKubeconfig } from "./machines/controlPlane.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "./machines/loadBalancer.ts";
-import { isInterrupted, LabError, passThrough, watchInterrupts } from "./run.ts";
-import { shiftCommand } from "./shiftCommand.ts";
-import { labEnvironment, PROGRAM, pageOf, pulumiOnTerminal, recoverState, stackOutputs } from "./stack.ts";
 
 /** Options that every command takes, before or after its name. */
 interface Global {
@@ -33,7 +40,7 @@ program
   .option("--no-program", "start the machines alone: an empty cluster and a load balancer without our config")
   .action(({ program: wanted }: { program: boolean }) =>
     exclusively(async (lab, { quiet = false }) => {
-      const { up } = await import("./up.ts");
+      const { up } = await import("./commands/up.ts");
       await up(lab, { quiet, program: wanted });
     }),
   );
@@ -46,7 +53,7 @@ program
   .description("machines, daemons, cluster, stack, and what is a stand-in")
   .option("--json", "print one object")
   .action(async (flags: { json?: true }) => {
-    const { printStatus } = await import("./status.ts");
+    const { printStatus } = await import("./commands/status.ts");
     process.exitCode = await printStatus(await chosen(), flags);
   });
 
@@ -58,7 +65,7 @@ program
   .option("-f, --follow", "go on as they grow")
   .option("-n, --lines <number>", "last lines of each", "20")
   .action(async (machine, daemon, flags) => {
-    const { logs } = await import("./logs.ts");
+    const { logs } = await import("./commands/logs.ts");
     await logs(await running(), { machine, daemon, ...flags });
   });
 
@@ -107,7 +114,7 @@ program
   .option("--fast", "skip pulumi destroy: the cluster goes with the machines")
   .action((flags: { purge?: true; fast?: true }) =>
     exclusively(async (lab, { quiet = false }) => {
-      const { down } = await import("./down.ts");
+      const { down } = await import("./commands/down.ts");
       await down(lab, { ...flags, quiet });
     }),
   );
@@ -118,7 +125,7 @@ program
   .argument("[files...]", "only these test files")
   .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
   .action(async (files: string[], flags: { write?: true }) => {
-    const { testEverything } = await import("./test.ts");
+    const { testEverything } = await import("./commands/test.ts");
     process.exitCode = await testEverything(files, flags);
   });
 
@@ -242,7 +249,7 @@ async function shiftLab() {
 }
 
 async function mergeKubeconfig(lab: Instance): Promise<void> {
-  const { mergeInto } = await import("./kubeconfigMerge.ts");
+  const { mergeInto } = await import("./commands/kubeconfigMerge.ts");
   const file = await mergeInto(adminKubeconfig(lab));
   console.error(`lab: merged into ${file}; use it with: kubectl --context istio-lab-${lab.name}`);
 }

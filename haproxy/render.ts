@@ -5,7 +5,7 @@ import type { HaproxyModel, HealthCheck, Listen, Server, StatsEndpoints } from "
 /** Socket for `show info`, `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 
-/** Where a worker tells its pid to whoever asks from the machine itself; apply.sh asks there. */
+/** Where a worker tells its pid to whoever asks from the machine itself; push.sh asks there. */
 const WORKER_PATH = "/.istio-lab/worker";
 
 /**

@@ -1,6 +1,7 @@
 /** Whether what is in the cluster already is this stack's. */
-import { OWNER_ANNOTATION } from "../components/owner.ts";
-import type { Api, KubernetesObject } from "./api.ts";
+
+import type { Api, KubernetesObject } from "../clients/kubernetes.ts";
+import { OWNER_ANNOTATION } from "../mesh/owner.ts";
 
 export interface OwnershipArgs {
   /** The stack, as it stands in the annotation istio-lab/owner. */

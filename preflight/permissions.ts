@@ -1,5 +1,5 @@
 /** Whether the user may do what the program does. */
-import type { Api } from "./api.ts";
+import type { Api } from "../clients/kubernetes.ts";
 
 /** Verbs on one resource. */
 interface Need {

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
-import { minorOf } from "./istioVersions.ts";
+import { minorOf } from "../components/istio/versions.ts";
 
 export interface ToolsArgs {
   /** Istio's version; istioctl must be of the same minor. */

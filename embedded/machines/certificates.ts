@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../run.ts";
+import { run } from "../../clients/process.ts";
 
 /** What a certificate says of its holder. */
 export interface Subject {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { until } from "../run.ts";
+import { until } from "../../clients/process.ts";
 
 const ROOT = "/sys/fs/cgroup";
 

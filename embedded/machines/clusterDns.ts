@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { run } from "../../clients/process.ts";
 import { CLUSTER_DNS_IP, type Instance } from "../instance.ts";
-import { run } from "../run.ts";
 import { COREDNS_VERSION, IMAGE_HUB } from "../toolchain/versions.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 

@@ -1,7 +1,7 @@
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { run, succeeds, until } from "../../clients/process.ts";
 import { type Instance, KUBERNETES_SERVICE_IP, SERVICE_CIDR } from "../instance.ts";
-import { run, succeeds, until } from "../run.ts";
 import { makeCertificate, makeCertificateAuthority, makeServiceAccountKey } from "./certificates.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { type Boot, prepare, runningPid, start } from "./machine.ts";

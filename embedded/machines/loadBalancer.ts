@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { type Ended, launch, run, until } from "../../clients/process.ts";
 import type { Instance } from "../instance.ts";
-import { type Ended, launch, run, until } from "../run.ts";
 import { hierarchies, makeCgroup, removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
 

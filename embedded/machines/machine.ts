@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { openSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { until } from "../../clients/process.ts";
 import type { MachineSpec } from "../instance.ts";
-import { until } from "../run.ts";
 
 const SCRIPTS = import.meta.dirname;
 

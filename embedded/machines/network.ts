@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
+import { LabError, run, succeeds } from "../../clients/process.ts";
 import type { Instance, MachineSpec, WorkerSpec } from "../instance.ts";
-import { LabError, run, succeeds } from "../run.ts";
 
 interface Link {
   readonly ifname: string;

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { run } from "../../clients/process.ts";
 import type { Instance, MachineSpec } from "../instance.ts";
-import { run } from "../run.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { deadDaemons, powerOff, runningPid } from "./machine.ts";
 import { unplug } from "./network.ts";

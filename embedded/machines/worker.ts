@@ -1,8 +1,8 @@
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { cloneStore } from "../images/store.ts";
 import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
+import { cloneStore } from "../toolchain/images/store.ts";
 import { makeCgroup, removeCgroup } from "./cgroups.ts";
 import { containerdConfig } from "./containerd.ts";
 import { pkiDir, serverUrl } from "./controlPlane.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { LabError, launch, run } from "../../clients/process.ts";
 import { cacheHome } from "../instance.ts";
-import { LabError, launch, run } from "../run.ts";
 import { cached, contentOf } from "./cache.ts";
 import type { GoModule } from "./versions.ts";
 

@@ -1,4 +1,4 @@
-import { LabError, passThrough, succeeds } from "../run.ts";
+import { LabError, passThrough, succeeds } from "../../clients/process.ts";
 
 /** Debian's name for it, package and command. */
 const CHROMIUM = "chromium";

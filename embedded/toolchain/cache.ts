@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { requireRoom } from "../disk.ts";
+import { requireRoom } from "../host/disk.ts";
 import { cacheHome } from "../instance.ts";
 
 /** What is kept, and where. */

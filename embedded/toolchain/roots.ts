@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run } from "../run.ts";
+import { run } from "../../clients/process.ts";
 import { cached } from "./cache.ts";
 import type { RootSpec } from "./versions.ts";
 

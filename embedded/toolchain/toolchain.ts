@@ -1,11 +1,11 @@
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
-import { imageStore } from "../images/store.ts";
+import { withLock } from "../host/lock.ts";
+import { throttled } from "../host/progress.ts";
 import { cacheHome } from "../instance.ts";
-import { withLock } from "../lock.ts";
-import { throttled } from "../progress.ts";
 import { goBinaries, wheels } from "./binaries.ts";
+import { imageStore } from "./images/store.ts";
 import { rootFileSystem } from "./roots.ts";
 import { GO_MODULES, ROOTS } from "./versions.ts";
 

@@ -1,12 +1,12 @@
 // Drift and changes of a stack that is up, with traffic on; an Istio that is somebody else's.
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run, until } from "../../clients/process.ts";
 import { initPid } from "../../embedded/machines/machine.ts";
-import { run, until } from "../../embedded/run.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
-import { type KubernetesObject, TestLab } from "./harness.ts";
-import { inventory, leaksSince } from "./inventory.ts";
-import { duringTraffic, trial } from "./trial.ts";
+import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { duringTraffic, trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("change-test");
 

@@ -9,12 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { PROGRAM } from "../../embedded/lab/stack.ts";
 import { hierarchies, makeCgroup, removeCgroup } from "../../embedded/machines/cgroups.ts";
 import { processesIn, runningPid } from "../../embedded/machines/machine.ts";
-import { PROGRAM } from "../../embedded/stack.ts";
-import { type KubernetesObject, TestLab } from "./harness.ts";
-import { leaksOnHost, tracesOf } from "./traces.ts";
-import { trial } from "./trial.ts";
+import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
+import { trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("crash-test");
 const [, broken, mistaken] = lab.instance.workers;

@@ -8,16 +8,21 @@ import type { AddressInfo } from "node:net";
 import { execa } from "execa";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { certificateFile, commands, connectionTo, standardInput } from "../../components/haproxyEdge.ts";
+import { until } from "../../clients/process.ts";
+import {
+  certificateFile,
+  commands,
+  connectionTo,
+  standardInput,
+} from "../../components/haproxyEdge/haproxyEdge.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../../embedded/machines/loadBalancer.ts";
 import { runRemotely } from "../../embedded/plugins/command/remote.ts";
-import { until } from "../../embedded/run.ts";
 import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
-import { makeCertificate } from "../unit/haproxyCertificates.ts";
-import { EdgeMachine, haproxyWorker } from "./edgeMachine.ts";
-import { RequestLoop } from "./requestLoop.ts";
-import { type Sightings, trial } from "./trial.ts";
+import { makeCertificate } from "../support/certificates.ts";
+import { EdgeMachine, haproxyWorker } from "../support/e2e/edgeMachine.ts";
+import { RequestLoop } from "../support/e2e/requestLoop.ts";
+import { type Sightings, trial } from "../support/e2e/trial.ts";
 
 const edge = new EdgeMachine("edge-test");
 const { lab, machine, owner: OWNER } = edge;
@@ -72,18 +77,18 @@ describe("a push of haproxy.cfg", () => {
 
   test("goes by hand too, as the scripts say, and so does its end", async () => {
     const [apply, remove] = await Promise.all(
-      ["apply.sh", "remove.sh"].map((name) =>
+      ["push.sh", "restore.sh"].map((name) =>
         readFile(new URL(`../../haproxy/${name}`, import.meta.url), "utf8"),
       ),
     );
-    await edge.ssh("cat > apply.sh", apply);
-    await edge.ssh("cat > remove.sh", remove);
-    expect((await edge.ssh("sh apply.sh --dry-run", config("b"))).stdout).toContain("dry run: would replace");
-    expect(await edge.ssh("sh apply.sh", config("b"))).toMatchObject({ exitCode: 0 });
+    await edge.ssh("cat > push.sh", apply);
+    await edge.ssh("cat > restore.sh", remove);
+    expect((await edge.ssh("sh push.sh --dry-run", config("b"))).stdout).toContain("dry run: would replace");
+    expect(await edge.ssh("sh push.sh", config("b"))).toMatchObject({ exitCode: 0 });
     await serves("b");
-    expect((await edge.ssh("sh remove.sh --dry-run", "")).stdout).toContain("dry run: would put back");
+    expect((await edge.ssh("sh restore.sh --dry-run", "")).stdout).toContain("dry run: would put back");
     // As docs/config.md has it for a machine that is no longer the stack's.
-    expect(await edge.ssh("sudo sh -s; rm apply.sh remove.sh", remove)).toMatchObject({ exitCode: 0 });
+    expect(await edge.ssh("sudo sh -s; rm push.sh restore.sh", remove)).toMatchObject({ exitCode: 0 });
     expect(await onMachine(`cat ${FILE}`)).toBe(original);
   });
 
@@ -358,7 +363,7 @@ describe("port 443 of the load balancer alone", () => {
   test("says in a dry run what would change, and leaves no key behind", async () => {
     await push(config("a"));
     const input = standardInput(secure(first), first.certificate + first.key);
-    const command = commands(machine, OWNER).update.replace(" apply.sh ", " apply.sh --dry-run ");
+    const command = commands(machine, OWNER).update.replace(" push.sh ", " push.sh --dry-run ");
     expect((await edge.ssh(command, input)).stdout).toContain("dry run: would replace");
     expect(await onMachine(`ls ${FILE}.tls-* /tmp/tmp.*`)).toBe("");
     await serves("a");

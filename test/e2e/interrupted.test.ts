@@ -4,11 +4,11 @@ import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { until } from "../../embedded/run.ts";
-import { labEnvironment, PROGRAM } from "../../embedded/stack.ts";
-import { TestLab } from "./harness.ts";
-import { type Inventory, inventory, leaksSince } from "./inventory.ts";
-import { duringTraffic, type Sightings, trial } from "./trial.ts";
+import { until } from "../../clients/process.ts";
+import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
+import { TestLab } from "../support/e2e/harness.ts";
+import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("kill-test");
 const UP = ["up", "--yes", "--skip-preview"];

@@ -2,10 +2,10 @@
 
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { haproxyWorker } from "./edgeMachine.ts";
-import { type KubernetesObject, TestLab } from "./harness.ts";
-import { leaksOnHost, tracesOf } from "./traces.ts";
-import { trial } from "./trial.ts";
+import { haproxyWorker } from "../support/e2e/edgeMachine.ts";
+import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
+import { trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("e2e");
 

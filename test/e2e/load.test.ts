@@ -7,7 +7,9 @@ import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { until } from "../../clients/process.ts";
 import type { WorkerSpec } from "../../embedded/instance.ts";
+import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/lab/stack.ts";
 import {
   hostKey,
   knownHostsFile,
@@ -15,14 +17,12 @@ import {
   sshKeyFile,
   stopLoadBalancer,
 } from "../../embedded/machines/loadBalancer.ts";
-import { until } from "../../embedded/run.ts";
-import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/stack.ts";
-import { makeCertificate } from "../unit/haproxyCertificates.ts";
-import { haproxyWorker, onLoadBalancer } from "./edgeMachine.ts";
-import { type KubernetesObject, type Outcome, TestLab } from "./harness.ts";
-import { RequestLoop } from "./requestLoop.ts";
-import { allFilesBelow, duringProcesses, foundIn, secret } from "./secrets.ts";
-import { duringTraffic, type Sightings, trial } from "./trial.ts";
+import { makeCertificate } from "../support/certificates.ts";
+import { haproxyWorker, onLoadBalancer } from "../support/e2e/edgeMachine.ts";
+import { type KubernetesObject, type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { RequestLoop } from "../support/e2e/requestLoop.ts";
+import { allFilesBelow, duringProcesses, foundIn, secret } from "../support/e2e/secrets.ts";
+import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("load-test");
 const { instance } = lab;
@@ -184,7 +184,7 @@ describe("secrets", () => {
       expect(await run("stack", "output", "--json")).toBe(0);
     });
     expect(said).toContain("HAProxy could not listen on 127.0.0.1:22");
-    expect(processes).toContain("apply.sh");
+    expect(processes).toContain("push.sh");
 
     const places = {
       "what Pulumi said": said,

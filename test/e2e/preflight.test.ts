@@ -10,14 +10,14 @@ import { createServer as createTlsServer } from "node:tls";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { parse, stringify } from "yaml";
+import { pluginPath } from "../../embedded/lab/plugins.ts";
+import { labEnvironment, PROGRAM, stackFile } from "../../embedded/lab/stack.ts";
 import { makeCertificateAuthority } from "../../embedded/machines/certificates.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
-import { pluginPath } from "../../embedded/plugins.ts";
-import { labEnvironment, PROGRAM, stackFile } from "../../embedded/stack.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
-import { TestLab } from "./harness.ts";
-import { inventory, leaksSince } from "./inventory.ts";
-import { type Sightings, trial } from "./trial.ts";
+import { TestLab } from "../support/e2e/harness.ts";
+import { inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { type Sightings, trial } from "../support/e2e/trial.ts";
 
 /** For a command that would hang. That its answer comes within 10 s is test/unit/program-cluster.test.ts's to show: this host may be busy. */
 const LIMIT_MS = 60_000;

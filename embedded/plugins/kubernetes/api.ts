@@ -4,7 +4,7 @@
  */
 import http from "node:http";
 import https from "node:https";
-import type { Access } from "../../../preflight/kubeconfig.ts";
+import type { Access } from "../../../clients/kubeconfig.ts";
 import type { Properties } from "../values.ts";
 
 export interface KubernetesObject extends Properties {

@@ -439,7 +439,7 @@ async function apiOf(config: Config): Promise<Api> {
 }
 
 /** A tenth of this plugin's start-up time, and many an update never needs a server. */
-const kubeconfigReader = () => import("../../../preflight/kubeconfig.ts");
+const kubeconfigReader = () => import("../../../clients/kubeconfig.ts");
 
 function withoutVersion({ version: _, ...rest }: Properties): Properties {
   return rest;

@@ -1,0 +1,95 @@
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { ListrTask } from "listr2";
+import { existing } from "../host/disk.ts";
+import { cacheHome, type Instance, instance, type MachineSpec, stateHome } from "../instance.ts";
+import { removeCgroup } from "../machines/cgroups.ts";
+import { applyClusterDns, clusterReady } from "../machines/clusterDns.ts";
+import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
+import { loadBalancerReady, startLoadBalancer, stopLoadBalancer } from "../machines/loadBalancer.ts";
+import { powerOff } from "../machines/machine.ts";
+import { startNetwork, stopNetwork } from "../machines/network.ts";
+import { powerOffBroken, replacePods } from "../machines/repair.ts";
+import { startWorker } from "../machines/worker.ts";
+import type { Toolchain } from "../toolchain/toolchain.ts";
+import { makeHttpsCertificate } from "./certificate.ts";
+
+/** The instance of that name: with the subnet it was first started with, or the one given, or its own. */
+export async function findInstance(name: string, subnet?: string): Promise<Instance> {
+  const file = join(stateHome(), name, "instance.json");
+  const saved = existsSync(file)
+    ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
+    : undefined;
+  return instance(name, saved?.prefix ?? subnet);
+}
+
+/** Megabytes that the machines' disks take: images are shared with the cache where both are on one file system. */
+export async function roomForMachines(lab: Instance): Promise<number> {
+  if (existsSync(lab.dir)) return 200;
+  const [state, cache] = await Promise.all(
+    [lab.dir, cacheHome()].map(async (directory) => (await stat(existing(directory))).dev),
+  );
+  return state === cache ? 1000 : 3000;
+}
+
+/** The ordered list of what brings the machines up. Each step is skipped where it is done. */
+export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
+  const kubectl = join(tools.tools, "kubectl");
+  let repaired: MachineSpec[] = [];
+  return [
+    {
+      title: `network ${lab.subnet}`,
+      task: async () => {
+        repaired = await powerOffBroken(lab);
+        await startNetwork(lab);
+        await mkdir(lab.dir, { recursive: true, mode: 0o700 });
+        await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
+      },
+    },
+    { title: "certificates", task: () => Promise.all([makePki(lab), makeHttpsCertificate(lab)]) },
+    {
+      title: "machines",
+      task: (_, task) =>
+        task.newListr(
+          [
+            {
+              title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
+              task: async () => {
+                await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
+                await controlPlaneReady(lab, kubectl);
+                await applyClusterDns(lab, kubectl);
+                await clusterReady(lab, kubectl);
+                await replacePods(lab, kubectl, repaired);
+              },
+            },
+            ...lab.workers.map((worker) => ({
+              title: `${worker.name} ${worker.address}`,
+              task: () =>
+                startWorker(lab, worker, {
+                  root: tools.nodeRoot,
+                  bin: tools.kubernetes,
+                  imageStore: tools.imageStore,
+                }),
+            })),
+            {
+              title: `${lab.loadBalancer.name} ${lab.loadBalancer.address}`,
+              task: async () => {
+                await startLoadBalancer(lab, tools.loadBalancerRoot);
+                await loadBalancerReady(lab);
+              },
+            },
+          ],
+          { concurrent: true },
+        ),
+    },
+  ];
+}
+
+/** Takes all machines off and removes everything of the instance from the host. Works on what is left of one. */
+export async function stop(lab: Instance): Promise<void> {
+  await Promise.all([stopLoadBalancer(lab), ...[lab.controlPlane, ...lab.workers].map(powerOff)]);
+  await stopNetwork(lab);
+  await removeCgroup(lab.cgroup);
+  await rm(lab.dir, { recursive: true, force: true });
+}

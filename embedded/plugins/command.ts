@@ -1,8 +1,0 @@
-/** A stand-in for pulumi-resource-command. */
-import { CommandProvider } from "./command/provider.ts";
-import { serveProvider } from "./protocol.ts";
-
-/** The version of the official provider whose behaviour this one follows. */
-const VERSION = "1.2.1";
-
-await serveProvider(VERSION, (log) => new CommandProvider(log));

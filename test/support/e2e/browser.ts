@@ -1,0 +1,136 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import { until } from "../../../clients/process.ts";
+import { ensureBrowser } from "../../../embedded/toolchain/browser.ts";
+
+export interface BrowserOptions {
+  /** Where a host name leads; any other leads nowhere. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** Public keys that are believed without an authority: SHA-256 of the SPKI, in Base64. @default none */
+  readonly pins?: readonly string[];
+}
+
+type Fields = Record<string, unknown>;
+
+/** Headless Chromium with one tab, driven by its DevTools protocol over a pair of pipes. */
+export class Browser {
+  readonly #profile: string;
+  readonly #process: ReturnType<typeof startChromium>;
+  readonly #waiting = new Map<number, PromiseWithResolvers<Fields>>();
+  readonly #loaded = new Set<unknown>();
+  #session: Fields = {};
+  #sent = 0;
+
+  /** Chromium's own profile is a new one, and what it does on its own account is off. */
+  static async start(options: BrowserOptions): Promise<Browser> {
+    const profile = await mkdtemp(join(tmpdir(), "istio-lab-browser-"));
+    const browser = new Browser(profile, startChromium(await ensureBrowser(), profile, options));
+    const { targetId } = await browser.#ask("Target.createTarget", { url: "about:blank" });
+    const { sessionId } = await browser.#ask("Target.attachToTarget", { targetId, flatten: true });
+    browser.#session = { sessionId };
+    await browser.#ask("Page.enable");
+    await browser.#ask("Page.setLifecycleEventsEnabled", { enabled: true });
+    // Each load is a request: a cache would show one version again and again.
+    await browser.#ask("Network.enable");
+    await browser.#ask("Network.setCacheDisabled", { cacheDisabled: true });
+    return browser;
+  }
+
+  private constructor(profile: string, process: ReturnType<typeof startChromium>) {
+    this.#profile = profile;
+    this.#process = process;
+    let text = "";
+    (process.stdio[4] as Readable).setEncoding("utf8").on("data", (chunk: string) => {
+      const messages = (text + chunk).split("\0");
+      text = messages.pop() ?? "";
+      for (const message of messages) this.#take(JSON.parse(message));
+    });
+    process.once("exit", () => {
+      for (const { reject } of this.#waiting.values()) reject(new Error("Chromium has ended"));
+    });
+  }
+
+  /**
+   * Opens the address and returns the page's text, when all of the page is there.
+   * @throws Error with Chromium's own word for what is wrong, e.g. `net::ERR_CERT_AUTHORITY_INVALID`.
+   */
+  async open(url: string): Promise<string> {
+    const { errorText, loaderId } = await this.#ask("Page.navigate", { url });
+    if (errorText) throw new Error(`${url}: ${errorText}`);
+    await until(`${url} in Chromium`, async () => this.#loaded.has(loaderId), { intervalMs: 10 });
+    const { result } = await this.#ask("Runtime.evaluate", { expression: "document.body.innerText.trim()" });
+    return (result as { value: string }).value;
+  }
+
+  /** Makes the page so many pixels large. */
+  async resize(size: { width: number; height: number }): Promise<void> {
+    const screen = { deviceScaleFactor: 1, mobile: false };
+    await this.#ask("Emulation.setDeviceMetricsOverride", { ...size, ...screen });
+  }
+
+  /** What the page looks like: a PNG. */
+  async screenshot(): Promise<Buffer> {
+    const { data } = await this.#ask("Page.captureScreenshot", { format: "png" });
+    return Buffer.from(data as string, "base64");
+  }
+
+  async close(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.kill()) await once(this.#process, "exit");
+    await rm(this.#profile, { recursive: true });
+  }
+
+  #ask(method: string, params: Fields = {}): Promise<Fields> {
+    const id = ++this.#sent;
+    const answer = Promise.withResolvers<Fields>();
+    this.#waiting.set(id, answer);
+    (this.#process.stdio[3] as Writable).write(
+      `${JSON.stringify({ id, method, params, ...this.#session })}\0`,
+    );
+    return answer.promise;
+  }
+
+  #take({ id, method, params, result, error }: Message): void {
+    if (method === "Page.lifecycleEvent" && params?.name === "load") this.#loaded.add(params.loaderId);
+    if (id === undefined) return;
+    if (error) this.#waiting.get(id)?.reject(new Error(error.message));
+    else this.#waiting.get(id)?.resolve(result ?? {});
+    this.#waiting.delete(id);
+  }
+}
+
+interface Message {
+  readonly id?: number;
+  readonly method?: string;
+  readonly params?: Fields;
+  readonly result?: Fields;
+  readonly error?: { readonly message: string };
+}
+
+function startChromium(program: string, profile: string, { hosts, pins = [] }: BrowserOptions) {
+  const rules = Object.entries(hosts).map(([name, address]) => `MAP ${name} ${address}`);
+  const flags = [
+    "--headless",
+    "--remote-debugging-pipe",
+    `--user-data-dir=${profile}`,
+    // Chromium refuses to be root in its sandbox; it sees the lab's own pages only.
+    ...[
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--no-proxy-server",
+      "--hide-scrollbars",
+    ],
+    ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    `--host-resolver-rules=${[...rules, "MAP * ~NOTFOUND"].join(", ")}`,
+    // Else http is tried as https first.
+    "--disable-features=HttpsUpgrades",
+    // A pin, where to have an authority of one's own believed takes another tool: all other certificates are judged as ever.
+    ...(pins.length > 0 ? [`--ignore-certificate-errors-spki-list=${pins.join(",")}`] : []),
+  ];
+  return spawn(program, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+}

@@ -1,0 +1,177 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
+import { Plugin, urn } from "../../../../support/pluginHarness.ts";
+
+const type = "command:local:Command";
+const COMMAND = urn(type, "c");
+let plugin: Plugin;
+
+beforeAll(async () => {
+  plugin = await Plugin.start("command/command.ts");
+});
+afterAll(async () => {
+  expect(await plugin.stop()).toBe(0);
+});
+
+const update = (news: Record<string, never> | object, stdout = "old", preview = false) => ({
+  id: "c1",
+  news: news as Record<string, string>,
+  olds: { ...news, stdout, stderr: "" } as Record<string, string>,
+  oldInputs: {},
+  preview,
+});
+
+describe("local.Command", () => {
+  test("runs create through the shell with its input, directory and environment, and keeps both outputs", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "local-"));
+    const { id, outputs } = await plugin.create(COMMAND, {
+      create: 'cat; pwd; echo "$GREETING" >&2',
+      stdin: "from stdin\n",
+      dir: directory,
+      environment: { GREETING: "hello" },
+    });
+    expect(id).toMatch(/^c[0-9a-f]{8}$/);
+    expect(outputs).toMatchObject({ stdout: `from stdin\n${directory}`, stderr: "hello", dir: directory });
+  });
+
+  test("takes another interpreter", async () => {
+    const { outputs } = await plugin.create(COMMAND, {
+      create: "process.stdout.write(String(6 * 7))",
+      interpreter: [process.execPath, "-e"],
+    });
+    expect(outputs.stdout).toBe("42");
+  });
+
+  test("without a create command does nothing", async () => {
+    expect((await plugin.create(COMMAND, { delete: "false" })).outputs).toMatchObject({
+      stdout: "",
+      stderr: "",
+    });
+  });
+
+  test("a failure names the status, the command and all that was printed", async () => {
+    const create = plugin.create(COMMAND, { create: 'echo out; echo "went wrong" >&2; exit 3' });
+    await expect(create).rejects.toThrow(
+      'exit status 3: running "echo out; echo \\"went wrong\\" >&2; exit 3":\nout\nwent wrong\n',
+    );
+  });
+
+  test("a directory that is not there is named", async () => {
+    await expect(plugin.create(COMMAND, { create: "true", dir: "/no/such" })).rejects.toThrow(/\/no\/such/);
+  });
+
+  test("each line is shown while the command runs, unless logging says otherwise", async () => {
+    const shown = urn(type, "shown");
+    await plugin.create(shown, { create: "echo one; echo two >&2; printf three", logging: "stdout" });
+    const lines = plugin.log.filter((line) => line.urn === shown);
+    expect(lines.map(({ text }) => text)).toEqual(["one", "three"]);
+    expect(lines.every(({ ephemeral }) => ephemeral)).toBe(true);
+  });
+
+  test("update runs with the outputs of the run before, create where there is no update", async () => {
+    const previous = "echo now, before: $PULUMI_COMMAND_STDOUT";
+    expect((await plugin.update(COMMAND, update({ create: "false", update: previous }))).stdout).toBe(
+      "now, before: old",
+    );
+    expect((await plugin.update(COMMAND, update({ create: previous }))).stdout).toBe("now, before: old");
+    const silent = update({ create: previous, addPreviousOutputInEnv: false });
+    expect((await plugin.update(COMMAND, silent)).stdout).toBe("now, before:");
+  });
+
+  test("update without any command keeps what was printed", async () => {
+    expect((await plugin.update(COMMAND, update({ delete: "true" }))).stdout).toBe("old");
+  });
+
+  test("delete runs with what the state holds, its input too", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "local-")), "deleted");
+    await plugin.delete(COMMAND, "c1", {
+      delete: `cat > ${file}; echo $PULUMI_COMMAND_STDOUT >> ${file}`,
+      stdin: "in\n",
+      stdout: new Secret("out"),
+      stderr: "",
+    });
+    expect(readFileSync(file, "utf8")).toBe("in\nout\n");
+  });
+
+  test("a preview runs nothing and knows no output", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "local-")), "f");
+    writeFileSync(file, "untouched");
+    const inputs = { create: `echo touched > ${file}`, stdin: UNKNOWN };
+    const { outputs } = await plugin.create(COMMAND, inputs, { preview: true });
+    expect(outputs).toMatchObject({ stdout: UNKNOWN, stderr: UNKNOWN, stdin: UNKNOWN });
+    expect(readFileSync(file, "utf8")).toBe("untouched");
+    const changed = { ...update(inputs, "old", true), olds: { create: "before", stdout: "old", stderr: "" } };
+    expect((await plugin.update(COMMAND, changed)).stdout).toBe(UNKNOWN);
+  });
+
+  test("one secret input makes the outputs secret", async () => {
+    const { outputs } = await plugin.create(COMMAND, { create: "cat", stdin: new Secret("s3cret") });
+    expect(outputs).toMatchObject({ stdout: new Secret("s3cret"), stdin: new Secret("s3cret") });
+  });
+
+  test("any input changes in place, triggers replace", async () => {
+    const diff = (oldInputs: object, news: object) =>
+      plugin.diff(COMMAND, { id: "c1", olds: {}, oldInputs: oldInputs as never, news: news as never });
+    expect(await diff({ create: "a" }, { create: "a" })).toMatchObject({ changed: false });
+    expect(await diff({ create: "a" }, { create: "b", environment: { X: "1" } })).toMatchObject({
+      changed: true,
+      paths: ["create", "environment"],
+      replaces: [],
+    });
+    expect(await diff({ triggers: ["1"] }, { triggers: ["2"] })).toMatchObject({ replaces: ["triggers"] });
+  });
+
+  test("what is not supported is refused before anything runs", async () => {
+    expect((await plugin.check(COMMAND, { create: "true", assetPaths: ["*"] })).failures).toEqual([
+      "assetPaths: is not supported by the stand-in plugin",
+    ]);
+    await expect(plugin.check(urn("command:remote:CopyToRemote", "c"), {})).rejects.toThrow(
+      /command:remote:CopyToRemote is not supported/,
+    );
+  });
+
+  test("refresh leaves the state as it is", async () => {
+    const state = { create: "true", stdout: "x", stderr: "" };
+    expect(await plugin.read(COMMAND, "c1", { create: "true" }, state)).toEqual({
+      id: "c1",
+      inputs: { create: "true" },
+      outputs: state,
+    });
+  });
+});
+
+test("local.run runs at once", async () => {
+  const result = await plugin.invoke("command:local:run", { command: "echo $X", environment: { X: "1" } });
+  expect(result.stdout).toBe("1");
+});
+
+test("an interrupt ends the command and what it has started, politely", async () => {
+  const interrupted = await Plugin.start("command/command.ts");
+  const file = join(mkdtempSync(join(tmpdir(), "local-")), "end");
+  const urnOfIt = urn(type, "long");
+  const create = interrupted.create(urnOfIt, {
+    create: `trap 'echo cleaned > ${file}; exit 7' TERM; echo started; sleep 600 & wait`,
+  });
+  const failure = expect(create).rejects.toThrow(/exit status 7: running/);
+  await expect.poll(() => interrupted.log.map(({ text }) => text)).toContain("started");
+  await interrupted.cancel();
+  await failure;
+  expect(readFileSync(file, "utf8")).toBe("cleaned\n");
+  expect(await interrupted.stop()).toBe(0);
+});
+
+test("the end of the engine ends the command", async () => {
+  const ended = await Plugin.start("command/command.ts");
+  const file = join(mkdtempSync(join(tmpdir(), "local-")), "end");
+  const create = ended.create(urn(type, "long"), {
+    create: `trap 'echo cleaned > ${file}; exit 7' TERM; echo started; sleep 600 & wait`,
+  });
+  const failure = expect(create).rejects.toThrow();
+  await expect.poll(() => ended.log.map(({ text }) => text)).toContain("started");
+  await ended.stop();
+  await failure;
+  expect(readFileSync(file, "utf8")).toBe("cleaned\n");
+});

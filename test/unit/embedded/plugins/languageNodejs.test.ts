@@ -1,0 +1,121 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as grpc from "@grpc/grpc-js";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { empty } from "../../../../embedded/plugins/server.ts";
+import { startPlugin } from "../../../support/pluginHarness.ts";
+
+const require = createRequire(import.meta.url);
+const messages: typeof import("@pulumi/pulumi/proto/language_pb.js") = require("@pulumi/pulumi/proto/language_pb.js");
+const services: typeof import("@pulumi/pulumi/proto/language_grpc_pb.js") = require("@pulumi/pulumi/proto/language_grpc_pb.js");
+
+let host: ChildProcess;
+let client: InstanceType<typeof services.LanguageRuntimeClient>;
+let directory: string;
+let output = "";
+
+beforeAll(async () => {
+  const { child, port } = await startPlugin("languageNodejs.ts", ["-root=/x", "127.0.0.1:4711"]);
+  host = child;
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  client = new services.LanguageRuntimeClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+});
+beforeEach(() => {
+  output = "";
+  directory = mkdtempSync(join(tmpdir(), "program-"));
+});
+afterAll(() => {
+  client.close();
+  host.kill("SIGINT");
+});
+
+/** A program directory whose `@pulumi/pulumi/cmd/run` is the given script. */
+function program(script: string): void {
+  const sdk = join(directory, "node_modules/@pulumi/pulumi");
+  mkdirSync(join(sdk, "cmd/run"), { recursive: true });
+  writeFileSync(join(sdk, "package.json"), '{ "name": "@pulumi/pulumi", "version": "3.0.0" }');
+  writeFileSync(join(sdk, "cmd/run/index.js"), script);
+}
+
+function run(options: Record<string, boolean | string> = {}): Promise<{ error: string; bail: boolean }> {
+  const info = new messages.ProgramInfo()
+    .setRootDirectory("/root-of-it")
+    .setProgramDirectory(directory)
+    .setEntryPoint("index.ts");
+  const structs = createRequire(require.resolve("@pulumi/pulumi/package.json"))(
+    "google-protobuf/google/protobuf/struct_pb.js",
+  );
+  info.setOptions(structs.Struct.fromJavaScript(options));
+  const request = new messages.RunRequest()
+    .setProject("p")
+    .setStack("s")
+    .setMonitorAddress("127.0.0.1:1")
+    .setDryrun(true)
+    .setParallel(16)
+    .setConfigsecretkeysList(["p:key"])
+    .setInfo(info);
+  request.getConfigMap().set("p:weights", '{"v116":50}');
+  return new Promise((resolve, reject) => {
+    client.run(request, (error, response) =>
+      error === null ? resolve({ error: response.getError(), bail: response.getBail() }) : reject(error),
+    );
+  });
+}
+
+describe("the language host", () => {
+  test("starts the SDK's runner with what the engine said", async () => {
+    program(`
+      const { PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT } = process.env;
+      console.log(JSON.stringify({ argv: process.argv.slice(2), PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT }));
+    `);
+    expect(await run({ typescript: false })).toEqual({ error: "", bail: false });
+    await expect.poll(() => output).toMatch(/\n$/);
+    expect(JSON.parse(output)).toEqual({
+      argv: [
+        ...["--monitor", "127.0.0.1:1", "--engine", "127.0.0.1:4711", "--project", "p"],
+        ...["--root-directory", "/root-of-it", "--stack", "s", "--pwd", directory, "--parallel", "16"],
+        "--dry-run",
+        "index.ts",
+      ],
+      PULUMI_CONFIG: '{"p:weights":"{\\"v116\\":50}"}',
+      PULUMI_CONFIG_SECRET_KEYS: '["p:key"]',
+    });
+  });
+
+  test("asks for Pulumi's TypeScript loader unless the project says otherwise", async () => {
+    program("console.log(process.env.PULUMI_NODEJS_TYPESCRIPT, process.execArgv.join())");
+    await run({ nodeargs: "--no-warnings" });
+    await expect.poll(() => output).toBe("true --no-warnings\n");
+  });
+
+  test("says nothing of an error that the program has reported itself", async () => {
+    program("process.exit(32)");
+    expect(await run()).toEqual({ error: "", bail: true });
+  });
+
+  test("tells of any other end", async () => {
+    program("process.exit(5)");
+    expect((await run()).error).toBe("Program exited with non-zero exit code: 5");
+    program("process.kill(process.pid, 'SIGKILL')");
+    expect((await run()).error).toMatch(/ended by SIGKILL/);
+  });
+
+  test("tells what to do where the SDK is not installed", async () => {
+    expect((await run()).error).toBe(
+      `the package @pulumi/pulumi is not installed in ${directory}; run \`npm install\` there first`,
+    );
+  });
+
+  test("passes an interrupt on to the program", async () => {
+    program("process.on('SIGINT', () => process.exit(9)); console.log('up'); setInterval(() => {}, 1000)");
+    const running = run();
+    await expect.poll(() => output).toBe("up\n");
+    await new Promise((resolve) => client.cancel(empty(), resolve));
+    expect((await running).error).toBe("Program exited with non-zero exit code: 9");
+  });
+});

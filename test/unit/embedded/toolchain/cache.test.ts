@@ -1,0 +1,62 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { cached } from "../../../../embedded/toolchain/cache.ts";
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "istio-lab-cache-"));
+  vi.stubEnv("XDG_CACHE_HOME", home);
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(home, { recursive: true });
+});
+
+const entry = (name: string, ingredients: string[], room = 1) => ({ kind: "bin", name, ingredients, room });
+const fill = (content: string) => vi.fn(async (into: string) => writeFile(join(into, "file"), content));
+
+test("the same ingredients are made once", async () => {
+  const make = fill("one");
+  const first = await cached(entry("tool", ["v1", "flags"]), make);
+  expect(await cached(entry("tool", ["v1", "flags"]), make)).toBe(first);
+  expect(make).toHaveBeenCalledOnce();
+  expect(await readFile(join(first, "file"), "utf8")).toBe("one");
+});
+
+test("another ingredient makes it anew, and the older goes", async () => {
+  const older = await cached(entry("tool", ["v1"]), fill("one"));
+  const newer = await cached(entry("tool", ["v2"]), fill("two"));
+  expect(await readFile(join(newer, "file"), "utf8")).toBe("two");
+  expect(existsSync(older)).toBe(false);
+});
+
+test("a neighbour whose name begins alike stays", async () => {
+  const neighbour = await cached(entry("tool-kit", ["v1"]), fill("kit"));
+  await cached(entry("tool", ["v1"]), fill("one"));
+  await cached(entry("tool", ["v2"]), fill("two"));
+  expect(existsSync(neighbour)).toBe(true);
+});
+
+test("what fails half-way is not taken for done", async () => {
+  const fails = async (into: string) => {
+    await writeFile(join(into, "half"), "");
+    throw new Error("interrupted");
+  };
+  await expect(cached(entry("tool", ["v1"]), fails)).rejects.toThrow("interrupted");
+  const whole = await cached(entry("tool", ["v1"]), fill("whole"));
+  expect(existsSync(join(whole, "half"))).toBe(false);
+  expect(await readFile(join(whole, "file"), "utf8")).toBe("whole");
+});
+
+test("what the disk has no room for is not begun", async () => {
+  const make = fill("one");
+  const made = cached(entry("tool", ["v1"], 1e9), make);
+  await expect(made).rejects.toThrow(
+    /^the disk is too full: \S+\/istio-lab\/bin needs 1000000000 MB, and \d+ MB are free there\. .* XDG_CACHE_HOME/,
+  );
+  expect(make).not.toHaveBeenCalled();
+  expect(existsSync(join(home, "istio-lab"))).toBe(false);
+});
