@@ -35,7 +35,7 @@ const CONNECTIONS = 4;
 const ANSWER_MS = 4000;
 const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 
-export class Api {
+export class KubernetesApi {
   readonly #access: Access;
   readonly #signal: AbortSignal;
   readonly #agent: http.Agent;

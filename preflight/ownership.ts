@@ -1,6 +1,6 @@
 /** Whether what is in the cluster already is this stack's. */
 
-import type { Api, KubernetesObject } from "../clients/kubernetes.ts";
+import type { KubernetesApi, KubernetesObject } from "../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../mesh/owner.ts";
 
 export interface OwnershipArgs {
@@ -17,7 +17,7 @@ export interface OwnershipArgs {
 }
 
 /** Objects of the application's names that somebody else made, one a line. */
-export async function objectFaults(api: Api, args: OwnershipArgs): Promise<string[]> {
+export async function objectFaults(api: KubernetesApi, args: OwnershipArgs): Promise<string[]> {
   const objects = await Promise.all(
     objectsOf(args).map(async ({ path, ...rest }) => ({ ...rest, object: await api.metadata(path) })),
   );
@@ -32,7 +32,7 @@ export async function objectFaults(api: Api, args: OwnershipArgs): Promise<strin
 }
 
 /** Istio of somebody else where ours goes; or none where somebody else's is wanted. */
-export async function istioFaults(api: Api, { owner, manage }: OwnershipArgs): Promise<string[]> {
+export async function istioFaults(api: KubernetesApi, { owner, manage }: OwnershipArgs): Promise<string[]> {
   const [home, planes, gateway] = await Promise.all([
     api.metadata("/api/v1/namespaces/istio-system"),
     api.get<{ items: KubernetesObject[] }>("/apis/apps/v1/deployments?labelSelector=app%3Distiod"),

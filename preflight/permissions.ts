@@ -1,5 +1,5 @@
 /** Whether the user may do what the program does. */
-import type { Api } from "../clients/kubernetes.ts";
+import type { KubernetesApi } from "../clients/kubernetes.ts";
 
 /** Verbs on one resource. */
 interface Need {
@@ -23,7 +23,7 @@ export interface PermissionsArgs {
 }
 
 /** What the user may not do, in one line; nobody who may do everything is asked further. */
-export async function permissionFaults(api: Api, args: PermissionsArgs): Promise<string[]> {
+export async function permissionFaults(api: KubernetesApi, args: PermissionsArgs): Promise<string[]> {
   if (await isAllowed(api, "*", { group: "*", resource: "*", namespace: "" })) return [];
   const refused = (
     await Promise.all(
@@ -40,7 +40,7 @@ export async function permissionFaults(api: Api, args: PermissionsArgs): Promise
   ];
 }
 
-async function isAllowed(api: Api, verb: string, need: Omit<Need, "verbs">): Promise<boolean> {
+async function isAllowed(api: KubernetesApi, verb: string, need: Omit<Need, "verbs">): Promise<boolean> {
   const { group, resource, namespace, name } = need;
   const review = await api.post<{ status?: { allowed?: boolean } }>(
     "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",

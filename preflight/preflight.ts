@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { loadAccess } from "../clients/kubeconfig.ts";
-import { Api, ApiError, type KubernetesObject } from "../clients/kubernetes.ts";
+import { ApiError, KubernetesApi, type KubernetesObject } from "../clients/kubernetes.ts";
 import { askLoadBalancer, type LoadBalancerAccess } from "../components/haproxyEdge/preflight.ts";
 import { minorOf, oldestKubernetes } from "../components/istio/versions.ts";
 import { routedSubsets } from "../components/trafficSplit/preflight.ts";
@@ -87,7 +87,7 @@ function onlyFault(error: unknown): Inspection {
 }
 
 async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspection> {
-  const api = new Api(await loadAccess(args, signal), signal);
+  const api = new KubernetesApi(await loadAccess(args, signal), signal);
   try {
     // The first question tells whether there is anybody to ask.
     const version = await unlessForbidden(api, api.get<{ gitVersion?: string }>("/version"));
@@ -97,7 +97,7 @@ async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspecti
   }
 }
 
-async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
+async function askAll(api: KubernetesApi, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
   const { manage } = args.istio;
   const scope = { ...args, manage, versions: args.versions.map(({ name }) => name) };
   const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
@@ -127,7 +127,7 @@ async function askAll(api: Api, args: ClusterArgs, kubernetes: string): Promise<
 }
 
 /** What is forbidden stands in the list of permissions, which names them all at once. */
-async function unlessForbidden<T>(api: Api, answer: Promise<T>): Promise<T | undefined> {
+async function unlessForbidden<T>(api: KubernetesApi, answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {
@@ -148,14 +148,14 @@ function versionFaults(kubernetes: string, istio: string, where: string): string
   ];
 }
 
-async function namespaceFaults(api: Api, namespace: string): Promise<string[]> {
+async function namespaceFaults(api: KubernetesApi, namespace: string): Promise<string[]> {
   if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return [];
   return [
     `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create namespace ${namespace}), or set namespace to one that exists`,
   ];
 }
 
-async function readNodes(api: Api): Promise<{ usable: Cluster["nodes"]; faults: string[] }> {
+async function readNodes(api: KubernetesApi): Promise<{ usable: Cluster["nodes"]; faults: string[] }> {
   const { items = [] } = (await api.get<{ items?: Node[] }>("/api/v1/nodes")) ?? {};
   const usable = usableNodes(items);
   const faults = [

@@ -1,13 +1,13 @@
 /** Where requests go at this moment. */
 
-import type { Api } from "../../clients/kubernetes.ts";
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { Subset } from "./trafficSplit.ts";
 
 /**
  * The subsets that the application's VirtualService names and its DestinationRule has: none where one of these is not
  * there, for then no request is answered.
  */
-export async function routedSubsets(api: Api, namespace: string): Promise<Subset[]> {
+export async function routedSubsets(api: KubernetesApi, namespace: string): Promise<Subset[]> {
   const routing = `/apis/networking.istio.io/v1/namespaces/${namespace}`;
   const [virtualService, destinationRule] = await Promise.all([
     api.get<VirtualService>(`${routing}/virtualservices/nginx`),

@@ -1,6 +1,6 @@
 /** Labels that a Deployment of the stack has for good. */
 
-import type { Api, KubernetesObject } from "../../clients/kubernetes.ts";
+import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 
 export interface LabelArgs {
@@ -16,7 +16,10 @@ export interface LabelArgs {
  * A version that keeps its name and gets another label, one a line: its Deployment would have to be deleted before the
  * new one is made, and its share of the requests fail meanwhile.
  */
-export async function labelFaults(api: Api, { owner, namespace, versions }: LabelArgs): Promise<string[]> {
+export async function labelFaults(
+  api: KubernetesApi,
+  { owner, namespace, versions }: LabelArgs,
+): Promise<string[]> {
   const list = await api.get<{ items?: Deployment[] }>(
     `/apis/apps/v1/namespaces/${namespace}/deployments?labelSelector=app%3Dnginx`,
   );
