@@ -13,6 +13,7 @@ import { startNetwork, stopNetwork } from "../machines/network.ts";
 import { powerOffBroken, replacePods } from "../machines/repair.ts";
 import { startWorker } from "../machines/worker.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
+import { COREDNS_VERSION, IMAGE_HUB } from "../toolchain/versions.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 
 /** The instance of that name: with the subnet it was first started with, or the one given, or its own. */
@@ -58,7 +59,7 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
               task: async () => {
                 await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
                 await controlPlaneReady(lab, kubectl);
-                await applyClusterDns(lab, kubectl);
+                await applyClusterDns(lab, kubectl, `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`);
                 await clusterReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
               },

@@ -2,15 +2,12 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
 import { CLUSTER_DNS_IP, type Instance } from "../instance.ts";
-import { COREDNS_VERSION, IMAGE_HUB } from "../toolchain/versions.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 
-/** Applies CoreDNS to the cluster; the API server must be ready. */
-export async function applyClusterDns(lab: Instance, kubectl: string): Promise<void> {
+/** Applies CoreDNS, of that image, to the cluster; the API server must be ready. */
+export async function applyClusterDns(lab: Instance, kubectl: string, image: string): Promise<void> {
   const template = await readFile(join(import.meta.dirname, "coredns.yaml"), "utf8");
-  const manifest = template
-    .replaceAll("@IMAGE@", `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`)
-    .replaceAll("@CLUSTER_IP@", CLUSTER_DNS_IP);
+  const manifest = template.replaceAll("@IMAGE@", image).replaceAll("@CLUSTER_IP@", CLUSTER_DNS_IP);
   await run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "apply", "--server-side", "-f", "-"], {
     input: manifest,
   });

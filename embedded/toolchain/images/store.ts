@@ -49,25 +49,3 @@ export async function imageStore(nodeRoot: string, sources: Sources): Promise<st
   });
   return join(dir, "data", "containerd");
 }
-
-/**
- * Gives a worker a containerd directory with all images in it. Layers and blobs are never written after they
- * were unpacked, so they are shared by hard links; containerd's databases are copied.
- */
-export async function cloneStore(store: string, target: string): Promise<void> {
-  if (existsSync(join(target, "io.containerd.metadata.v1.bolt"))) return;
-  await rm(target, { recursive: true, force: true });
-  await mkdir(target, { recursive: true });
-  const linked = await run("cp", ["-al", `${store}/.`, target]).then(
-    () => true,
-    () => false,
-  );
-  // Cache and state on different file systems.
-  if (!linked) await run("cp", ["-a", `${store}/.`, target]);
-  for (const database of (await run("find", [store, "-name", "*.db", "-printf", "%P\\n"]))
-    .split("\n")
-    .filter(Boolean)) {
-    await rm(join(target, database));
-    await run("cp", ["-a", join(store, database), join(target, database)]);
-  }
-}
