@@ -1,7 +1,8 @@
 /** What the program owns in the cluster: one declaration for checks, permissions, removal and components. */
+import { ownedBy } from "./owner.ts";
 
-/** A Kubernetes object that the stack makes under a fixed name. */
-export interface OwnedObject {
+/** A kind of Kubernetes objects. */
+export interface Kind {
   /** E.g. `VirtualService`. */
   readonly kind: string;
   /** API group; empty is the core group. */
@@ -10,7 +11,57 @@ export interface OwnedObject {
   readonly version: string;
   /** Resource name in paths and permissions, e.g. `virtualservices`. */
   readonly plural: string;
+}
+
+/** A Kubernetes object that the stack makes under a fixed name. */
+export interface OwnedObject extends Kind {
   /** Empty: the object belongs to no namespace. */
   readonly namespace: string;
   readonly name: string;
+}
+
+const kind = (name: string, group: string, version: string, plural: string): Kind => ({
+  kind: name,
+  group,
+  version,
+  plural,
+});
+
+const istio = "networking.istio.io";
+
+/**
+ * Every kind of which the program ever owns an object, with any configuration. A destroy removes orphans of all
+ * these kinds: objects that bear the owner's annotation and that no state knows.
+ */
+export const OWNED_KINDS = {
+  ConfigMap: kind("ConfigMap", "", "v1", "configmaps"),
+  Secret: kind("Secret", "", "v1", "secrets"),
+  Service: kind("Service", "", "v1", "services"),
+  Deployment: kind("Deployment", "apps", "v1", "deployments"),
+  Gateway: kind("Gateway", istio, "v1", "gateways"),
+  VirtualService: kind("VirtualService", istio, "v1", "virtualservices"),
+  DestinationRule: kind("DestinationRule", istio, "v1", "destinationrules"),
+} as const satisfies Record<string, Kind>;
+
+/** Declares an object of the stack. */
+export function ownedObject(of: keyof typeof OWNED_KINDS, namespace: string, name: string): OwnedObject {
+  return { ...OWNED_KINDS[of], namespace, name };
+}
+
+/** The kind as kubectl and permissions name it, e.g. `virtualservices.networking.istio.io`. */
+export const resourceOf = ({ plural, group }: Kind) => (group ? `${plural}.${group}` : plural);
+
+/** E.g. `networking.istio.io/v1`, or `v1` for the core group. */
+export const apiVersionOf = ({ group, version }: Kind) => (group ? `${group}/${version}` : version);
+
+/** The object's path at an API server. */
+export function pathOf(object: OwnedObject): string {
+  const root = object.group ? "apis" : "api";
+  const scope = object.namespace ? `namespaces/${object.namespace}/` : "";
+  return `/${root}/${apiVersionOf(object)}/${scope}${object.plural}/${object.name}`;
+}
+
+/** The object's metadata in a component: its names, and the annotation of its owner. */
+export function metadataOf({ namespace, name }: OwnedObject, owner: string) {
+  return { name, ...(namespace ? { namespace } : {}), annotations: ownedBy(owner) };
 }

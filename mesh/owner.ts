@@ -1,4 +1,6 @@
-/** Where an object says which stack it belongs to: `ORGANIZATION/PROJECT/STACK`. */
+/** The annotation that says which stack an object belongs to. */
+
+/** Its value is `ORGANIZATION/PROJECT/STACK`. */
 export const OWNER_ANNOTATION = "istio-lab/owner";
 
 /** Annotations of an object of that stack. */

@@ -1,0 +1,60 @@
+/** What the mesh is about: versions of one application, and how requests are split between them. */
+
+/** A set of pods that requests can be sent to: what a DestinationRule calls a subset. */
+export interface Subset {
+  /** The version's name, e.g. `v116`. */
+  readonly name: string;
+  /** Value of the pods' label `version`, e.g. `1.16`. */
+  readonly version: string;
+}
+
+/** One version of the web application. */
+export interface Version extends Subset {
+  /** DNS label, e.g. `v116`: names the Deployment (`nginx-v116`), the subset and the key in `weights`. */
+  readonly name: string;
+  /** Value of the pods' label `version`, e.g. `1.16`. */
+  readonly version: string;
+  /** Image reference, e.g. `nginx:1.16.1`. */
+  readonly image: string;
+  /** Pods of this version. */
+  readonly replicas: number;
+  /** What `/echo/test.txt` answers: the way to tell one version from another. */
+  readonly page: string;
+}
+
+/** Version name to integer percent; the percents sum to 100. */
+export type Weights = Readonly<Record<string, number>>;
+
+/** The gateway that requests come in through. */
+export interface GatewayRef {
+  /** Namespace of its Service and its pods. */
+  readonly namespace: string;
+  /** Name of its Service. */
+  readonly service: string;
+  /** Labels of its pods. */
+  readonly selector: Readonly<Record<string, string>>;
+}
+
+/** The gateway that istioctl's profiles install. */
+export const ISTIO_GATEWAY: GatewayRef = {
+  namespace: "istio-system",
+  service: "istio-ingressgateway",
+  selector: { istio: "ingressgateway" },
+};
+
+/** Everything that decides where a request for the application goes. */
+export interface Routes {
+  /** Host name that the application answers to. */
+  readonly host: string;
+  /** Host names that the Gateway lets in; `host` is one of them. */
+  readonly gatewayHosts: readonly string[];
+  /** Name of the Service in front of all versions. */
+  readonly service: string;
+  /** The versions, in the order of the configuration. */
+  readonly versions: readonly Subset[];
+  /** Exactly the versions, each with its percent. */
+  readonly weights: Weights;
+  readonly gateway: GatewayRef;
+  /** Secret in the gateway's namespace with certificate and key. @default the gateway serves no https */
+  readonly credential?: string | undefined;
+}
