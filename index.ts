@@ -92,6 +92,8 @@ const edge = new HaproxyEdge(
 export const url = `${tls ? "https" : "http"}://${config.host}/echo/test.txt`;
 /** Host name that the application answers to. */
 export const host = config.host;
+/** Namespace of the application and its routes. */
+export { namespace };
 /** Version name to percent, as the VirtualService holds them. */
 export const weights = split.weights;
 /** NodePorts of the ingress gateway. */

@@ -12,6 +12,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { type Page, pageAt, readOutputs } from "../outputs.ts";
 import { Client } from "../probe/client.ts";
 import { tally } from "../probe/probe.ts";
 import { observeShift } from "../probe/shift/shift.ts";
@@ -32,10 +33,7 @@ interface Way {
 type Weights = { v116: number; v117: number };
 
 /** What both ways need to know, read from the stack. */
-interface Bench {
-  url: string;
-  host: string;
-  pages: Record<string, string>;
+interface Bench extends Page {
   namespace: string;
   kubeconfig: string;
   /** Environment of byHand.sh. */
@@ -197,10 +195,8 @@ function onLoadBalancer({ byHand }: Bench, command: string): Promise<unknown> {
 
 /** Reads config and outputs of the stack, and writes what byHand.sh wants as files. */
 async function readBench(work: string): Promise<Bench> {
-  const outputs = JSON.parse(await pulumi("stack", "output", "--json")) as Pick<
-    Bench,
-    "url" | "host" | "pages"
-  >;
+  const outputs = readOutputs(await pulumi("stack", "output", "--json"));
+  if (!outputs) throw new Error("the stack is not up; run ./lab up first");
   const config = readConfig(await pulumi("config", "--json", "--show-secrets"));
   const { host, port = 22, user, hostKey } = config.loadBalancer;
   const { profile = "demo", hub, tag, values } = config.istio;
@@ -211,11 +207,8 @@ async function readBench(work: string): Promise<Bench> {
   const image = (version: string): string =>
     config.versions.find(({ name }) => name === version)?.image ?? "";
   return {
-    // The load balancer by its address: the page's host name need not resolve.
-    url: outputs.url.replace(outputs.host, host),
-    host: outputs.host,
-    pages: outputs.pages,
-    namespace: "default",
+    ...pageAt(host, outputs),
+    namespace: outputs.namespace,
     kubeconfig: process.env.KUBECONFIG ?? "",
     byHand: {
       ISTIO_FILE: await file(

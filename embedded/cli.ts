@@ -240,11 +240,12 @@ async function probeDefaults() {
 
 async function shiftLab() {
   const lab = await running();
+  const outputs = await outputsOf(lab);
   return {
-    ...(await pageOf(lab, await outputsOf(lab))),
+    ...(await pageOf(lab, outputs)),
     pulumi: (args: string[]) => pulumiOnTerminal(lab, args),
     kubeconfig: adminKubeconfig(lab),
-    namespace: "default",
+    namespace: outputs.namespace,
   };
 }
 

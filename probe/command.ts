@@ -2,20 +2,14 @@
 import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import type { Page } from "../outputs.ts";
 import type { ProbeOptions } from "./probe.ts";
 import { parseWeights } from "./weights.ts";
 
 /** What to probe when the command line does not say. */
-export interface ProbeDefaults {
-  url: string;
-  /** Host header. */
-  host: string;
+export interface ProbeDefaults extends Page {
   /** Authorities to trust besides Node's and the system's, in PEM. @default none */
   ca?: string | undefined;
-  /** The page of each version. */
-  pages: Record<string, string>;
-  /** Configured percent of each version. */
-  weights: Record<string, number>;
 }
 
 /** Exit code for a command line that cannot be run; 1 is kept for a split that is not as configured. */

@@ -4,6 +4,7 @@
  * resolve anywhere.
  */
 import { execa } from "execa";
+import { pageAt, readOutputs } from "../outputs.ts";
 import { type ProbeDefaults, probeCommand } from "./command.ts";
 
 async function stackDefaults(): Promise<ProbeDefaults> {
@@ -11,10 +12,8 @@ async function stackDefaults(): Promise<ProbeDefaults> {
     pulumi("stack", "output", "--json"),
     pulumi("config", "get", "--path", "loadBalancer.host"),
   ]);
-  const { url, host, pages, weights } = JSON.parse(outputs) as Partial<ProbeDefaults>;
-  if (!url || !host || !pages || !weights)
-    fail("the selected stack has no outputs yet; run `pulumi up` first");
-  return { url: url.replace(host, loadBalancer.trim()), host, pages, weights };
+  const read = readOutputs(outputs) ?? fail("the selected stack has no outputs yet; run `pulumi up` first");
+  return pageAt(loadBalancer.trim(), read);
 }
 
 async function pulumi(...args: string[]): Promise<string> {

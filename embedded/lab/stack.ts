@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { LabError, launch } from "../../clients/process.ts";
+import { type Outputs, pageAt, readOutputs } from "../../outputs.ts";
 import type { ProbeDefaults } from "../../probe/command.ts";
 import { cacheHome, type Instance } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
@@ -14,15 +15,6 @@ import { pluginPath, pulumiHome } from "./plugins.ts";
 
 /** The program's directory: the one with Pulumi.yaml. */
 export const PROGRAM = join(import.meta.dirname, "../..");
-
-/** What the program tells when it is up; the names are those of its outputs. */
-export interface StackOutputs {
-  readonly url: string;
-  readonly host: string;
-  readonly weights: Record<string, number>;
-  readonly pages: Record<string, string>;
-  readonly configHash: string;
-}
 
 /** Directory of kubectl, istioctl and pulumi. */
 function toolsDir(): string {
@@ -113,20 +105,16 @@ export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): 
     throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);
 }
 
-/** What the stack told last, or undefined when it is not up. */
-export async function stackOutputs(lab: Instance): Promise<StackOutputs | undefined> {
+/** The stack's outputs after its last update, or undefined when it is not up. */
+export async function stackOutputs(lab: Instance): Promise<Outputs | undefined> {
   if (!existsSync(stackFile(lab))) return undefined;
-  const outputs = JSON.parse(await pulumi(lab, ["stack", "output", "--json"])) as Partial<StackOutputs>;
-  return outputs.url && outputs.pages ? (outputs as StackOutputs) : undefined;
+  return readOutputs(await pulumi(lab, ["stack", "output", "--json"]));
 }
 
-/** The page as a client on this host asks for it, whatever the host's name leads to: at the load balancer's own address. */
-export async function pageOf(
-  lab: Instance,
-  { url, host, pages, weights }: StackOutputs,
-): Promise<ProbeDefaults> {
+/** The page at the lab's load balancer, with the authority that signed the lab's certificate. */
+export async function pageOf(lab: Instance, outputs: Outputs): Promise<ProbeDefaults> {
   const ca = await readFile(httpsFiles(lab).authority, "utf8");
-  return { url: url.replace(host, lab.loadBalancer.address), host, ca, pages, weights };
+  return { ...pageAt(lab.loadBalancer.address, outputs), ca };
 }
 
 /**

@@ -115,6 +115,7 @@ describe("the whole program", () => {
     expect(outputs).toEqual({
       url: "http://nginx.hung.org.hk/echo/test.txt",
       host: "nginx.hung.org.hk",
+      namespace: "default",
       weights: { v116: 50, v117: 50 },
       nodePorts: { http2: 30934, statusPort: 30580, https: 30895 },
       nodes: [

@@ -1,0 +1,37 @@
+/** What the program in index.ts returns when it is up: the one type that commands, probe and benchmark read. */
+import type { Unwrap } from "@pulumi/pulumi";
+import type * as program from "./index.ts";
+
+/** The stack's outputs, by name. Derived: an export of index.ts is an output, and is here. */
+export type Outputs = Unwrap<typeof program>;
+
+/** Where the test page is, and by what its versions are known. */
+export interface Page {
+  /** For example `http://192.0.2.10/echo/test.txt`. */
+  url: string;
+  /** Host header. */
+  host: string;
+  /** The page of each version. */
+  pages: Record<string, string>;
+  /** Configured percent of each version. */
+  weights: Record<string, number>;
+}
+
+/**
+ * Reads what `pulumi stack output --json` prints.
+ *
+ * @returns undefined when the stack is not up.
+ */
+export function readOutputs(json: string): Outputs | undefined {
+  const outputs = JSON.parse(json) as Partial<Outputs>;
+  if (!outputs.url || !outputs.pages) return undefined;
+  // A stack that the version before brought up has no such output yet; its commands worked in "default" alone.
+  return { namespace: "default", ...outputs } as Outputs;
+}
+
+/** The page at the load balancer's own address: its host name need not resolve. */
+export function pageAt(address: string, { url, host, pages, weights }: Outputs): Page {
+  const page = new URL(url);
+  page.hostname = address.includes(":") ? `[${address}]` : address;
+  return { url: page.href, host, pages, weights };
+}

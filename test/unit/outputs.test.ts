@@ -1,0 +1,53 @@
+import { describe, expect, expectTypeOf, it } from "vitest";
+import { type Outputs, pageAt, readOutputs } from "../../outputs.ts";
+
+const outputs: Outputs = {
+  url: "http://nginx.hung.org.hk/echo/test.txt",
+  host: "nginx.hung.org.hk",
+  namespace: "shop",
+  weights: { v116: 50, v117: 50 },
+  pages: { v116: "v1.16.1\n" },
+  nodePorts: { http2: 30934, statusPort: 30580 },
+  nodes: [],
+  configHash: "0a",
+};
+
+it("the type holds values, not outputs of the engine", () => {
+  expectTypeOf<Outputs["weights"]>().toEqualTypeOf<Record<string, number>>();
+  expectTypeOf<Outputs["configHash"]>().toEqualTypeOf<string>();
+  expectTypeOf<Outputs["namespace"]>().toEqualTypeOf<string>();
+});
+
+describe("readOutputs", () => {
+  it("reads what `pulumi stack output --json` prints", () => {
+    expect(readOutputs(JSON.stringify(outputs))).toEqual(outputs);
+  });
+
+  it("a stack that is not up has none", () => {
+    expect(readOutputs("{}")).toBeUndefined();
+  });
+
+  it("an output that the version before did not have is its only value then", () => {
+    const { namespace: _, ...previous } = outputs;
+    expect(readOutputs(JSON.stringify(previous))?.namespace).toBe("default");
+  });
+});
+
+describe("pageAt", () => {
+  it.each([
+    [outputs.url, "10.210.7.20", "http://10.210.7.20/echo/test.txt"],
+    ["https://nginx.hung.org.hk/echo/test.txt", "fd00::20", "https://[fd00::20]/echo/test.txt"],
+  ])("%s at %s", (url, address, expected) => {
+    expect(pageAt(address, { ...outputs, url })).toEqual({
+      url: expected,
+      host: "nginx.hung.org.hk",
+      pages: outputs.pages,
+      weights: outputs.weights,
+    });
+  });
+
+  it("replaces the host in the host's place alone", () => {
+    const page = pageAt("10.0.0.1", { ...outputs, url: "http://http/echo", host: "http" });
+    expect(page.url).toBe("http://10.0.0.1/echo");
+  });
+});
