@@ -1,0 +1,302 @@
+/** SSH: the host key is compared before the user's name is sent; then commands run, with input and exit status. */
+import { connect as connectSocket } from "node:net";
+import type { Readable } from "node:stream";
+import type { Client, ClientChannel, ConnectConfig, ParsedKey } from "ssh2";
+
+/** A machine and how to log on to it. */
+export interface SshTarget {
+  /** Address or name. */
+  readonly host: string;
+  /** Port of sshd. */
+  readonly port: number;
+  readonly user: string;
+  /** The machine's public host key, `TYPE BASE64`. @default any machine is trusted */
+  readonly hostKey?: string | undefined;
+  /** Private key in plain. @default none */
+  readonly privateKey?: string | undefined;
+  /** @default the private key has none */
+  readonly passphrase?: string | undefined;
+  /** Also answers keyboard-interactive prompts. @default none */
+  readonly password?: string | undefined;
+  /** Socket of an SSH agent, tried after the key; the log-on fails when it is dead. @default no agent */
+  readonly agent?: string | undefined;
+}
+
+/** What kept a command from being run. */
+export type SshFault =
+  /** The agent's socket does not answer. */
+  | "agent"
+  /** ssh2 cannot read the private key, and nothing else opened the door. */
+  | "private-key"
+  /** `hostKey` is not a public key. */
+  | "host-key-format"
+  /** The machine showed another host key; nothing was sent. */
+  | "host-key"
+  /** No common algorithm, or the peer is not an SSH server. */
+  | "handshake"
+  /** The machine accepts none of the keys or passwords. */
+  | "denied"
+  /** Name, route, port, time limit. */
+  | "unreachable"
+  /** The connection ended early. */
+  | "closed";
+
+/** Says what happened; advice is the caller's. */
+export class SshError extends Error {
+  override readonly name = "SshError";
+  readonly kind: SshFault;
+  /** Of the socket, e.g. `ECONNREFUSED`. */
+  readonly code?: string | undefined;
+  /** The host key that the machine showed, where it was not the expected one. */
+  readonly shown?: Buffer | undefined;
+
+  constructor(
+    kind: SshFault,
+    message: string,
+    details: { code?: string; shown?: Buffer; cause?: unknown } = {},
+  ) {
+    super(message, { cause: details.cause });
+    this.kind = kind;
+    this.code = details.code;
+    this.shown = details.shown;
+  }
+}
+
+/** How a remote command ended; all undefined: the connection was lost first. */
+export interface SshExit {
+  readonly exitCode?: number | undefined;
+  /** E.g. `SIGKILL`. */
+  readonly signal?: string | undefined;
+}
+
+/** A remote command that runs. */
+export interface SshProcess {
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Never rejects. */
+  readonly ended: Promise<SshExit>;
+}
+
+/** A remote command that has ended. */
+export interface SshResult extends SshExit {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandOptions {
+  /** Standard input. @default empty */
+  readonly input?: string | undefined;
+  /** Sent without an answer: sshd drops what its AcceptEnv does not name. @default none */
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Ends the command with SIGTERM, and the connection after the grace. @default never */
+  readonly signal?: AbortSignal | undefined;
+  /** @default 5000 */
+  readonly graceMs?: number | undefined;
+}
+
+export interface ConnectOptions {
+  /** Until the user is logged on. @default no limit */
+  readonly timeoutMs?: number | undefined;
+  /** Ends the connection, whatever it is doing. @default never */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Logs on.
+ * @throws SshError
+ */
+export async function connect(target: SshTarget, options: ConnectOptions = {}): Promise<SshConnection> {
+  if (target.agent) await findAgent(target.agent);
+  // Loaded here: it takes a tenth of a second, and a caller has other checks to start first.
+  const { default: ssh2 } = await import("ssh2");
+  const key = target.privateKey && ssh2.utils.parseKey(target.privateKey, target.passphrase);
+  const unreadable = key instanceof Error ? key : undefined;
+  const expected =
+    target.hostKey === undefined ? undefined : hostKeyBytes(ssh2.utils.parseKey, target.hostKey);
+  const client = new ssh2.Client();
+  const { signal, timeoutMs = 0 } = options;
+  signal?.throwIfAborted();
+  // ssh2 has no limit for the connection as a whole.
+  signal?.addEventListener("abort", () => client.destroy(), { once: true });
+  let shown: Buffer | undefined;
+  const config: ConnectConfig = {
+    ...credentials(target, unreadable === undefined),
+    readyTimeout: timeoutMs,
+    ...(expected && {
+      algorithms: { serverHostKey: [target.hostKey?.trim().split(/\s+/)[0]] } as ConnectConfig["algorithms"],
+      hostVerifier: (other: Buffer) => {
+        if (!other.equals(expected)) shown = other;
+        return shown === undefined;
+      },
+    }),
+  };
+  await new Promise<void>((resolve, reject) => {
+    client.once("ready", resolve);
+    client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
+      answer(prompts.map(() => target.password ?? "")),
+    );
+    const fail = (error: SshError) =>
+      reject(
+        signal?.aborted ? new SshError("unreachable", "no answer in time", { code: "ETIMEDOUT" }) : error,
+      );
+    // The listener stays: an error after the first one would end the process if none listened.
+    client.on("error", (error) => fail(toSshError(error, shown, unreadable)));
+    client.once("close", () => fail(new SshError("closed", "the connection was closed")));
+    client.connect(config);
+    // The exchange is many small messages; each would wait for the answer to the previous one.
+    client.setNoDelay(true);
+  });
+  return new SshConnection(client);
+}
+
+/** Logs on, runs one command and logs off. @throws SshError */
+export async function runOverSsh(
+  target: SshTarget,
+  command: string,
+  { input, env, ...options }: CommandOptions & ConnectOptions = {},
+): Promise<SshResult> {
+  const connection = await connect(target, options);
+  try {
+    return await connection.run(command, { input, env });
+  } finally {
+    connection.close();
+  }
+}
+
+/** A user who is logged on. */
+export class SshConnection {
+  readonly #client: Client;
+  constructor(client: Client) {
+    this.#client = client;
+  }
+
+  /** Starts a command in the user's login shell. @throws SshError */
+  async start(command: string, options: CommandOptions = {}): Promise<SshProcess> {
+    const { input = "", env = {}, signal, graceMs = 5000 } = options;
+    const client = this.#client;
+    const channel = await new Promise<ClientChannel>((resolve, reject) => {
+      client.once("close", () => reject(new SshError("closed", "the connection was closed")));
+      client.exec(command, { env: { ...env } }, (error, opened) =>
+        error ? reject(new SshError("closed", error.message, { cause: error })) : resolve(opened),
+      );
+    });
+    // A command may end without reading its input.
+    channel.on("error", () => undefined);
+    const ended = waitForEnd(client, channel, signal, graceMs);
+    channel.end(input);
+    return { stdout: channel, stderr: channel.stderr, ended };
+  }
+
+  /** Runs a command to its end, whatever that is. @throws SshError */
+  async run(command: string, options: CommandOptions = {}): Promise<SshResult> {
+    const { stdout, stderr, ended } = await this.start(command, options);
+    const texts = [collect(stdout), collect(stderr)];
+    const exit = await ended;
+    const [out = "", err = ""] = texts.map((text) => text());
+    return { ...exit, stdout: out, stderr: err };
+  }
+
+  close(): void {
+    this.#client.end();
+  }
+}
+
+/** The bytes of `TYPE BASE64`, an optional comment behind them. @throws SshError */
+function hostKeyBytes(parse: (data: string) => ParsedKey | Error, text: string): Buffer {
+  const parsed = parse(text.trim().split(/\s+/, 2).join(" "));
+  if (parsed instanceof Error) throw new SshError("host-key-format", parsed.message);
+  return parsed.getPublicSSH();
+}
+
+function credentials(target: SshTarget, keyIsReadable: boolean): ConnectConfig {
+  const { host, port, user, privateKey, passphrase, password, agent } = target;
+  const methods: ("publickey" | "password" | "keyboard-interactive" | "agent")[] = [];
+  if (privateKey && keyIsReadable) methods.push("publickey");
+  if (password !== undefined) methods.push("password", "keyboard-interactive");
+  if (agent) methods.push("agent");
+  return {
+    host,
+    port,
+    username: user,
+    ...(privateKey && keyIsReadable ? { privateKey } : {}),
+    ...(privateKey && keyIsReadable && passphrase !== undefined ? { passphrase } : {}),
+    ...(password === undefined ? {} : { password, tryKeyboard: true }),
+    ...(agent ? { agent } : {}),
+    authHandler: methods,
+  };
+}
+
+/** Resolves when the agent's socket can be opened. @throws SshError */
+async function findAgent(path: string): Promise<void> {
+  const socket = connectSocket(path);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("error", (error: NodeJS.ErrnoException) =>
+        reject(
+          new SshError("agent", error.message, { ...(error.code ? { code: error.code } : {}), cause: error }),
+        ),
+      );
+    });
+  } finally {
+    socket.destroy();
+  }
+}
+
+function toSshError(
+  error: Error & { readonly level?: string; readonly code?: string },
+  shown: Buffer | undefined,
+  unreadable: Error | undefined,
+): SshError {
+  const cause = { cause: error };
+  if (shown) return new SshError("host-key", "host key mismatch", { ...cause, shown });
+  switch (error.level) {
+    case "client-authentication":
+      return unreadable
+        ? new SshError("private-key", unreadable.message, cause)
+        : new SshError("denied", error.message, cause);
+    case "client-timeout":
+      return new SshError("unreachable", "no answer in time", { ...cause, code: "ETIMEDOUT" });
+    case "handshake":
+    case "protocol":
+      return new SshError("handshake", error.message, cause);
+    default:
+      return new SshError("unreachable", error.message, {
+        ...cause,
+        ...(error.code ? { code: error.code } : {}),
+      });
+  }
+}
+
+function waitForEnd(
+  client: Client,
+  channel: ClientChannel,
+  signal: AbortSignal | undefined,
+  graceMs: number,
+): Promise<SshExit> {
+  let kill: NodeJS.Timeout | undefined;
+  const terminate = () => {
+    channel.signal("TERM");
+    kill = setTimeout(() => client.destroy(), graceMs);
+  };
+  if (signal?.aborted) terminate();
+  signal?.addEventListener("abort", terminate, { once: true });
+  let exit: SshExit = {};
+  channel.once("exit", (code: number | null, name?: string) => {
+    exit = code === null ? { signal: name } : { exitCode: code };
+  });
+  return new Promise<SshExit>((resolve) => {
+    channel.once("close", () => resolve(exit));
+    client.once("close", () => resolve(exit));
+  }).finally(() => {
+    signal?.removeEventListener("abort", terminate);
+    clearTimeout(kill);
+  });
+}
+
+/** Reads a stream from now on; the function returns what has come. */
+function collect(stream: Readable): () => string {
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return () => Buffer.concat(chunks).toString();
+}
