@@ -6,7 +6,7 @@ import { labEnvironment, stackOutputs } from "../lab/stack.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { deadUnits, knownHostsFile, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";
 import { deadDaemons, runningPid } from "../machines/machine.ts";
-import { ENVOY_VERSION } from "../toolchain/versions.ts";
+import { ENVOY_VERSION } from "../versions.ts";
 
 interface MachineStatus {
   readonly machine: string;

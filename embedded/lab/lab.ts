@@ -13,7 +13,7 @@ import { startNetwork, stopNetwork } from "../machines/network.ts";
 import { powerOffBroken, replacePods } from "../machines/repair.ts";
 import { startWorker } from "../machines/worker.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
-import { COREDNS_VERSION, IMAGE_HUB } from "../toolchain/versions.ts";
+import { COREDNS_VERSION, IMAGE_HUB } from "../versions.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 
 /** The instance of that name: with the subnet it was first started with, or the one given, or its own. */

@@ -9,7 +9,7 @@ import { cacheHome, type Instance } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";
 import { NGINX_IMAGES } from "../toolchain/images/images.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../toolchain/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../versions.ts";
 import { httpsFiles } from "./certificate.ts";
 import { pluginPath, pulumiHome } from "./plugins.ts";
 

@@ -1,12 +1,13 @@
+/** The browser in which the tests open the lab's pages. */
 import { LabError, passThrough, succeeds } from "../../clients/process.ts";
 
-/** Debian's name for it, package and command. */
+/** The name of Debian's package and of its command. */
 const CHROMIUM = "chromium";
 
 /**
  * Finds Chromium on PATH, or installs Debian's package; only tests need it.
  *
- * @throws LabError when it cannot be installed; apt has then said why.
+ * @throws LabError when it cannot be installed; apt has then printed why.
  */
 export async function ensureBrowser(): Promise<string> {
   if (await succeeds(CHROMIUM, ["--version"])) return CHROMIUM;

@@ -1,8 +1,28 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
-import { cached } from "./cache.ts";
-import type { RootSpec } from "./versions.ts";
+import { cached } from "./cache/cache.ts";
+
+/** A root file system that debootstrap makes: Debian 12, minimal, with these packages. */
+export interface RootSpec {
+  readonly name: string;
+  readonly packages: readonly string[];
+}
+
+export const ROOTS = {
+  node: {
+    name: "node",
+    packages: [
+      ...["containerd", "runc", "containernetworking-plugins", "iptables", "conntrack", "ipset", "iproute2"],
+      ...["ethtool", "socat", "procps", "kmod", "etcd-server", "ca-certificates"],
+    ],
+  },
+  loadBalancer: {
+    name: "load-balancer",
+    packages: ["systemd-sysv", "dbus", "openssh-server", "haproxy", "sudo", "iproute2", "curl"],
+  },
+  images: { name: "images", packages: ["busybox-static", "nginx-light", "iptables", "ca-certificates"] },
+} as const satisfies Record<string, RootSpec>;
 
 const SUITE = "bookworm";
 /** With the packages as they are downloaded; measured up to 0.5 GB. */

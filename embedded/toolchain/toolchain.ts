@@ -1,104 +1,26 @@
+/** Finds or makes everything that the lab's machines are made of, in a cache that all labs share. */
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
 import { withLock } from "../host/lock.ts";
-import { throttled } from "../host/progress.ts";
 import { cacheHome } from "../instance.ts";
-import { goBinaries, wheels } from "./binaries.ts";
+import { goBinaries } from "./go/go.ts";
+import { COREDNS, type GoModule, ISTIO, KUBERNETES, PULUMI } from "./go/modules.ts";
 import { imageStore } from "./images/store.ts";
-import { rootFileSystem } from "./roots.ts";
-import { GO_MODULES, ROOTS } from "./versions.ts";
-
-const HERE = import.meta.dirname;
+import { ROOTS, rootFileSystem } from "./roots.ts";
+import { type Step, step } from "./step.ts";
+import { wheels } from "./wheels/wheels.ts";
 
 /** Directories of everything that machines are made of. */
 export interface Toolchain {
   readonly kubernetes: string;
-  readonly istio: string;
-  readonly coredns: string;
   readonly pulumi: string;
-  readonly wheels: string;
   readonly nodeRoot: string;
   readonly loadBalancerRoot: string;
   /** containerd's directory with all images in it. */
   readonly imageStore: string;
   /** kubectl, istioctl, pulumi and the tools of the checks, to be put on PATH. */
   readonly tools: string;
-}
-
-type Found = { -readonly [K in keyof Toolchain]?: string } & { imagesRoot?: string };
-
-/** Finds or makes all parts; long where they are new. The tasks fill what `complete` then returns. */
-export function toolchainTasks(): { tasks: ListrTask[]; complete: () => Toolchain } {
-  const found: Found = {};
-  const go: ListrTask[] = GO_MODULES.map((module) => ({
-    title: `binaries of ${module.name}`,
-    task: async (_, task) => {
-      const report = throttled((line) => {
-        task.output = line;
-      });
-      found[module.name as "kubernetes"] = await goBinaries(module, report);
-    },
-  }));
-  const debian: ListrTask[] = [
-    {
-      title: "wheels",
-      task: async () => {
-        found.wheels = await wheels();
-      },
-    },
-    {
-      title: "root file system of the nodes",
-      task: async () => {
-        found.nodeRoot = await rootFileSystem(ROOTS.node);
-      },
-    },
-    {
-      title: "root file system of the load balancer",
-      task: async () => {
-        found.loadBalancerRoot = await rootFileSystem(ROOTS.loadBalancer);
-      },
-    },
-    {
-      title: "root file system for images",
-      task: async () => {
-        found.imagesRoot = await rootFileSystem(ROOTS.images);
-      },
-    },
-  ];
-  const tasks: ListrTask[] = [
-    {
-      title: "binaries and root file systems",
-      task: (_, task) =>
-        task.newListr(
-          [
-            {
-              title: "binaries, built from Go modules",
-              task: (_c, t) => t.newListr(go, { concurrent: false }),
-            },
-            {
-              title: "Debian root file systems and wheels",
-              task: (_c, t) => t.newListr(debian, { concurrent: false }),
-            },
-          ],
-          { concurrent: true },
-        ),
-    },
-    {
-      title: "container images",
-      task: async () => {
-        const { imagesRoot: root = "", nodeRoot = "", coredns = "", istio = "", wheels: wheel = "" } = found;
-        found.imageStore = await imageStore(nodeRoot, { root, coredns, istio, wheels: wheel });
-      },
-    },
-    {
-      title: "tools on PATH",
-      task: async () => {
-        found.tools = await linkTools(found);
-      },
-    },
-  ];
-  return { tasks, complete: () => found as Toolchain };
 }
 
 /** Makes {@link Toolchain}, one lab at a time: the cache is shared by all labs of this user. */
@@ -108,35 +30,85 @@ export async function ensureToolchain(
 ): Promise<Toolchain> {
   const waiting = () => note("waiting for another lab on this host to finish its downloads and builds");
   return withLock(join(cacheHome(), ".lock"), waiting, async () => {
-    const { tasks, complete } = toolchainTasks();
+    const { tasks, result } = toolchainSteps();
     await runTasks(tasks);
-    return complete();
+    return result();
   });
 }
 
-async function linkTools({
-  kubernetes = "",
-  istio = "",
-  pulumi = "",
-  wheels: wheel = "",
-  loadBalancerRoot = "",
-}: Found): Promise<string> {
+/** The list of what is found or made; long where it is new. `result` is there when all tasks have run. */
+function toolchainSteps(): { tasks: ListrTask[]; result: () => Promise<Toolchain> } {
+  const kubernetes = binaries(KUBERNETES);
+  const istio = binaries(ISTIO);
+  const coredns = binaries(COREDNS);
+  const pulumi = binaries(PULUMI);
+  const wheel = step("wheels", wheels);
+  const nodeRoot = step("root file system of the nodes", () => rootFileSystem(ROOTS.node));
+  const loadBalancerRoot = step("root file system of the load balancer", () =>
+    rootFileSystem(ROOTS.loadBalancer),
+  );
+  const imagesRoot = step("root file system for images", () => rootFileSystem(ROOTS.images));
+  const images = step("container images", async () =>
+    imageStore(await nodeRoot.result, {
+      root: await imagesRoot.result,
+      coredns: await coredns.result,
+      istio: await istio.result,
+      wheels: await wheel.result,
+    }),
+  );
+  const tools = step("tools on PATH", async () =>
+    linkTools(
+      [
+        join(await kubernetes.result, "kubectl"),
+        join(await istio.result, "istioctl"),
+        join(await pulumi.result, "pulumi"),
+        join(await wheel.result, "bin", "shellcheck"),
+      ],
+      await loadBalancerRoot.result,
+    ),
+  );
+  const made = group(
+    "binaries and root file systems",
+    [
+      group("binaries, built from Go modules", [kubernetes.task, istio.task, coredns.task, pulumi.task]),
+      group("Debian root file systems and wheels", [
+        ...[wheel.task, nodeRoot.task, loadBalancerRoot.task, imagesRoot.task],
+      ]),
+    ],
+    { concurrent: true },
+  );
+  return {
+    tasks: [made, images.task, tools.task],
+    result: async () => ({
+      kubernetes: await kubernetes.result,
+      pulumi: await pulumi.result,
+      nodeRoot: await nodeRoot.result,
+      loadBalancerRoot: await loadBalancerRoot.result,
+      imageStore: await images.result,
+      tools: await tools.result,
+    }),
+  };
+}
+
+function binaries(module: GoModule): Step<string> {
+  return step(`binaries of ${module.name}`, (report) => goBinaries(module, report));
+}
+
+function group(title: string, tasks: ListrTask[], { concurrent = false } = {}): ListrTask {
+  return { title, task: (_, task) => task.newListr(tasks, { concurrent }) };
+}
+
+/** A directory for PATH: links to these programs, and the load balancer's own HAProxy for the checks. */
+async function linkTools(programs: readonly string[], loadBalancerRoot: string): Promise<string> {
   const tools = join(cacheHome(), "tools");
   await mkdir(tools, { recursive: true });
-  const programs = [
-    join(kubernetes, "kubectl"),
-    join(istio, "istioctl"),
-    join(pulumi, "pulumi"),
-    join(wheel, "bin", "shellcheck"),
-  ];
   for (const program of programs) {
     const link = join(tools, basename(program));
     await rm(link, { force: true });
     await symlink(program, link);
   }
-  // The checks want the HAProxy that the load balancer runs, on a host that has none of its own.
-  const haproxy = join(tools, "haproxy");
-  await writeFile(haproxy, `#!/bin/sh\nexec '${join(HERE, "haproxy.sh")}' '${loadBalancerRoot}' "$@"\n`, {
+  const haproxy = join(import.meta.dirname, "haproxy.sh");
+  await writeFile(join(tools, "haproxy"), `#!/bin/sh\nexec '${haproxy}' '${loadBalancerRoot}' "$@"\n`, {
     mode: 0o755,
   });
   return tools;

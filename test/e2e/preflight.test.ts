@@ -14,7 +14,7 @@ import { pluginPath } from "../../embedded/lab/plugins.ts";
 import { labEnvironment, PROGRAM, stackFile } from "../../embedded/lab/stack.ts";
 import { makeCertificateAuthority } from "../../embedded/machines/certificates.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { type Sightings, trial } from "../support/e2e/trial.ts";

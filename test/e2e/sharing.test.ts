@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { NGINX_IMAGES } from "../../embedded/toolchain/images/images.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
 import { EdgeMachine } from "../support/e2e/edgeMachine.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";

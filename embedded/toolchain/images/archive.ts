@@ -1,3 +1,4 @@
+/** Writes container images as archives, without a container engine. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
@@ -27,7 +28,7 @@ export async function writeImage(
   const parts = `${archive}.parts`;
   await mkdir(parts);
   const layer = join(parts, "layer.tar");
-  // The same content gives the same layer, whenever and by whomever it is made.
+  // The same content gives the same bytes, and so the same layer.
   const stable = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
   await run("tar", ["-C", root, ...stable, "-cf", layer, "."]);
   const hash = createHash("sha256");

@@ -17,5 +17,6 @@ copy() { # copy FILE: as itself, with the links that lead to it resolved
 for file in "$@"; do
   copy "$file"
   # A static program has no libraries: ldd says so and fails.
-  chroot "$root" ldd "$file" 2>/dev/null | grep -o '/[^ ]*' | while read -r library; do copy "$library"; done || :
+  chroot "$root" ldd "$file" 2>/dev/null | grep -o '/[^ ]*' |
+    while read -r library; do copy "$library"; done || :
 done

@@ -1,8 +1,10 @@
+/** The container images that the toolchain builds, and how their root directories are filled. */
 import { cp, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
-import { goModuleDir } from "../binaries.ts";
-import { COREDNS_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../versions.ts";
+import { COREDNS_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../../versions.ts";
+import { goModuleDir } from "../go/go.ts";
+import { ISTIO } from "../go/modules.ts";
 import { type ImageConfig, writeImage } from "./archive.ts";
 
 const HERE = import.meta.dirname;
@@ -22,7 +24,7 @@ interface Image {
   readonly fill: (into: string, sources: Sources) => Promise<void>;
 }
 
-/** The article's tags. Both hold Debian's nginx: a stand-in, and said so wherever the lab lists its images. */
+/** The article's tags. Both hold Debian's nginx: a stand-in, which `./lab status` lists. */
 export const NGINX_IMAGES = { v116: `${IMAGE_HUB}/nginx:1.16.1`, v117: `${IMAGE_HUB}/nginx:1.17.9` } as const;
 
 const IMAGES: readonly Image[] = [
@@ -46,7 +48,7 @@ const IMAGES: readonly Image[] = [
     config: {
       Entrypoint: ["/usr/local/bin/pilot-discovery"],
       User: "1337:1337",
-      // Filters of Istio's own build of Envoy, which the plain build would refuse.
+      // The plain Envoy refuses filters that only Istio's own build has; istiod does not send them.
       Env: ["PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false"],
     },
     fill: async (into, { root, istio }) => {
@@ -64,12 +66,12 @@ const IMAGES: readonly Image[] = [
   },
 ];
 
-/** The files that say what is in an image, to be part of a key. */
+/** The files that decide what is in an image, to be part of a key. */
 export const RECIPE: readonly string[] = ["images.ts", "archive.ts", "collect.sh", "nginx.conf"].map((file) =>
   join(HERE, file),
 );
 
-/** Writes all images of the lab as archives that `ctr images import` takes. */
+/** Writes all images as archives that `ctr images import` reads. */
 export async function writeImages(into: string, sources: Sources): Promise<void> {
   for (const [i, image] of IMAGES.entries()) {
     const root = join(into, `${i}`);
@@ -96,7 +98,7 @@ async function fillProxy(into: string, { root, istio, wheels }: Sources): Promis
   await collect(root, into, "/usr/sbin/xtables-nft-multi");
   await cp(join(libraries, "xtables"), join(into, "usr/lib/x86_64-linux-gnu/xtables"), {
     recursive: true,
-    // Some are links to their neighbours.
+    // Some files are links to others of the same directory.
     verbatimSymlinks: true,
   });
   for (const family of ["iptables", "ip6tables"]) {
@@ -110,12 +112,12 @@ async function fillProxy(into: string, { root, istio, wheels }: Sources): Promis
   await cp(join(istio, "pilot-agent"), join(into, "usr/local/bin/pilot-agent"));
   await cp(join(wheels, "envoy/_bin/envoy"), join(into, "usr/local/bin/envoy"));
   await run("chmod", ["755", join(into, "usr/local/bin/envoy")]);
-  // What the wheel's Envoy links to beside the C library itself.
+  // The libraries that the wheel's Envoy is linked with.
   const runtime = (await readdir(libraries)).filter((name) => /^lib(c|m|dl|rt|pthread)\.so\.\d$/.test(name));
   await collect(root, into, ...runtime.map((name) => `/usr/lib/x86_64-linux-gnu/${name}`));
   await mkdir(join(into, "var/lib/istio/envoy"), { recursive: true });
   await cp(
-    join(await goModuleDir("istio", "istio.io/istio"), "tools/packaging/common/envoy_bootstrap.json"),
+    join(await goModuleDir(ISTIO, "istio.io/istio"), "tools/packaging/common/envoy_bootstrap.json"),
     join(into, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json"),
   );
   for (const dir of ["run", "tmp", "etc/istio/proxy"]) await mkdir(join(into, dir), { recursive: true });

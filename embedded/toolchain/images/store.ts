@@ -1,3 +1,4 @@
+/** The containerd directory with all images in it, from which each worker's directory is copied. */
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -5,15 +6,16 @@ import { LabError, run } from "../../../clients/process.ts";
 import type { MachineSpec } from "../../instance.ts";
 import { containerdConfig } from "../../machines/containerd.ts";
 import { prepare } from "../../machines/machine.ts";
-import { cached, contentOf } from "../cache.ts";
+import { cached, contentOf } from "../cache/cache.ts";
 import { RECIPE, type Sources, writeImages } from "./images.ts";
 
-/** Archives, and what is unpacked of them; measured 1.3 GB. */
+/** Megabytes for the archives and what is unpacked of them; measured 1.3 GB. */
 const ROOM = 1500;
 
 const MACHINES = join(import.meta.dirname, "../../machines");
+const NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--net"];
 
-/** Makes all images, unpacked by containerd into a directory that a worker's containerd can start from. */
+/** Makes all images and has containerd unpack them, in a machine that does nothing else. */
 export async function imageStore(nodeRoot: string, sources: Sources): Promise<string> {
   const ingredients = [await contentOf(...RECIPE), nodeRoot, ...Object.values(sources)];
   const dir = await cached({ kind: "images", name: "store", ingredients, room: ROOM }, async (into) => {
@@ -29,17 +31,7 @@ export async function imageStore(nodeRoot: string, sources: Sources): Promise<st
     await writeImages(join(into, "etc", "images"), sources);
     await writeFile(join(into, "etc", "containerd.toml"), containerdConfig());
     await run("unshare", [
-      ...[
-        "--mount",
-        "--pid",
-        "--uts",
-        "--ipc",
-        "--net",
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-      ],
+      ...[...NAMESPACES, "--fork", "--kill-child", "--propagation", "private"],
       ...[join(MACHINES, "machine.sh"), boot.root, into, machine.name, boot.init],
     ]);
     if (!existsSync(join(into, "run", "imported")))

@@ -1,9 +1,10 @@
+/** The cache of what the toolchain makes: a directory for each thing, named by what the thing is made of. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { requireRoom } from "../host/disk.ts";
-import { cacheHome } from "../instance.ts";
+import { requireRoom } from "../../host/disk.ts";
+import { cacheHome } from "../../instance.ts";
 
 /** What is kept, and where. */
 export interface Entry {
@@ -12,7 +13,7 @@ export interface Entry {
   readonly name: string;
   /** Everything that it is made of: the entry's key. */
   readonly ingredients: readonly string[];
-  /** Megabytes of disk that its making takes, beside it what that leaves in other caches. */
+  /** Megabytes of disk that making it takes, with what that leaves in other caches. */
   readonly room: number;
 }
 
@@ -40,7 +41,7 @@ export async function cached(
   return entry;
 }
 
-/** All files of a folder as one text, to be part of a key. */
+/** The content of files as one text, to be part of a key. */
 export async function contentOf(...files: string[]): Promise<string> {
   const parts = await Promise.all(files.map((file) => readFile(file, "utf8")));
   return parts.join("\0");

@@ -1,15 +1,16 @@
+/** Builds the commands of the Go modules in this folder, once, into the cache. */
 import { join } from "node:path";
-import { LabError, launch, run } from "../../clients/process.ts";
-import { cacheHome } from "../instance.ts";
-import { cached, contentOf } from "./cache.ts";
-import type { GoModule } from "./versions.ts";
+import { LabError, launch } from "../../../clients/process.ts";
+import { cacheHome } from "../../instance.ts";
+import { cached, contentOf } from "../cache/cache.ts";
+import type { GoModule } from "./modules.ts";
 
 const HERE = import.meta.dirname;
 
-/** Debug information is a quarter of the compile time, and nobody debugs these binaries. */
+/** Debug information takes a quarter of the compile time, and these binaries are not debugged. */
 const BUILD_FLAGS = ["-mod=readonly", "-trimpath", "-gcflags=all=-dwarf=false"];
 
-/** Called with a line that says how far a build is. */
+/** Receives a line that says how far a build is. */
 export type OnProgress = (line: string) => void;
 
 /** Builds a module's commands once and returns the directory that holds them. */
@@ -20,9 +21,8 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     "-w",
     ...Object.entries(module.variables).map(([name, value]) => `-X ${name}=${value}`),
   ];
-  const pinned = module.packages.includes(".")
-    ? await contentOf(join(source, "go.mod"), join(source, "go.sum"), join(source, "main.go"))
-    : await contentOf(join(source, "go.mod"), join(source, "go.sum"));
+  const own = module.packages.includes(".") ? ["main.go"] : [];
+  const pinned = await contentOf(...["go.mod", "go.sum", ...own].map((file) => join(source, file)));
   const args = [...BUILD_FLAGS, `-ldflags=${linker.join(" ")}`];
   const ingredients = [pinned, ...args, ...module.packages];
   return cached({ kind: "bin", name: module.name, ingredients, room: module.room }, async (into) => {
@@ -32,7 +32,7 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     const result = await launch("go", ["build", "-v", ...args, "-o", `${into}/`, ...module.packages], {
       cwd: source,
       env: goEnvironment(),
-      // One line a package that is compiled.
+      // `go build -v` prints one line for each package that it compiles.
       stderr: function* (line: unknown) {
         compiled += 1;
         onProgress(`${compiled} of at most ${total} packages`);
@@ -45,27 +45,16 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
 }
 
 /** Directory of a module that the build of `module` uses, in Go's module cache. */
-export async function goModuleDir(module: string, path: string): Promise<string> {
-  return (await go(join(HERE, module), ["list", "-m", "-f", "{{.Dir}}", path])).trim();
-}
-
-/** Installs the wheels of requirements.txt, checked by hash, and returns the directory. */
-export async function wheels(): Promise<string> {
-  const requirements = join(HERE, "wheels", "requirements.txt");
-  const ingredients = [await contentOf(requirements)];
-  return cached({ kind: "bin", name: "wheels", ingredients, room: 300 }, async (into) => {
-    await run("python3", [
-      ...["-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:"],
-      ...["--root-user-action=ignore", "--target", into, "--requirement", requirements],
-    ]);
-  });
+export async function goModuleDir(module: GoModule, path: string): Promise<string> {
+  return (await go(join(HERE, module.name), ["list", "-m", "-f", "{{.Dir}}", path])).trim();
 }
 
 async function go(cwd: string, args: string[]): Promise<string> {
   const result = await launch("go", args, { cwd, env: goEnvironment() });
   if (result.exitCode === undefined && /ENOENT/.test(result.shortMessage))
     throw new LabError(
-      `Go is not on PATH, and ${cwd} has to be built with it: install Go 1.26 or later, https://go.dev/doc/install`,
+      `Go is not on PATH, and ${cwd} has to be built with it: install Go 1.26 or later, ` +
+        "https://go.dev/doc/install",
     );
   if (result.failed)
     throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
@@ -73,7 +62,7 @@ async function go(cwd: string, args: string[]): Promise<string> {
 }
 
 /** Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. */
-export function goEnvironment(): Record<string, string> {
+function goEnvironment(): Record<string, string> {
   return {
     CGO_ENABLED: "0",
     GOFLAGS: "-buildvcs=false -modcacherw",
