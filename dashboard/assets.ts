@@ -1,0 +1,30 @@
+/** The page's files, as a browser takes them: TypeScript without its types, the chart library from node_modules. */
+import { readFileSync } from "node:fs";
+import { createRequire, stripTypeScriptTypes } from "node:module";
+import { dirname, join } from "node:path";
+
+export interface Asset {
+  readonly type: string;
+  readonly body: string;
+}
+
+const PAGE = join(import.meta.dirname, "page");
+const JAVASCRIPT = "text/javascript; charset=utf-8";
+const CSS = "text/css; charset=utf-8";
+
+/** Path to file; everything that the page loads, read once. */
+export function readAssets(): ReadonlyMap<string, Asset> {
+  const uplot = dirname(createRequire(import.meta.url).resolve("uplot"));
+  const text = (path: string) => readFileSync(path, "utf8");
+  const modules = ["page", "graph", "tables", "chart", "words"].map((name): [string, Asset] => [
+    `/${name}.ts`,
+    { type: JAVASCRIPT, body: stripTypeScriptTypes(text(join(PAGE, `${name}.ts`))) },
+  ]);
+  return new Map<string, Asset>([
+    ["/", { type: "text/html; charset=utf-8", body: text(join(PAGE, "page.html")) }],
+    ["/page.css", { type: CSS, body: text(join(PAGE, "page.css")) }],
+    ["/uplot.css", { type: CSS, body: text(join(uplot, "uPlot.min.css")) }],
+    ["/uplot.js", { type: JAVASCRIPT, body: text(join(uplot, "uPlot.esm.js")) }],
+    ...modules,
+  ]);
+}

@@ -1,0 +1,112 @@
+/** The dashboard's server: one page on loopback, and the newest picture for it. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import { readAssets } from "./assets.ts";
+import { refusal, SECURITY_HEADERS } from "./guard.ts";
+import type { Picture } from "./picture.ts";
+
+export interface DashboardArgs {
+  /** TCP port on 127.0.0.1; 0 takes a free one. */
+  readonly port: number;
+  /** Measures once. Its error is shown on the page, with the newest picture that there is. */
+  readonly measure: (signal: AbortSignal) => Promise<Picture>;
+}
+
+export interface Dashboard {
+  /** Where a browser finds it, e.g. `http://127.0.0.1:4180/`. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Milliseconds between two measurements. */
+const EVERY_MS = 1000;
+/** For one measurement, in milliseconds. */
+const LIMIT_MS = 5000;
+
+/**
+ * Serves the page until it is closed. It listens on 127.0.0.1 alone, and nothing is measured while no page is open.
+ * @throws Error `EADDRINUSE` when the port is taken.
+ */
+export async function startDashboard({ port, measure }: DashboardArgs): Promise<Dashboard> {
+  const assets = readAssets();
+  const newest = new Newest(measure);
+  const server = createServer((request, response) => {
+    const refused = refusal({ method: request.method ?? "", headers: request.headers }, portOf(server));
+    if (refused) return send(request, response, 403, "text/plain; charset=utf-8", `${refused}\n`);
+    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    if (path === "/picture.json") return send(request, response, 200, "application/json", newest.json());
+    const asset = assets.get(path);
+    if (asset) return send(request, response, 200, asset.type, asset.body);
+    send(request, response, 404, "text/plain; charset=utf-8", "there is no such page\n");
+  });
+  await new Promise<void>((listening, failed) => {
+    server.once("error", failed);
+    server.listen(port, "127.0.0.1", listening);
+  });
+  return {
+    url: `http://127.0.0.1:${portOf(server)}/`,
+    close: async () => {
+      newest.stop();
+      server.closeAllConnections();
+      await new Promise((closed) => server.close(closed));
+    },
+  };
+}
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port;
+
+function send(
+  request: IncomingMessage,
+  response: ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+): void {
+  response.writeHead(status, { ...SECURITY_HEADERS, "content-type": type });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** The newest picture. It is measured each second for as long as a page gets it. */
+class Newest {
+  readonly #measure: DashboardArgs["measure"];
+  readonly #stopped = new AbortController();
+  #picture: Picture | undefined;
+  #problem: string | undefined;
+  #wantedAt = 0;
+  #running = false;
+
+  constructor(measure: DashboardArgs["measure"]) {
+    this.#measure = measure;
+  }
+
+  json(): string {
+    this.#wantedAt = performance.now();
+    if (!this.#running) void this.#run();
+    return JSON.stringify({ picture: this.#picture, problem: this.#problem });
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    const { signal } = this.#stopped;
+    while (!signal.aborted && performance.now() - this.#wantedAt < 10 * EVERY_MS) {
+      try {
+        this.#picture = await this.#measure(AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]));
+        this.#problem = undefined;
+      } catch (error) {
+        this.#problem = problemOf(error);
+      }
+      await delay(EVERY_MS, undefined, { signal }).catch(() => {});
+    }
+    this.#running = false;
+  }
+}
+
+function problemOf(error: unknown): string {
+  const { name, message } = error as Error;
+  return name === "TimeoutError" ? `the cluster does not answer within ${LIMIT_MS / 1000} s` : message;
+}

@@ -1,0 +1,41 @@
+/** Figures in words, the same way in the graph and in the tables. */
+import type { Flow } from "../picture.ts";
+
+export const NOTHING = "–";
+
+/** E.g. `49.8 %`; a dash where nothing measures it. */
+export const percent = (value: number | null) =>
+  value === null ? NOTHING : `${value.toFixed(value > 0 && value < 100 ? 1 : 0)} %`;
+
+/** E.g. `12.3/s`. */
+export const perSecond = (value: number | null) =>
+  value === null ? NOTHING : `${value >= 100 ? Math.round(value) : value.toFixed(1)}/s`;
+
+/** E.g. `3.2 ms`; seconds from 1 s on. */
+export function time(value: number | null): string {
+  if (value === null) return NOTHING;
+  if (value >= 1000) return `${(value / 1000).toFixed(1)} s`;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}
+
+/** The lines beside an edge of the graph: share and rate, errors, times. */
+export function flowLines(flow: Flow): string[] {
+  const times =
+    flow.p50 === null && flow.p99 === null ? [] : [`p50 ${time(flow.p50)} · p99 ${time(flow.p99)}`];
+  return [
+    `${percent(flow.share)} · ${perSecond(flow.perSecond)}`,
+    `${percent(flow.errors)} errors`,
+    ...times,
+  ];
+}
+
+/** A moment of today. */
+export const clock = (at: number) => new Date(at).toLocaleTimeString();
+
+/** E.g. `v116 50 %, v117 50 %`. */
+export const weightsInWords = (weights: Readonly<Record<string, number>>) =>
+  Object.entries(weights)
+    .map(([name, weight]) => `${name} ${weight} %`)
+    .join(", ");
+
+export const VERDICTS = { ok: "as weighted", off: "off", settling: "settling", idle: "no requests" } as const;

@@ -1,0 +1,67 @@
+/** Asks Prometheus, through whatever carries a GET to its HTTP API. */
+
+/** A GET of a path below Prometheus' root, e.g. `/api/v1/query?query=up`; the parsed JSON body. */
+export type PrometheusGet = (path: string, signal: AbortSignal) => Promise<unknown>;
+
+/** One series of an instant query. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Null where the value is no number: a quantile of nothing. */
+  readonly value: number | null;
+}
+
+/** One series of a range query. */
+export interface Series {
+  readonly labels: Readonly<Record<string, string>>;
+  /** Seconds since the epoch to value. */
+  readonly points: ReadonlyMap<number, number | null>;
+}
+
+/** The values of an expression now. @throws Error with Prometheus' own words when it refuses. */
+export async function query(get: PrometheusGet, expression: string, signal: AbortSignal): Promise<Sample[]> {
+  const result = await ask(get, `/api/v1/query?query=${encodeURIComponent(expression)}`, signal);
+  return result.map(({ metric, value }) => ({ labels: metric, value: numberOf(value?.[1]) }));
+}
+
+/** Start, end and step of a range, in seconds. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+  readonly step: number;
+}
+
+/** The values of an expression over time. @throws Error with Prometheus' own words when it refuses. */
+export async function queryRange(
+  get: PrometheusGet,
+  expression: string,
+  { start, end, step }: Range,
+  signal: AbortSignal,
+): Promise<Series[]> {
+  const parameters = `query=${encodeURIComponent(expression)}&start=${start}&end=${end}&step=${step}`;
+  const result = await ask(get, `/api/v1/query_range?${parameters}`, signal);
+  return result.map(({ metric, values }) => ({
+    labels: metric,
+    points: new Map((values ?? []).map(([time, value]) => [time, numberOf(value)])),
+  }));
+}
+
+interface Result {
+  readonly metric: Record<string, string>;
+  readonly value?: [number, string];
+  readonly values?: [number, string][];
+}
+
+async function ask(get: PrometheusGet, path: string, signal: AbortSignal): Promise<Result[]> {
+  const body = (await get(path, signal)) as {
+    status?: string;
+    error?: string;
+    data?: { result?: Result[] };
+  } | null;
+  if (body?.status !== "success") throw new Error(`Prometheus: ${body?.error ?? "no answer of its API"}`);
+  return body.data?.result ?? [];
+}
+
+function numberOf(text: string | undefined): number | null {
+  const value = Number(text);
+  return text === undefined || !Number.isFinite(value) ? null : value;
+}
