@@ -6,6 +6,7 @@ import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
 import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
+import { serviceObject } from "./components/webApp/objects.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
 import { readCluster } from "./preflight/preflight.ts";
 import { loadConfig } from "./settings/settings.ts";
@@ -48,15 +49,15 @@ const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
 
 const app = new WebApp(
   "nginx",
-  { namespace: mesh.namespace, versions, sidecar: istio.sidecar, owner },
-  { ...inCluster, dependsOn: live ? istio.installed : istio.ready },
+  { namespace, versions, sidecar: istio.sidecar, owner },
+  { ...inCluster, dependsOn: [mesh, live ? istio.installed : istio.ready] },
 );
 
 const split = new TrafficSplit(
   "split",
   {
     namespace,
-    service: "nginx-svc",
+    service: serviceObject(namespace).name,
     host: config.host,
     gatewayHosts,
     versions,

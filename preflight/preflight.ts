@@ -3,9 +3,9 @@ import { loadAccess } from "../clients/kubeconfig.ts";
 import { ApiError, KubernetesApi, type KubernetesObject } from "../clients/kubernetes.ts";
 import { askLoadBalancer, type LoadBalancerAccess } from "../components/haproxyEdge/preflight.ts";
 import { minorOf, oldestKubernetes } from "../components/istio/versions.ts";
-import { routedSubsets } from "../components/trafficSplit/preflight.ts";
-import type { Subset } from "../components/trafficSplit/trafficSplit.ts";
+import { readRoutedSubsets } from "../components/trafficSplit/preflight.ts";
 import { labelFaults } from "../components/webApp/preflight.ts";
+import type { Subset } from "../mesh/model.ts";
 import { Fault } from "./fault.ts";
 import { istioFaults, objectFaults } from "./ownership.ts";
 import { permissionFaults } from "./permissions.ts";
@@ -103,7 +103,7 @@ async function askAll(api: KubernetesApi, args: ClusterArgs, kubernetes: string)
   const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
   const [system, routed, namespace, nodes, ...faults] = await Promise.all([
     ask(api.metadata("/api/v1/namespaces/kube-system")),
-    ask(routedSubsets(api, args.namespace)),
+    ask(readRoutedSubsets(api, args.namespace)),
     ask(namespaceFaults(api, args.namespace)),
     args.wantNodes ? ask(readNodes(api)) : { usable: [], faults: [] },
     ask(permissionFaults(api, scope)),

@@ -1,33 +1,15 @@
-/** Where requests go at this moment. */
-
+/** Where the application's requests go before the update. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
-import type { Subset } from "./trafficSplit.ts";
+import { type DestinationRuleLike, routedSubsets, type VirtualServiceLike } from "../../mesh/istio.ts";
+import type { Subset } from "../../mesh/model.ts";
+import { pathOf } from "../../mesh/ownedObject.ts";
+import { destinationRuleObject, virtualServiceObject } from "./objects.ts";
 
-/**
- * The subsets that the application's VirtualService names and its DestinationRule has: none where one of these is not
- * there, for then no request is answered.
- */
-export async function routedSubsets(api: KubernetesApi, namespace: string): Promise<Subset[]> {
-  const routing = `/apis/networking.istio.io/v1/namespaces/${namespace}`;
+/** The subsets that requests reach now; none where one of the routing objects is missing. */
+export async function readRoutedSubsets(api: KubernetesApi, namespace: string): Promise<Subset[]> {
   const [virtualService, destinationRule] = await Promise.all([
-    api.get<VirtualService>(`${routing}/virtualservices/nginx`),
-    api.get<DestinationRule>(`${routing}/destinationrules/nginx`),
+    api.get<VirtualServiceLike>(pathOf(virtualServiceObject(namespace))),
+    api.get<DestinationRuleLike>(pathOf(destinationRuleObject(namespace))),
   ]);
-  const routes = virtualService?.spec?.http?.flatMap(({ route }) => route ?? []) ?? [];
-  const named = new Set(routes.map(({ destination }) => destination?.subset));
-  return (destinationRule?.spec?.subsets ?? [])
-    .filter(({ name }) => named.has(name))
-    .map(({ name, labels }) => ({ name, version: labels?.version ?? "" }));
-}
-
-interface VirtualService {
-  readonly spec?: {
-    readonly http?: readonly { readonly route?: readonly { readonly destination?: { subset?: string } }[] }[];
-  };
-}
-
-interface DestinationRule {
-  readonly spec?: {
-    readonly subsets?: readonly { readonly name: string; readonly labels?: { readonly version?: string } }[];
-  };
+  return routedSubsets(virtualService, destinationRule);
 }

@@ -1,14 +1,13 @@
+/** Waits until every proxy uses what was written. */
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { PROPAGATION_SECONDS } from "../../mesh/propagation.ts";
 
 /**
- * From a change in the cluster to the last proxy that has heard of it. istiod gathers changes for 0.1 s before it pushes
- * them (PILOT_DEBOUNCE_AFTER) and tells no client when all have arrived; measured on a busy machine of two cores: 0.3 s.
+ * Resolves PROPAGATION_SECONDS after the last of the resources was written. Resolves at once in a preview, which
+ * writes nothing, and where the list is empty.
  */
-export const PROPAGATION_SECONDS = 3;
-
-/** Known once every proxy has heard of what was written; at once in a preview, which writes nothing. */
-export function heardOf(written: readonly pulumi.CustomResource[]): pulumi.Output<unknown> {
+export function afterPropagation(written: readonly pulumi.CustomResource[]): pulumi.Output<unknown> {
   const wait = written.length > 0 && !pulumi.runtime.isDryRun();
   return pulumi
     .all(written.map(({ id }) => id))

@@ -1,3 +1,4 @@
+/** Turns on sidecar injection for a namespace. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -7,11 +8,11 @@ export interface MeshNamespaceArgs {
 }
 
 /**
- * Turns on sidecar injection for a namespace that exists: a patch of one label, which leaves the other labels and the
- * namespace itself alone, also when it is deleted.
+ * Patches one label of a namespace that exists. Its other labels and the namespace itself stay as they are, also when
+ * the component is deleted.
  */
 export class MeshNamespace extends pulumi.ComponentResource {
-  /** The namespace, once it injects. */
+  /** The namespace, known once it injects. */
   public readonly namespace: pulumi.Output<string>;
 
   constructor(name: string, args: MeshNamespaceArgs, opts?: pulumi.ComponentResourceOptions) {

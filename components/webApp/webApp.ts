@@ -1,34 +1,24 @@
+/** Runs nginx in several versions behind one Service. */
 import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { ownedBy } from "../../mesh/owner.ts";
-import { PROPAGATION_SECONDS } from "../trafficSplit/propagation.ts";
+import type { Version } from "../../mesh/model.ts";
+import { metadataOf } from "../../mesh/ownedObject.ts";
+import { PROPAGATION_SECONDS } from "../../mesh/propagation.ts";
+import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 
 export interface WebAppArgs {
   /** Namespace with sidecar injection. */
-  namespace: pulumi.Input<string>;
-  /** What runs beside each other; each has a Deployment of its own. */
-  versions: readonly WebAppVersion[];
-  /** Another text rolls all pods, for another sidecar. @default pods keep the sidecar they have */
+  namespace: string;
+  /** The versions that run at the same time; each has a Deployment of its own. */
+  versions: readonly Version[];
+  /** Hash of what shapes the sidecar; another text rolls all pods. @default pods keep the sidecar they have */
   sidecar?: string | undefined;
-  /** The stack that the objects belong to. */
+  /** The stack that owns the objects. */
   owner: string;
 }
 
-export interface WebAppVersion {
-  /** DNS label, e.g. `v116`: the Deployment is `nginx-v116`. */
-  name: string;
-  /** Value of the pods' label `version`, e.g. `1.16`. */
-  version: string;
-  /** Image with nginx. */
-  image: string;
-  /** Number of pods. */
-  replicas: number;
-  /** What `/echo/test.txt` answers. */
-  page: string;
-}
-
-/** nginx in several versions behind one Service, each telling its version at `/echo/test.txt`. */
+/** nginx in several versions behind one Service; each answers `/echo/test.txt` with a page of its own. */
 export class WebApp extends pulumi.ComponentResource {
   /** Name of the Service in front of all versions. */
   public readonly service: pulumi.Output<string>;
@@ -37,46 +27,43 @@ export class WebApp extends pulumi.ComponentResource {
 
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:WebApp", name, {}, opts);
-    const { namespace, versions, sidecar } = args;
-    const annotations = ownedBy(args.owner);
     const pages = new k8s.core.v1.ConfigMap(
       `${name}-pages`,
-      { metadata: { name: "nginx-static-files", namespace, annotations }, data: pagesOf(versions) },
+      { metadata: metadataOf(pagesObject(args.namespace), args.owner), data: pagesOf(args.versions) },
       { parent: this },
     );
-    this.deployments = versions.map(
+    this.deployments = args.versions.map(
       (version) =>
         new k8s.apps.v1.Deployment(
           `${name}-${version.name}`,
-          deployment(version, { namespace, annotations, sidecar, configMap: pages.metadata.name }),
-          // The page goes by name, so that nothing else about the ConfigMap can roll pods; hence the explicit order.
+          deploymentOf(version, args),
+          // The pods name the ConfigMap in plain text, so that only a new page rolls them; hence the explicit order.
           { parent: this, dependsOn: pages },
         ),
     );
-    const service = new k8s.core.v1.Service(name, serviceOf(namespace, annotations), { parent: this });
+    const service = new k8s.core.v1.Service(name, serviceOf(args), { parent: this });
     this.service = service.metadata.name;
     this.registerOutputs({ service: this.service, deployments: this.deployments });
   }
 }
 
 /** Version name to page. */
-export function pagesOf(versions: readonly WebAppVersion[]): Record<string, string> {
+export function pagesOf(versions: readonly Version[]): Record<string, string> {
   return Object.fromEntries(versions.map(({ name, page }) => [name, page]));
 }
 
 /**
- * Asked each second whether it answers, no pod goes before its successor does, and one that goes serves on until every
- * proxy has heard of it: a rollout loses no request. The kubelet does the waiting, for the image may have no shell. The hash
- * of the page stands in the pod template, so that a new page rolls the pods of its version and no others; the one of the
- * sidecar's making does, so that all get a new sidecar when Istio's changes.
+ * A rollout loses no request: the readiness probe runs each second, maxUnavailable is 0, and preStop keeps an old pod
+ * serving until every proxy has stopped sending to it. The kubelet does that waiting, for the image may have no shell.
+ * Two hashes in the pod template roll pods: a new page those of its version, a changed sidecar those of all versions.
  */
-function deployment(
-  { name, version, image, replicas, page }: WebAppVersion,
-  { namespace, annotations, sidecar, configMap }: Surroundings,
+function deploymentOf(
+  { name, version, image, replicas, page }: Version,
+  { namespace, owner, sidecar }: WebAppArgs,
 ): k8s.apps.v1.DeploymentArgs {
   const labels = { app: "nginx", version };
   return {
-    metadata: { name: `nginx-${name}`, namespace, labels, annotations },
+    metadata: { ...metadataOf(deploymentObject(namespace, name), owner), labels },
     spec: {
       replicas,
       selector: { matchLabels: labels },
@@ -101,7 +88,10 @@ function deployment(
             },
           ],
           volumes: [
-            { name: "page", configMap: { name: configMap, items: [{ key: name, path: "test.txt" }] } },
+            {
+              name: "page",
+              configMap: { name: pagesObject(namespace).name, items: [{ key: name, path: "test.txt" }] },
+            },
           ],
         },
       },
@@ -109,26 +99,14 @@ function deployment(
   };
 }
 
-/** What a Deployment shares with the others. */
-interface Surroundings {
-  readonly namespace: pulumi.Input<string>;
-  readonly annotations: Record<string, string>;
-  readonly sidecar: string | undefined;
-  /** Name of the ConfigMap with the pages. */
-  readonly configMap: pulumi.Input<string>;
-}
-
-function serviceOf(
-  namespace: pulumi.Input<string>,
-  annotations: Record<string, string>,
-): k8s.core.v1.ServiceArgs {
+function serviceOf({ namespace, owner }: WebAppArgs): k8s.core.v1.ServiceArgs {
+  const metadata = metadataOf(serviceObject(namespace), owner);
   return {
     metadata: {
-      name: "nginx-svc",
-      namespace,
+      ...metadata,
       labels: { service: "nginx" },
       // The rollouts prove the pods; waiting for the endpoints as well takes 10 s.
-      annotations: { ...annotations, "pulumi.com/skipAwait": "true" },
+      annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" },
     },
     spec: {
       selector: { app: "nginx" },

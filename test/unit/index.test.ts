@@ -45,11 +45,14 @@ describe("the whole program", () => {
     };
     expect(await waited()).toEqual([
       ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"],
-      ["istio"],
+      ["istio", "mesh"],
     ]);
     await pulumi.runtime.disconnect();
     found.routed = [];
-    expect(await waited()).toEqual([["split-gateway", "split-subsets"], ["istio-istiod"]]);
+    expect(await waited()).toEqual([
+      ["split-gateway", "split-subsets"],
+      ["istio-istiod", "mesh"],
+    ]);
   });
 
   it("registers this, in these parents", async () => {
@@ -99,9 +102,9 @@ describe("the whole program", () => {
     expect(dependencies("istio", "local:Command")).toEqual(["istio-claim"]);
     expect(dependencies("istio-istiod")).toEqual(["istio-claim"]);
     expect(dependencies("istio-gateway")).toEqual(["istio-claim"]);
-    expect(dependencies("nginx", "WebApp")).toEqual(["istio"]);
+    expect(dependencies("nginx", "WebApp")).toEqual(["istio", "mesh"]);
     expect(dependencies("split", "TrafficSplit")).toEqual(["istio-istiod"]);
-    expect(dependencies("nginx-v116")).toEqual(["mesh", "nginx-pages"]);
+    expect(dependencies("nginx-v116")).toEqual(["nginx-pages"]);
     expect(dependencies("split", "VirtualService")).toEqual(
       ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"].sort(),
     );

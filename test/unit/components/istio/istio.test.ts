@@ -1,0 +1,69 @@
+import * as pulumi from "@pulumi/pulumi";
+import { afterEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { Istio, type IstioArgs, istioOperator } from "../../../../components/istio/istio.ts";
+import { find, settled, startMocks } from "../../../support/mocks.ts";
+
+afterEach(() => pulumi.runtime.disconnect());
+
+const OWNER = "organization/istio-lab/dev";
+
+describe("Istio", () => {
+  const ARGS: IstioArgs = { version: "1.31.0", profile: "demo", owner: OWNER };
+
+  it("claims, installs, waits; only the claim's deletion uninstalls", async () => {
+    const resources = await startMocks();
+    const istio = new Istio("istio", ARGS);
+    expect(await settled(istio.gatewayService)).toBe("istio-system/istio-ingressgateway");
+    await pulumi.runtime.disconnect();
+    const commands = resources.filter(({ type }) => type === "command:local:Command");
+    expect(
+      Object.fromEntries(
+        commands.map(({ name, inputs }) => [name, [inputs.create, inputs.update, inputs.delete]]),
+      ),
+    ).toEqual({
+      "istio-claim": [script("claim.sh"), script("claim.sh"), script("uninstall.sh")],
+      istio: [script("install.sh"), script("install.sh"), undefined],
+      "istio-istiod": [script("wait.sh istiod"), script("wait.sh istiod"), undefined],
+      "istio-gateway": [script("wait.sh gateway"), script("wait.sh gateway"), undefined],
+    });
+    for (const { inputs } of commands) {
+      expect(inputs).toMatchObject({
+        addPreviousOutputInEnv: false,
+        environment: { ISTIO_LAB_OWNER: "organization/istio-lab/dev", ISTIO_LAB_VERSION: "1.31.0" },
+      });
+    }
+  });
+
+  it("hands kubeconfig and context to its scripts only when they are configured", async () => {
+    const resources = await startMocks();
+    new Istio("plain", { ...ARGS, kubeconfig: "", context: "" });
+    new Istio("given", { ...ARGS, kubeconfig: "/home/me/.kube/lab", context: "lab" });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "plain-claim").inputs.environment).not.toHaveProperty("KUBECONFIG");
+    expect(find(resources, "plain-claim").inputs.environment).not.toHaveProperty("ISTIO_LAB_CONTEXT");
+    expect(find(resources, "given-claim").inputs.environment).toMatchObject({
+      KUBECONFIG: "/home/me/.kube/lab",
+      ISTIO_LAB_CONTEXT: "lab",
+    });
+  });
+
+  it("describes the profile with its changes", () => {
+    expect(parse(istioOperator(ARGS))).toEqual({
+      apiVersion: "install.istio.io/v1alpha1",
+      kind: "IstioOperator",
+      spec: { profile: "demo", tag: "1.31.0" },
+    });
+    const values = { telemetry: { enabled: false }, pilot: { env: { A: "yes: no" } } };
+    expect(parse(istioOperator({ ...ARGS, hub: "lab", tag: "1.31", values })).spec).toEqual({
+      profile: "demo",
+      hub: "lab",
+      tag: "1.31",
+      values,
+    });
+  });
+});
+
+function script(command: string): string {
+  return `exec sh components/istio/${command}`;
+}

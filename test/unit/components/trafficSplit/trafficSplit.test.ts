@@ -1,0 +1,111 @@
+import * as pulumi from "@pulumi/pulumi";
+import { afterEach, describe, expect, it } from "vitest";
+import { TrafficSplit } from "../../../../components/trafficSplit/trafficSplit.ts";
+import { find, settled, startMocks } from "../../../support/mocks.ts";
+
+afterEach(() => pulumi.runtime.disconnect());
+
+const OWNER = "organization/istio-lab/dev";
+
+const VERSIONS = [
+  { name: "v116", version: "1.16", image: "nginx:1.16.1", replicas: 3, page: "v1.16.1\n" },
+  { name: "v117", version: "1.17", image: "nginx:1.17.9", replicas: 2, page: "v1.17.9\n" },
+];
+
+describe("TrafficSplit", () => {
+  it("is the article's", async () => {
+    const resources = await startMocks();
+    const split = new TrafficSplit("split", {
+      namespace: "default",
+      service: "nginx-svc",
+      host: "nginx.hung.org.hk",
+      gatewayHosts: ["*.hung.org.hk"],
+      versions: VERSIONS,
+      weights: { v116: 100, v117: 0 },
+      owner: OWNER,
+    });
+    expect(await settled(split.weights)).toEqual({ v116: 100, v117: 0 });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "split", "VirtualService").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "VirtualService",
+      metadata: { name: "nginx", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
+      spec: {
+        hosts: ["nginx.hung.org.hk"],
+        gateways: ["nginx-gateway"],
+        http: [
+          {
+            name: "weights-v117-0-v116-100",
+            route: [
+              { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v117" }, weight: 0 },
+              { destination: { host: "nginx-svc", port: { number: 80 }, subset: "v116" }, weight: 100 },
+            ],
+          },
+        ],
+      },
+    });
+    expect(find(resources, "split-subsets").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "DestinationRule",
+      metadata: { name: "nginx", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
+      spec: {
+        host: "nginx-svc",
+        subsets: [
+          { name: "v117", labels: { app: "nginx", version: "1.17" } },
+          { name: "v116", labels: { app: "nginx", version: "1.16" } },
+        ],
+      },
+    });
+    expect(find(resources, "split-gateway").inputs).toMatchObject({
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      metadata: { name: "nginx-gateway", namespace: "default", annotations: { "istio-lab/owner": OWNER } },
+      spec: {
+        selector: { istio: "ingressgateway" },
+        servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*.hung.org.hk"] }],
+      },
+    });
+  });
+});
+
+describe("a change of the versions", () => {
+  /** In a preview: an update takes its time between the two. */
+  const previewed = async (versions: typeof VERSIONS, weights: Record<string, number>) => {
+    const resources = await startMocks({}, { preview: true });
+    new TrafficSplit("split", {
+      namespace: "default",
+      service: "nginx-svc",
+      host: "nginx.hung.org.hk",
+      gatewayHosts: ["*.hung.org.hk"],
+      versions,
+      weights,
+      routed: [
+        { name: "v117", version: "1.17" },
+        { name: "v116", version: "1.16" },
+      ],
+      owner: OWNER,
+    });
+    await pulumi.runtime.disconnect();
+    return {
+      routes: find(resources, "split", "VirtualService").dependencies,
+      subsets: find(resources, "split-subsets").dependencies,
+      named: find(resources, "split-subsets").inputs.spec?.subsets?.map(({ name }: { name: string }) => name),
+    };
+  };
+
+  it("lets a route go before its subset", async () => {
+    expect(await previewed(VERSIONS.slice(0, 1), { v116: 100 })).toMatchObject({
+      routes: ["split-gateway"],
+      subsets: ["split"],
+    });
+  });
+
+  it("keeps the subset that goes while another comes, for one update", async () => {
+    const v118 = { name: "v118", version: "1.18", image: "nginx:1.18.0", replicas: 1, page: "v1.18.0\n" };
+    expect(await previewed([...VERSIONS.slice(0, 1), v118], { v116: 50, v118: 50 })).toEqual({
+      routes: ["split-gateway", "split-subsets"],
+      subsets: [],
+      named: ["v117", "v118", "v116"],
+    });
+  });
+});
