@@ -13,7 +13,7 @@ const outputs: Outputs = {
 };
 
 it("the type holds values, not outputs of the engine", () => {
-  expectTypeOf<Outputs["weights"]>().toEqualTypeOf<Record<string, number>>();
+  expectTypeOf<Outputs["weights"]>().toEqualTypeOf<Readonly<Record<string, number>>>();
   expectTypeOf<Outputs["configHash"]>().toEqualTypeOf<string>();
   expectTypeOf<Outputs["namespace"]>().toEqualTypeOf<string>();
 });
