@@ -6,12 +6,14 @@ import { join } from "node:path";
 export interface MachineSpec {
   /** Host name inside the machine, and the Kubernetes node name of a worker. */
   readonly name: string;
-  /** IPv4 address on the lab's bridge. */
+  /** IPv4 address in the lab's subnet. */
   readonly address: string;
   /** Name of its network namespace, as `ip netns` lists it. */
   readonly netns: string;
-  /** Host end of its veth pair; at most 15 characters, as the kernel wants. */
+  /** The switch's end of its veth pair; the kernel allows at most 15 characters. */
   readonly link: string;
+  /** Path of its cgroup below each hierarchy. Its own processes are in the child `machine`, pods beside that. */
+  readonly cgroup: string;
   /** Directory that holds everything the machine writes. */
   readonly dir: string;
 }
@@ -22,18 +24,21 @@ export interface WorkerSpec extends MachineSpec {
 }
 
 /**
- * A named embedded lab. The name fixes everything that two labs on one host must not share: bridge, subnet,
- * namespaces, cgroup, directories and Pulumi stack.
+ * A named embedded lab. The name fixes everything that two labs on one host must not share: links, subnet,
+ * namespaces, cgroups, directories and Pulumi stack.
  */
 export interface Instance {
   readonly name: string;
   /** First three octets of the machines' /24. */
   readonly prefix: string;
   readonly subnet: string;
-  readonly bridge: string;
-  /** The host's own address on the bridge. */
+  /** The host's end of its veth pair to the switch: the only link of a lab that the host has. */
+  readonly link: string;
+  /** The host's own address on that link. */
   readonly gateway: string;
-  /** Path below each cgroup hierarchy. */
+  /** Network namespace of the bridge between the machines: the host's packet filter does not apply there. */
+  readonly switchNetns: string;
+  /** Path below each cgroup hierarchy of the cgroup that holds those of all machines. */
   readonly cgroup: string;
   readonly dir: string;
   readonly controlPlane: MachineSpec;
@@ -84,6 +89,7 @@ export function instance(name: string, prefix = prefixFor(name), state = stateHo
     address: `${prefix}.${octet}`,
     netns: `${name}-${machineName}`,
     link: `il${id}${short}`,
+    cgroup: `istio-lab-${name}/${machineName}`,
     dir: join(dir, "machines", machineName),
   });
   const controlPlane = machine("control-plane", 10, "cp");
@@ -96,8 +102,9 @@ export function instance(name: string, prefix = prefixFor(name), state = stateHo
     name,
     prefix,
     subnet: `${prefix}.0/24`,
-    bridge: `il${id}br`,
+    link: `il${id}br`,
     gateway: `${prefix}.1`,
+    switchNetns: `${name}-switch`,
     cgroup: `istio-lab-${name}`,
     dir,
     controlPlane,

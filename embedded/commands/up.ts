@@ -7,12 +7,12 @@ import { renderReport, renderResolution } from "../../probe/render.ts";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
 import { runTasks } from "../host/progress.ts";
+import { requireFreeSubnet } from "../host/subnet.ts";
 import type { Instance } from "../instance.ts";
 import { httpsFiles } from "../lab/certificate.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
 import { choosePlugins, type Plugin } from "../lab/plugins.ts";
 import { initStack, pageOf, pulumiOnTerminal, stackOutputs } from "../lab/stack.ts";
-import { refuseTakenSubnet } from "../machines/network.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 
 /** Requests of the probe that ends an `up`. */
@@ -27,7 +27,7 @@ export async function up(
     if (!quiet) console.error(`lab: ${line}`);
   };
   // Before an hour of building, not after it.
-  await refuseTakenSubnet(lab);
+  await requireFreeSubnet(lab);
   await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
   await requireInotify(lab);
   const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);

@@ -1,30 +1,51 @@
+/** The cgroups of a lab's machines: made, entered and removed in every hierarchy of the host, v1 or v2. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { until } from "../../clients/process.ts";
+import { LabError, until } from "../../clients/process.ts";
 
 const ROOT = "/sys/fs/cgroup";
 
+/** Controllers of cgroup v2 that the kubelet, runc or systemd-nspawn use. */
+const CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
+
+/** Whether the host has cgroup v2 alone, and not also the controllers of v1. */
+export function isUnified(): boolean {
+  return existsSync(join(ROOT, "cgroup.controllers"));
+}
+
 /** Mount points of cgroup v1 controllers and of cgroup v2, whichever this host has. */
 export async function hierarchies(): Promise<string[]> {
-  if (existsSync(join(ROOT, "cgroup.controllers"))) return [ROOT];
+  if (isUnified()) return [ROOT];
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" "));
   const points = mounts.filter(([, , type]) => type?.startsWith("cgroup")).map(([, point = ""]) => point);
-  // Sharing one hierarchy, cpu and cpuacct are mounted once under both names.
+  // Two controllers in one hierarchy, such as cpu and cpuacct, are one mount under both names.
   return [...new Set(points)];
 }
 
-/** Makes the cgroup in every hierarchy, usable by a kubelet. */
+/**
+ * Makes the cgroup in every hierarchy, with all controllers.
+ *
+ * @throws LabError when the kernel refuses
+ */
 export async function makeCgroup(path: string): Promise<void> {
   for (const hierarchy of await hierarchies()) {
-    const dir = join(hierarchy, path);
     const steps = path.split("/").map((_, i, all) => join(hierarchy, ...all.slice(0, i + 1)));
     for (const step of steps) {
       await mkdir(step, { recursive: true });
-      await inherit(step);
+      await fillCpuset(step);
+      await delegateTo(step);
     }
-    if (existsSync(join(dir, "cgroup.subtree_control"))) await delegate(dir);
   }
+}
+
+/**
+ * Moves a process into the cgroup, in every hierarchy. What it starts from then on is there too.
+ *
+ * @throws LabError when the kernel refuses
+ */
+export async function enterCgroup(path: string, pid: number): Promise<void> {
+  for (const hierarchy of await hierarchies()) await write(join(hierarchy, path, "cgroup.procs"), `${pid}`);
 }
 
 /** Ends what still runs in the cgroup, or below it, and removes it in every hierarchy. */
@@ -56,27 +77,36 @@ function kill(pid: number): void {
   }
 }
 
-/** v1's cpuset starts empty, and a process cannot enter an empty one. */
-async function inherit(dir: string): Promise<void> {
+/** v1's cpuset starts empty, and no process can enter an empty one. */
+async function fillCpuset(dir: string): Promise<void> {
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     const target = join(dir, file);
     if (!existsSync(target) || existsSync(join(dir, "cgroup.controllers"))) continue;
     const own = (await readFile(target, "utf8")).trim();
-    if (own === "") await writeFile(target, await readFile(join(dirname(dir), file), "utf8"));
+    if (own === "") await write(target, await readFile(join(dirname(dir), file), "utf8"));
   }
 }
 
-/** v2 hands controllers down one level at a time; one that the kernel lacks is left out. */
-async function delegate(dir: string): Promise<void> {
-  const chain: string[] = [];
-  for (let at = dir; existsSync(join(at, "cgroup.subtree_control")); at = dirname(at)) chain.unshift(at);
-  for (const at of chain) {
-    for (const controller of ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"]) {
-      await writeFile(join(at, "cgroup.subtree_control"), `+${controller}`, { flag: "r+" }).catch(
-        () => undefined,
-      );
-    }
-  }
+/**
+ * Has the parent hand its controllers on to this cgroup of v2. The cgroup itself hands nothing on: the kernel allows no
+ * process in one that does.
+ */
+async function delegateTo(dir: string): Promise<void> {
+  const control = join(dirname(dir), "cgroup.subtree_control");
+  if (!existsSync(control)) return;
+  const present = (await readFile(join(dirname(dir), "cgroup.controllers"), "utf8")).trim().split(" ");
+  const wanted = CONTROLLERS.filter((controller) => present.includes(controller));
+  if (wanted.length > 0) await write(control, wanted.map((controller) => `+${controller}`).join(" "));
+}
+
+/** A file of the cgroup file system is written as it is: not created, not truncated. */
+async function write(file: string, content: string): Promise<void> {
+  await writeFile(file, content, { flag: "r+" }).catch((error: NodeJS.ErrnoException) => {
+    throw new LabError(
+      `cgroups: the kernel refuses to write "${content.trim()}" to ${file}: ${error.code}. ` +
+        "The lab's machines need cgroups of their own, which a container does not get unless it is privileged.",
+    );
+  });
 }
 
 async function removeTree(dir: string): Promise<void> {

@@ -1,10 +1,11 @@
+/** The load-balancer machine: booted, its units looked after, shut down. */
 import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { type Ended, launch, run, until } from "../../clients/process.ts";
 import type { Instance } from "../instance.ts";
-import { hierarchies, makeCgroup, removeCgroup } from "./cgroups.ts";
+import { removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
 
 /** The ordinary user of the load-balancer machine, with `sudo -n` for everything. */
@@ -26,10 +27,10 @@ export async function hostKey(lab: Instance): Promise<string> {
   return `${type} ${key}`;
 }
 
-/** What the machine is there for, as systemd calls it. */
+/** The machine's services, by their systemd units. */
 const UNITS = ["ssh", "haproxy"];
 
-/** Units of the running machine that systemd does not run, with what it says of each. */
+/** Units of the running machine that are not active, with the state that systemd reports. */
 export async function deadUnits(lab: Instance): Promise<{ unit: string; state: string }[]> {
   const { all } = await systemctl(lab, "is-active", ...UNITS);
   const states = all.trim().split("\n");
@@ -39,26 +40,19 @@ export async function deadUnits(lab: Instance): Promise<{ unit: string; state: s
 }
 
 /**
- * Boots the load balancer, unless it runs; of one that runs it starts what has ended. Its disk outlives a power-off, until
+ * Boots the load balancer, or starts the units that have ended on one that runs. Its disk is kept after a power-off, until
  * the lab is taken down.
  */
 export async function startLoadBalancer(lab: Instance, root: string): Promise<void> {
   const machine = lab.loadBalancer;
   if (await runningPid(machine)) {
-    // A haproxy.cfg that HAProxy refuses is the program's to put right.
+    // The exit code does not count: a haproxy.cfg that HAProxy refuses is repaired by the program's next push.
     await systemctl(lab, "start", ...UNITS);
     return;
   }
   await makeKeys(lab);
-  const cgroup = join(lab.cgroup, machine.name);
-  // What a boot container leaves behind when its supervisor was killed.
-  await removeCgroup(cgroup);
-  await makeCgroup(cgroup);
-  const procs = (await hierarchies()).map((hierarchy) => join(hierarchy, cgroup, "cgroup.procs"));
-  // systemd makes cgroups of its own below the one it is started in.
-  const enter = `for procs in ${procs.join(" ")}; do { echo $$ >"$procs"; } 2>/dev/null || :; done; exec "$@"`;
   await spawnDetached(machine, [
-    ...["sh", "-c", enter, "sh", "unshare", "--mount", "--propagation", "private"],
+    ...["unshare", "--mount", "--propagation", "private"],
     ...[join(import.meta.dirname, "load-balancer.sh"), root, machine.dir, machine.name, machine.netns],
   ]);
 }
@@ -71,18 +65,19 @@ export async function loadBalancerReady(lab: Instance): Promise<void> {
   });
 }
 
-/** Shuts the machine down as its power button would; pulls the plug after 10 s. */
+/** Shuts the machine down in order; cuts its power after 10 s. */
 export async function stopLoadBalancer(lab: Instance): Promise<void> {
   const init = await initPid(lab.loadBalancer);
   // systemd reads this real-time signal as "power off now" (systemd(1), SIGRTMIN+4).
   if (init) await run("kill", ["-s", "RTMIN+4", String(init)]).catch(() => undefined);
   const off = async () => (await runningPid(lab.loadBalancer)) === undefined;
   await until("power-off", off, { timeoutMs: 10_000 }).catch(() => undefined);
-  await removeCgroup(join(lab.cgroup, lab.loadBalancer.name));
+  // When nspawn was killed, systemd runs on without it.
+  await removeCgroup(lab.loadBalancer.cgroup);
   await powerOff(lab.loadBalancer);
 }
 
-/** Runs systemctl in the machine, its failure being for the caller to judge. */
+/** Runs systemctl in the machine; does not throw when it fails. */
 async function systemctl(lab: Instance, ...args: string[]): Promise<Ended> {
   const init = await initPid(lab.loadBalancer);
   return launch("nsenter", ["--target", String(init), "--all", "systemctl", ...args], { all: true });

@@ -1,9 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { openSync } from "node:fs";
+/** One machine as a process tree: started in namespaces and a cgroup of its own, found again, ended. */
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
 import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../clients/process.ts";
 import type { MachineSpec } from "../instance.ts";
+import { enterCgroup, makeCgroup, removeCgroup } from "./cgroups.ts";
 
 const SCRIPTS = import.meta.dirname;
 
@@ -37,18 +39,38 @@ export async function start(machine: MachineSpec, boot: Boot): Promise<void> {
   ]);
 }
 
-/** Starts a machine's outermost process detached, its console in log/console.log, and remembers it. */
-export async function spawnDetached(machine: MachineSpec, [command = "", ...args]: string[]): Promise<void> {
+/**
+ * Starts a machine's outermost process in the machine's own cgroup, with its console in log/console.log, and remembers
+ * it. Neither the end of this process nor that of its session, service or scope ends the machine.
+ *
+ * @throws LabError when the process cannot enter the cgroup
+ */
+export async function spawnDetached(machine: MachineSpec, command: readonly string[]): Promise<void> {
+  // A crash may have left processes there, and a kubelet inspects every old pod's cgroup for seconds.
+  await removeCgroup(machine.cgroup);
+  const cgroup = `${machine.cgroup}/machine`;
+  await makeCgroup(cgroup);
   await mkdir(join(machine.dir, "log"), { recursive: true });
   const console = openSync(join(machine.dir, "log", "console.log"), "a");
-  const child: ChildProcess = spawn(command, args, { detached: true, stdio: ["ignore", console, console] });
+  // The shell starts the command once the line arrives: everything that it starts is in the cgroup.
+  const child = spawn("sh", ["-c", 'read -r _ && exec "$@" </dev/null', "sh", ...command], {
+    detached: true,
+    stdio: ["pipe", console, console],
+  });
+  closeSync(console);
   await new Promise<void>((resolve, reject) => child.once("spawn", resolve).once("error", reject));
-  child.unref();
   const pid = child.pid ?? 0;
-  await writeFile(pidFile(machine), `${pid} ${await startTime(pid)}\n`);
+  try {
+    await enterCgroup(cgroup, pid);
+    await writeFile(pidFile(machine), `${pid} ${await startTime(pid)}\n`);
+    await new Promise<void>((resolve) => child.stdin?.end("start\n", resolve));
+  } finally {
+    child.stdin?.destroy();
+    child.unref();
+  }
 }
 
-/** The machine's outermost process, or undefined when it is off: a pid that was used again is not it. */
+/** The machine's outermost process, or undefined when it is off: another process may have got its pid. */
 export async function runningPid(machine: MachineSpec): Promise<number | undefined> {
   const noted = await readFile(pidFile(machine), "utf8").catch(() => "");
   const [pid, since] = noted.trim().split(" ").map(Number);
@@ -97,7 +119,7 @@ function pidFile(machine: MachineSpec): string {
   return join(machine.dir, "machine.pid");
 }
 
-/** Start of a process in clock ticks since boot, which with its pid names it for good; 0 when there is none. */
+/** Start of a process in clock ticks since boot, which with its pid identifies it; 0 when there is none. */
 async function startTime(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

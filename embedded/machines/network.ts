@@ -1,114 +1,116 @@
+/** The lab's network: a switch in a namespace of its own, a cable to every machine and one to the host. */
 import { readdir } from "node:fs/promises";
-import { LabError, run, succeeds } from "../../clients/process.ts";
-import type { Instance, MachineSpec, WorkerSpec } from "../instance.ts";
+import { run, succeeds } from "../../clients/process.ts";
+import type { Instance, MachineSpec } from "../instance.ts";
 
-interface Link {
-  readonly ifname: string;
-  readonly addr_info?: readonly { family: string; local: string; prefixlen: number }[];
-}
+/** Names inside the switch's namespace. */
+const BRIDGE = "bridge";
+const UPLINK = "host";
 
-/** Makes the bridge with the host's address and one network namespace a machine. Idempotent. */
+/**
+ * Makes the switch, the host's link to it and a network namespace for each machine. Idempotent.
+ *
+ * The bridge is not in the host's own namespace, because there a firewall such as Docker's would filter the frames
+ * between the machines as soon as the module br_netfilter is loaded.
+ */
 export async function startNetwork(lab: Instance): Promise<void> {
-  await refuseTakenSubnet(lab);
-  if (!(await exists(lab.bridge))) await ip("link", "add", lab.bridge, "type", "bridge");
-  await ip("addr", "replace", `${lab.gateway}/24`, "dev", lab.bridge);
-  await ip("link", "set", lab.bridge, "up");
+  await startSwitch(lab);
   await Promise.all(lab.machines.map((machine) => plugIn(lab, machine)));
 }
 
 /** Removes what {@link startNetwork} made, as far as it is there. */
 export async function stopNetwork(lab: Instance): Promise<void> {
-  for (const machine of lab.machines) await unplug(machine);
-  await removeLink(lab.bridge);
+  await removeLink(lab.link);
+  await Promise.all(lab.machines.map(({ netns }) => removeNamespace(netns)));
+  await removeNamespace(lab.switchNetns);
 }
 
 /** Removes a machine's namespace with all that its kernel knew: links, routes, packet filters, connections. */
-export async function unplug(machine: MachineSpec): Promise<void> {
-  const namespaces = await readdir("/run/netns").catch(() => [] as string[]);
-  if (namespaces.includes(machine.netns)) await ip("netns", "delete", machine.netns);
-  await removeLink(machine.link);
+export async function unplug(lab: Instance, machine: MachineSpec): Promise<void> {
+  await removeNamespace(machine.netns);
+  await removeLink(machine.link, lab.switchNetns);
 }
 
-/** The kernel removes the host's end of a pair itself, some time after the namespace with the other end. */
-async function removeLink(link: string): Promise<void> {
-  if ((await exists(link)) && !(await succeeds("ip", ["link", "delete", link])) && (await exists(link))) {
-    await ip("link", "delete", link);
+async function startSwitch(lab: Instance): Promise<void> {
+  const whole = (await exists(lab.link)) && (await exists(UPLINK, lab.switchNetns));
+  if (!whole) {
+    await removeLink(lab.link);
+    await removeNamespace(lab.switchNetns);
+    await addNamespace(lab.switchNetns);
+    await ip(`link add ${lab.link} type veth peer name ${UPLINK} netns ${lab.switchNetns}`);
+    await ipIn(
+      lab.switchNetns,
+      `link add ${BRIDGE} type bridge`,
+      `link set ${BRIDGE} up`,
+      `link set ${UPLINK} master ${BRIDGE} up`,
+    );
   }
+  await ip(`addr replace ${lab.gateway}/24 dev ${lab.link}`, `link set ${lab.link} up`);
 }
 
-/** A machine's namespace with a veth pair to the bridge, its address, and routes to the other nodes' pods. */
+/** Gives a machine its namespace, its cable to the switch, its address, and routes to the other nodes' pods. */
 async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
-  const inside = (...args: string[]) => ip("-n", machine.netns, ...args);
-  if (!(await succeeds("ip", ["-n", machine.netns, "link"]))) await ip("netns", "add", machine.netns);
-  // The default route comes last: a machine that has one is whole, unless its bridge was lost.
-  const whole = await run("ip", ["-n", machine.netns, "route", "show", "default"]);
-  if (whole && (await succeeds("ip", ["link", "set", machine.link, "master", lab.bridge, "up"]))) return;
-  await removeLink(machine.link);
-  await ip("link", "add", machine.link, "type", "veth", "peer", "name", "eth0", "netns", machine.netns);
-  await ip("link", "set", machine.link, "master", lab.bridge, "up");
-  await inside("link", "set", "lo", "up");
-  await inside("addr", "add", `${machine.address}/24`, "dev", "eth0");
-  await inside("link", "set", "eth0", "up");
-  const pods = machine === lab.loadBalancer ? [] : lab.workers.filter((other) => other !== machine);
-  for (const worker of pods) await routeToPods(machine, worker);
-  const own = lab.workers.find((worker) => worker === machine);
-  if (own) await closeOwnPods(own);
-  // The kubelet looks for a default route; nothing beyond the host answers on it.
-  await inside("route", "add", "default", "via", lab.gateway);
-}
-
-async function routeToPods(from: MachineSpec, to: WorkerSpec): Promise<void> {
-  await ip("-n", from.netns, "route", "add", to.podSubnet, "via", to.address);
-}
-
-/**
- * Until the worker's pod bridge is there again: packets for its pods would leave by the default route, and the ICMP redirect
- * that tells their sender so would keep it from new pods of the same addresses for 5 minutes.
- */
-async function closeOwnPods({ netns, podSubnet }: WorkerSpec): Promise<void> {
-  await ip("-n", netns, "route", "add", "unreachable", podSubnet, "metric", "4096");
-}
-
-/** @throws LabError when an address or a route of the host that is not this lab's own is in its subnet. */
-export async function refuseTakenSubnet(lab: Instance): Promise<void> {
-  const links = JSON.parse(await run("ip", ["-json", "-4", "addr"])) as Link[];
-  const routes = JSON.parse(await run("ip", ["-json", "-4", "route"])) as { dst: string; dev?: string }[];
-  const taken = [
-    ...links
-      .filter(({ ifname }) => ifname !== lab.bridge)
-      .flatMap((link) =>
-        (link.addr_info ?? []).map((a) => ({ net: `${a.local}/${a.prefixlen}`, on: link.ifname })),
-      ),
-    ...routes
-      .filter((r) => r.dst !== "default" && r.dev !== lab.bridge)
-      .map((r) => ({ net: r.dst, on: r.dev ?? "a route" })),
-  ].filter(({ net }) => overlaps(net, lab.subnet));
-  if (taken.length === 0) return;
-  const by = [...new Set(taken.map(({ net, on }) => `${net} on ${on}`))].join(", ");
-  throw new LabError(
-    `subnet ${lab.subnet} of lab "${lab.name}" is taken: ${by}. Choose another with --subnet 10.211.7.0/24 (any free /24).`,
+  const { netns, link, address } = machine;
+  if (!(await exists("lo", netns))) await addNamespace(netns);
+  // The default route is added last, and goes with the cable: a machine that has one is complete.
+  if (await run("ip", ["-n", netns, "route", "show", "default"])) return;
+  await removeLink(link, lab.switchNetns);
+  await ipIn(
+    lab.switchNetns,
+    `link add ${link} type veth peer name eth0 netns ${netns}`,
+    `link set ${link} master ${BRIDGE} up`,
+  );
+  await ipIn(
+    netns,
+    "link set lo up",
+    `addr replace ${address}/24 dev eth0`,
+    "link set eth0 up",
+    ...podRoutes(lab, machine),
+    // The kubelet looks for a default route; the host forwards nothing.
+    `route replace default via ${lab.gateway}`,
   );
 }
 
-/** Whether two IPv4 networks, `a.b.c.d/len` or one address, share an address. */
-export function overlaps(a: string, b: string): boolean {
-  const [left, right] = [parse(a), parse(b)];
-  const shift = 2 ** (32 - Math.min(left.length, right.length));
-  return Math.floor(left.bits / shift) === Math.floor(right.bits / shift);
+/**
+ * Routes to the pods of every worker; the load balancer gets none. A worker's own pods each have a route of their own.
+ * An address of its subnet without one is unreachable: by the default route the packet would leave through the host,
+ * and the ICMP redirect that follows would keep its sender from a new pod of the same address for 5 minutes.
+ */
+function podRoutes(lab: Instance, machine: MachineSpec): string[] {
+  if (machine === lab.loadBalancer) return [];
+  return lab.workers.map(({ address, podSubnet }) =>
+    address === machine.address
+      ? `route replace unreachable ${podSubnet} metric 4096`
+      : `route replace ${podSubnet} via ${address}`,
+  );
 }
 
-function parse(network: string): { bits: number; length: number } {
-  const [address = "", length = "32"] = network.split("/");
-  return {
-    bits: address.split(".").reduce((bits, octet) => bits * 256 + Number(octet), 0),
-    length: Number(length),
-  };
+/** The kernel removes one end of a cable itself some time after the namespace of the other end. */
+async function removeLink(link: string, netns?: string): Promise<void> {
+  if (!(await exists(link, netns))) return;
+  const where = netns ? ["-n", netns] : [];
+  const remove = [...where, "link", "delete", link];
+  if (!(await succeeds("ip", remove)) && (await exists(link, netns))) await run("ip", remove);
 }
 
-async function exists(link: string): Promise<boolean> {
-  return succeeds("ip", ["link", "show", link]);
+async function addNamespace(netns: string): Promise<void> {
+  await run("ip", ["netns", "add", netns]);
 }
 
-async function ip(...args: string[]): Promise<void> {
-  await run("ip", args);
+async function removeNamespace(netns: string): Promise<void> {
+  const namespaces = await readdir("/run/netns").catch(() => [] as string[]);
+  if (namespaces.includes(netns)) await run("ip", ["netns", "delete", netns]);
+}
+
+async function exists(link: string, netns?: string): Promise<boolean> {
+  return succeeds("ip", [...(netns ? ["-n", netns] : []), "link", "show", link]);
+}
+
+/** Runs commands of ip(8) in the host's namespace, up to the first that fails. */
+async function ip(...commands: string[]): Promise<void> {
+  await run("ip", ["-batch", "-"], { input: commands.join("\n") });
+}
+
+async function ipIn(netns: string, ...commands: string[]): Promise<void> {
+  await run("ip", ["-n", netns, "-batch", "-"], { input: commands.join("\n") });
 }

@@ -19,7 +19,7 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
   }
   await Promise.all(broken.map(powerOff));
   // What a kernel forgets at a power cut: pods do not reach the API server through what is left of the bridge before.
-  for (const machine of broken) await unplug(machine);
+  for (const machine of broken) await unplug(lab, machine);
   return broken;
 }
 

@@ -6,19 +6,33 @@ set -eu
 # shellcheck source=supervise.sh
 . /opt/lab/init/supervise.sh
 
+# The kubelet wants these kernel settings. They are the host's, not the machine's, so it finds them set in files
+# that cover the real ones, in this machine only.
+cover() { # cover SETTING VALUE
+  mkdir -p "/run/sysctl/${1%/*}"
+  printf '%s\n' "$2" >"/run/sysctl/$1"
+  mount --bind "/run/sysctl/$1" "/proc/sys/$1"
+}
+cover vm/overcommit_memory 1
+cover vm/panic_on_oom 0
+cover kernel/panic 10
+cover kernel/panic_on_oops 1
+cover kernel/keys/root_maxkeys 1000000
+cover kernel/keys/root_maxbytes 25000000
+
 sysctl -qw net.ipv4.ip_forward=1
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
-# No pod of before lives. Which address was the last one stays known: a new pod with an old one's would get its requests for
-# as long as others have not heard.
+# No pod survives a restart, so all pod IPs are released. The allocator's position is kept: a new pod with a reused IP
+# would receive traffic that is meant for the old pod.
 mkdir -p /var/lib/cni/networks
 find /var/lib/cni/networks -type f ! -name 'last_reserved_ip.*' -delete
-# How often containerd has said, in the last thing that it does before, that it serves the kubelet.
+# How often containerd has logged the last line of its start.
 serving() { grep -c 'msg="Start streaming server"' /var/log/lab/containerd.log || :; }
 : >>/var/log/lab/containerd.log
 before=$(serving)
 daemon containerd containerd --config /etc/lab/containerd.toml
-# The kubelet ends when the runtime's socket is there and tells it "not initialized yet".
+# The kubelet ends when the runtime's socket is there and the runtime answers "not initialized yet".
 until [ "$(serving)" -gt "$before" ] || [ -e /run/lab/containerd.exit ]; do sleep 0.05; done
 daemon kube-proxy /opt/lab/bin/kube-proxy --config /etc/lab/kube-proxy.yaml --hostname-override="$NODE"
 daemon kubelet /opt/lab/bin/kubelet --config /etc/lab/kubelet.yaml --kubeconfig /etc/lab/kubelet.kubeconfig \

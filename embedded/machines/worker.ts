@@ -1,8 +1,8 @@
+/** A worker: container runtime, kube-proxy and kubelet, with their configuration. */
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
-import { makeCgroup, removeCgroup } from "./cgroups.ts";
 import { containerdConfig } from "./containerd.ts";
 import { cloneStore } from "./containerStore.ts";
 import { pkiDir, serverUrl } from "./controlPlane.ts";
@@ -17,17 +17,13 @@ export async function startWorker(
 ): Promise<void> {
   if (await runningPid(worker)) return;
   const boot: Boot = { root, bin, init: "worker-init.sh", data: ["containerd", "kubelet", "cni"] };
-  const cgroup = join(lab.cgroup, worker.name);
   await prepare(worker, boot);
   await cloneStore(imageStore, join(worker.dir, "data", "containerd"));
-  // As after a boot: a kubelet that finds cgroups of dead containers asks for each of them for seconds.
-  await removeCgroup(cgroup);
-  await makeCgroup(cgroup);
-  await configure(lab, worker, cgroup);
+  await configure(lab, worker);
   await start(worker, boot);
 }
 
-async function configure(lab: Instance, worker: WorkerSpec, cgroup: string): Promise<void> {
+async function configure(lab: Instance, worker: WorkerSpec): Promise<void> {
   const etc = join(worker.dir, "etc");
   const write = (name: string, content: string) => writeFile(join(etc, name), content);
   for (const file of ["ca.crt", `${worker.name}.crt`, `${worker.name}.key`]) {
@@ -35,7 +31,7 @@ async function configure(lab: Instance, worker: WorkerSpec, cgroup: string): Pro
   }
   await write("env", `NODE=${worker.name}\nADDRESS=${worker.address}\n`);
   await write("containerd.toml", containerdConfig());
-  await write("kubelet.yaml", stringify(kubeletConfig(worker, cgroup)));
+  await write("kubelet.yaml", stringify(kubeletConfig(worker)));
   await write("kube-proxy.yaml", stringify(kubeProxyConfig()));
   await write("cni.conflist", JSON.stringify(cniConfig(worker), null, 2));
   const server = serverUrl(lab);
@@ -52,7 +48,7 @@ async function configure(lab: Instance, worker: WorkerSpec, cgroup: string): Pro
   }
 }
 
-function kubeletConfig(worker: WorkerSpec, cgroup: string) {
+function kubeletConfig(worker: WorkerSpec) {
   return {
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -66,13 +62,13 @@ function kubeletConfig(worker: WorkerSpec, cgroup: string) {
     tlsPrivateKeyFile: `/etc/lab/${worker.name}.key`,
     containerRuntimeEndpoint: "unix:///run/containerd/containerd.sock",
     cgroupDriver: "cgroupfs",
-    cgroupRoot: `/${cgroup}`,
+    cgroupRoot: `/${worker.cgroup}`,
     failCgroupV1: false,
     failSwapOn: false,
     clusterDNS: [CLUSTER_DNS_IP],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
-    // The disk is the host's, and so is the decision when it is full.
+    // The disk is the host's; the kubelet must not evict pods because other things fill it.
     evictionHard: {
       "imagefs.available": "1%",
       "nodefs.available": "1%",
@@ -89,7 +85,8 @@ function kubeletConfig(worker: WorkerSpec, cgroup: string) {
     syncFrequency: "10s",
     nodeStatusUpdateFrequency: "4s",
     makeIPTablesUtilChains: true,
-    protectKernelDefaults: false,
+    // Without it the kubelet changes settings of the host's kernel: worker-init.sh shows it the ones it wants.
+    protectKernelDefaults: true,
     oomScoreAdj: 0,
   };
 }
@@ -101,25 +98,21 @@ function kubeProxyConfig() {
     mode: "iptables",
     clientConnection: { kubeconfig: "/etc/lab/kube-proxy.kubeconfig" },
     clusterCIDR: POD_CIDR,
-    // Conntrack's limits belong to the host.
+    // kube-proxy leaves conntrack's limits alone: they are the host's.
     conntrack: { maxPerCore: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
     iptables: { minSyncPeriod: "100ms" },
     oomScoreAdj: 0,
   };
 }
 
+/** Routed, not bridged: on a bridge a Service's pods of the same node are reached only with the module br_netfilter. */
 function cniConfig(worker: WorkerSpec) {
+  const routes = [{ dst: "0.0.0.0/0" }];
   return {
     cniVersion: "0.4.0",
     name: "lab",
     plugins: [
-      {
-        type: "bridge",
-        bridge: "cni0",
-        isDefaultGateway: true,
-        hairpinMode: true,
-        ipam: { type: "host-local", ranges: [[{ subnet: worker.podSubnet }]] },
-      },
+      { type: "ptp", ipam: { type: "host-local", ranges: [[{ subnet: worker.podSubnet }]], routes } },
     ],
   };
 }

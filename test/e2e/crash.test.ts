@@ -107,7 +107,7 @@ describe("a host that crashes under the embedded lab", () => {
       const theirs = await strangersThings();
       await killEverything();
       await execa("ip", ["netns", "delete", broken?.netns ?? ""]);
-      await execa("ip", ["link", "delete", lab.instance.bridge]);
+      await execa("ip", ["netns", "delete", lab.instance.switchNetns]);
       await mistakeForStranger();
       expect((await lab.try("status")).stdout).toMatch(/control-plane +\S+ +off/);
 

@@ -295,7 +295,7 @@ async function kubeconfig({ cluster, user }: { cluster?: object; user?: object }
 /** An address of the lab's network that takes every packet to nobody. It goes with the network. */
 async function blackHole(): Promise<string> {
   const address = `${lab.instance.prefix}.99`;
-  const nobody = ["lladdr", "02:00:00:00:00:99", "dev", lab.instance.bridge, "nud", "permanent"];
+  const nobody = ["lladdr", "02:00:00:00:00:99", "dev", lab.instance.link, "nud", "permanent"];
   await execa("ip", ["neigh", "replace", address, ...nobody]);
   return address;
 }

@@ -19,7 +19,14 @@ const NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--net"];
 export async function imageStore(nodeRoot: string, sources: Sources): Promise<string> {
   const ingredients = [await contentOf(...RECIPE), nodeRoot, ...Object.values(sources)];
   const dir = await cached({ kind: "images", name: "store", ingredients, room: ROOM }, async (into) => {
-    const machine: MachineSpec = { name: "image-store", address: "", netns: "", link: "", dir: into };
+    const machine: MachineSpec = {
+      name: "image-store",
+      address: "",
+      netns: "",
+      link: "",
+      cgroup: "",
+      dir: into,
+    };
     const boot = {
       root: nodeRoot,
       bin: sources.coredns,

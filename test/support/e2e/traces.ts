@@ -37,8 +37,8 @@ interface Kind {
 async function lookAt(lab: Instance): Promise<Record<string, Kind>> {
   const lines = async (command: string, ...args: string[]) =>
     (await execa(command, args, { reject: false })).stdout.split("\n").filter(Boolean);
-  const links = [lab.bridge, ...lab.machines.map(({ link }) => link)];
-  const namespaces = lab.machines.map(({ netns }) => netns);
+  const links = [lab.link, ...lab.machines.map(({ link }) => link)];
+  const namespaces = [lab.switchNetns, ...lab.machines.map(({ netns }) => netns)];
   const files = [lab.dir, `${lab.dir}.lock`, stackFile(lab)];
   const marks = [`${lab.dir}/`, `${lab.cgroup}/`, `${lab.prefix}.`];
   const having = (words: readonly string[]) => (thing: string) => words.some((word) => thing.includes(word));

@@ -1,0 +1,77 @@
+import { execa } from "execa";
+import { afterEach, describe, expect, test } from "vitest";
+import { instance } from "../../../../embedded/instance.ts";
+import { startNetwork, stopNetwork } from "../../../../embedded/machines/network.ts";
+
+const lab = instance("network-unit", "10.211.214");
+const [first, second] = lab.workers;
+
+describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () => {
+  afterEach(() => stopNetwork(lab));
+
+  test("connects host and machines; of all its links the host has one", async () => {
+    const before = await links();
+    await startNetwork(lab);
+    const machines = lab.machines.map(({ address }) => address);
+    expect(await Promise.all(machines.map((address) => connects(undefined, address)))).toEqual(
+      machines.map(() => true),
+    );
+    expect(await connects(first?.netns, second?.address)).toBe(true);
+    expect((await links()).filter((link) => !before.includes(link))).toEqual([lab.link]);
+  });
+
+  test("an address of a worker's own pods that no pod has is unreachable, and leaves by no other route", async () => {
+    await startNetwork(lab);
+    const route = await execa("ip", ["-n", first?.netns ?? "", "route", "get", "10.244.2.9"], {
+      reject: false,
+    });
+    expect(route.stderr).toContain("No route to host");
+    const other = await execa("ip", ["-n", second?.netns ?? "", "route", "get", "10.244.2.9"]);
+    expect(other.stdout).toContain(`via ${first?.address}`);
+  });
+
+  test.each([
+    ["the switch", ["netns", "delete", lab.switchNetns]],
+    ["the host's link", ["link", "delete", lab.link]],
+    ["a machine's namespace", ["netns", "delete", first?.netns ?? ""]],
+    ["a machine's cable", ["-n", lab.switchNetns, "link", "delete", first?.link ?? ""]],
+  ])("without %s it is made whole by the next start", async (_, remove) => {
+    await startNetwork(lab);
+    await execa("ip", remove);
+    await startNetwork(lab);
+    expect(await connects(undefined, first?.address)).toBe(true);
+    expect(await connects(second?.netns, first?.address)).toBe(true);
+  });
+
+  test("replaces a bridge of the same name on the host, as an older version made it", async () => {
+    await execa("ip", ["link", "add", lab.link, "type", "bridge"]);
+    await startNetwork(lab);
+    expect(await connects(undefined, second?.address)).toBe(true);
+  });
+
+  test("is gone after the stop, and a second stop has nothing to do", async () => {
+    const before = [await links(), await namespaces()];
+    await startNetwork(lab);
+    await stopNetwork(lab);
+    expect([await links(), await namespaces()]).toEqual(before);
+    await stopNetwork(lab);
+  });
+});
+
+/** Whether a TCP connection reaches the address: refused by its kernel is as good as accepted. */
+async function connects(from: string | undefined, to = ""): Promise<boolean> {
+  const where = from ? ["nsenter", `--net=/run/netns/${from}`] : ["env"];
+  const [command = "", ...args] = [...where, "ssh", "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", to];
+  const { stderr } = await execa(command, args, { reject: false });
+  return stderr.includes("Connection refused");
+}
+
+async function links(): Promise<string[]> {
+  const { stdout } = await execa("ip", ["-json", "link"]);
+  return (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname);
+}
+
+async function namespaces(): Promise<string[]> {
+  const { stdout } = await execa("ip", ["netns", "list"]);
+  return stdout.split("\n").filter(Boolean);
+}
