@@ -124,7 +124,13 @@ program
   .description("type check, lint, unit tests, then the end-to-end test on a lab of its own")
   .argument("[files...]", "only these test files")
   .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
-  .action(async (files: string[], flags: { write?: true }) => {
+  .addOption(
+    new Option("--plugins <which>", "Pulumi plugins of the end-to-end tests' labs").choices([
+      "official",
+      "stand-ins",
+    ]),
+  )
+  .action(async (files: string[], flags: { write?: true; plugins?: string }) => {
     const { testEverything } = await import("./commands/test.ts");
     process.exitCode = await testEverything(files, flags);
   });

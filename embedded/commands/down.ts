@@ -4,6 +4,7 @@ import { isInterrupted, LabError } from "../../clients/process.ts";
 import { runTasks } from "../host/progress.ts";
 import { cacheHome, type Instance } from "../instance.ts";
 import { stop } from "../lab/lab.ts";
+import { endOrphans } from "../lab/orphans.ts";
 import { pulumiOnTerminal, stackFile } from "../lab/stack.ts";
 import { runningPid } from "../machines/machine.ts";
 
@@ -16,6 +17,7 @@ export async function down(
   if (isInterrupted()) throw new LabError("interrupted", 8);
   await runTasks(
     [
+      { title: "plugins that a killed Pulumi left", task: () => endOrphans(lab) },
       { title: `machines of lab "${lab.name}" off, nothing left`, task: () => stop(lab) },
       { title: "settings of its stack", task: () => rm(stackFile(lab), { force: true }) },
       {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { passThrough, run } from "../../clients/process.ts";
 import { runTasks } from "../host/progress.ts";
 import { cacheHome } from "../instance.ts";
+import { PLUGINS_VARIABLE, requireOfficialPlugins } from "../lab/plugins.ts";
 import { PROGRAM } from "../lab/stack.ts";
 import { ensureBrowser } from "../toolchain/browser.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
@@ -18,9 +19,14 @@ interface Report {
  * Runs every check: types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last
  * and returns the exit code. A check that is no test counts as one.
  *
- * @param write docs/reliability.md and docs/browser.png are written from what the end-to-end tests saw
+ * @param options.write docs/reliability.md and docs/browser.png are written from what the end-to-end tests saw
+ * @param options.plugins `official` or `stand-ins` for the labs of the end-to-end tests; by default as `./lab up`
  */
-export async function testEverything(files: readonly string[], { write = false } = {}): Promise<number> {
+export async function testEverything(
+  files: readonly string[],
+  { write = false, plugins }: { write?: boolean; plugins?: string } = {},
+): Promise<number> {
+  if (plugins === "official") await requireOfficialPlugins();
   await ensureToolchain(
     (tasks) => runTasks(tasks),
     (line) => console.error(`lab: ${line}`),
@@ -29,6 +35,7 @@ export async function testEverything(files: readonly string[], { write = false }
   if (files.length === 0) await ensureBrowser();
   const env = {
     PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}`,
+    ...(plugins === undefined ? {} : { [PLUGINS_VARIABLE]: plugins }),
   };
   const scripts = (await run("git", ["-C", PROGRAM, "ls-files", "*.sh", "lab", ".ci/run"]))
     .split("\n")

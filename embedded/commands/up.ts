@@ -11,7 +11,7 @@ import { requireFreeSubnet } from "../host/subnet.ts";
 import type { Instance } from "../instance.ts";
 import { httpsFiles } from "../lab/certificate.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
-import { choosePlugins, type Plugin } from "../lab/plugins.ts";
+import { choosePlugins, type Plugin, pluginWarnings } from "../lab/plugins.ts";
 import { initStack, pageOf, pulumiOnTerminal, stackOutputs } from "../lab/stack.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
 
@@ -48,6 +48,7 @@ export async function up(
     { quiet },
   );
   note(describePlugins(plugins));
+  for (const line of pluginWarnings(plugins)) console.error(`lab: ${line}`);
   if (!program) return;
   await pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...(quiet ? ["--suppress-progress"] : [])]);
   await showSplit(lab, note);

@@ -1,18 +1,30 @@
+/** Which plugins a lab's Pulumi uses: official ones where there are any, else the project's stand-ins. */
 import { existsSync } from "node:fs";
-import { cp, link, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { cp, link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { execa } from "execa";
+import { LabError } from "../../clients/process.ts";
 import { cacheHome, type Instance } from "../instance.ts";
-import { findPlugins, installPlugins, type PluginName } from "./pluginInstall.ts";
+import { installPlugin, PLUGIN_NAMES, type PluginName } from "./pluginInstall.ts";
+import { type FoundPlugin, findPlugins } from "./pluginSearch.ts";
+import { wantedVersion } from "./pluginVersion.ts";
 
-/** Which plugin a lab's Pulumi uses, and whether it is the official one. */
+/** One of the program's plugins, as laid out for a lab. */
 export interface Plugin {
   readonly name: PluginName;
   readonly official: boolean;
   /** The executable that the engine starts. */
   readonly path: string;
+  /** The official plugin behind it. */
+  readonly source?: string;
+  /** The official plugin that this lab used before and that is gone, when a stand-in has taken its place. */
+  readonly lost?: string;
+  /** Official plugins that were found and do not serve, in words. */
+  readonly unfit?: readonly string[];
 }
+
+/** Set to `official`, a lab without all three official plugins is an error; to `stand-ins`, none is looked for. */
+export const PLUGINS_VARIABLE = "ISTIO_LAB_PLUGINS";
 
 /** Days until a download that failed is tried again. */
 const RETRY_AFTER_DAYS = 1;
@@ -22,32 +34,91 @@ export function pulumiHome(lab: Instance): string {
   return join(lab.dir, "pulumi-home");
 }
 
+/** Directory to put on PATH: the engine with the language plugin, which it does not look for in its cache. */
+export function pluginPath(lab: Instance): string {
+  return join(pulumiHome(lab), "bin");
+}
+
 /**
- * Chooses the program's three plugins: from PATH and Pulumi's cache, else the official download, else the
+ * Chooses the program's three plugins: from PATH and Pulumi's caches, else the official download, else the
  * project's stand-ins. Lays them out for the engine in the instance's PULUMI_HOME.
  *
  * @param pulumi the engine's executable; a language plugin counts only beside it or on PATH.
+ * @throws LabError when official plugins are demanded and one is missing
  */
 export async function choosePlugins(
   lab: Instance,
   pulumi: string,
   note: (line: string) => void,
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<Plugin[]> {
+  const wanted = env[PLUGINS_VARIABLE] ?? "";
+  if (!["", "official", "stand-ins"].includes(wanted))
+    throw new LabError(`${PLUGINS_VARIABLE} is ${wanted}: use official or stand-ins, or unset it`, 2);
+  const previous = Object.fromEntries(
+    (await findInstalled(lab)).flatMap(({ name, source, lost = source }) => (lost ? [[name, lost]] : [])),
+  ) as Partial<Record<PluginName, string>>;
+  const officials =
+    wanted === "stand-ins"
+      ? PLUGIN_NAMES.map((name): FoundPlugin => ({ name, path: undefined, unfit: [] }))
+      : await withDownloads(await findPlugins({ env, previous }), pulumi, note);
+  if (wanted === "official") requireAll(officials);
   const chosen: Plugin[] = [];
-  // One that fails takes seconds, and they all come from the same place.
-  let reachable = true;
-  for (const { name, path } of findPlugins()) {
-    const official: string | undefined = path ?? (reachable ? await download(name, pulumi, note) : undefined);
-    reachable &&= official !== undefined || name === "language-nodejs";
-    chosen.push({ name, official: official !== undefined, path: await layOut(lab, name, official, pulumi) });
+  for (const { name, path, unfit } of officials) {
+    const lost = path === undefined && wanted !== "stand-ins" ? previous[name] : undefined;
+    chosen.push({
+      name,
+      official: path !== undefined,
+      path: await layOut(lab, name, path, pulumi),
+      ...(path === undefined ? {} : { source: path }),
+      ...(lost === undefined ? {} : { lost }),
+      ...(path === undefined && unfit.length > 0 ? { unfit } : {}),
+    });
   }
   await writeFile(join(pulumiHome(lab), "plugins.json"), JSON.stringify(chosen));
   return chosen;
 }
 
-/** Directory to put on PATH: the engine with the language plugin, which it does not look for in its cache. */
-export function pluginPath(lab: Instance): string {
-  return join(pulumiHome(lab), "bin");
+/** What the user has to know about the choice, whatever else is printed. */
+export function pluginWarnings(plugins: readonly Plugin[]): string[] {
+  return plugins.flatMap(({ name, lost, unfit = [] }) => [
+    ...(lost === undefined
+      ? []
+      : [
+          `WARNING: Pulumi's plugin ${name} is now this project's STAND-IN: the official plugin that this lab used, ` +
+            `${lost}, is gone; put it back, or onto PATH, and run ./lab up again`,
+        ]),
+    ...(unfit.length === 0
+      ? []
+      : [
+          `WARNING: Pulumi's plugin ${name} is this project's stand-in, as ${unfit.join(" and ")}; ` +
+            `it has to be ${wantedVersion(name)} or a later one of the same major version`,
+        ]),
+  ]);
+}
+
+/** What {@link choosePlugins} laid out last, or nothing when the lab was never up. */
+export async function findInstalled(lab: Instance): Promise<Plugin[]> {
+  const file = join(pulumiHome(lab), "plugins.json");
+  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Plugin[]) : [];
+}
+
+/** @throws LabError where not all official plugins are on PATH or in a cache of Pulumi */
+export async function requireOfficialPlugins(): Promise<void> {
+  requireAll(await findPlugins());
+}
+
+function requireAll(plugins: readonly FoundPlugin[]): void {
+  const missing = plugins.filter(({ path }) => path === undefined);
+  if (missing.length === 0) return;
+  const lines = missing.map(
+    ({ name, unfit }) =>
+      `pulumi-${name} ${wantedVersion(name)} or later${unfit.length > 0 ? ` (${unfit.join("; ")})` : ""}`,
+  );
+  throw new LabError(
+    `official Pulumi plugins are demanded and missing, on PATH and in Pulumi's cache: ${lines.join(", ")}; ` +
+      "install them with `pulumi plugin install`, the language plugin with Pulumi itself",
+  );
 }
 
 async function layOut(
@@ -59,38 +130,61 @@ async function layOut(
   const directory =
     name === "language-nodejs"
       ? pluginPath(lab)
-      : join(pulumiHome(lab), "plugins", `${name}-v${versionOf(name)}`);
-  const executable = join(directory, `pulumi-${name}`);
+      : join(pulumiHome(lab), "plugins", `${name}-v${wantedVersion(name)}`);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
   // The engine warns of a language plugin on PATH, but not of one beside its own executable.
   if (name === "language-nodejs")
     await link(pulumi, join(directory, "pulumi")).catch(() => cp(pulumi, join(directory, "pulumi")));
-  if (official) await symlink(official, executable);
-  else await installPlugins(directory, [name]);
-  return executable;
+  return await installPlugin(directory, { name, official, temporary: temporaryFiles(lab, name) });
 }
 
-/** Tries the official download of a provider once a day. The language plugin comes with Pulumi's own distribution only. */
+/** At each start this provider writes a kubeconfig, and with it the cluster's key, and leaves it there. */
+function temporaryFiles(lab: Instance, name: PluginName): string | undefined {
+  return name === "resource-kubernetes" ? join(lab.dir, "tmp") : undefined;
+}
+
+async function withDownloads(
+  found: readonly FoundPlugin[],
+  pulumi: string,
+  note: (line: string) => void,
+): Promise<FoundPlugin[]> {
+  const all: FoundPlugin[] = [];
+  // A download that fails takes seconds, and all come from the same place.
+  let reachable = true;
+  for (const plugin of found) {
+    let { path } = plugin;
+    if (path === undefined && reachable && plugin.name !== "language-nodejs") {
+      path = await download(plugin.name, pulumi, note);
+      reachable = path !== undefined;
+    }
+    all.push({ ...plugin, path });
+  }
+  return all;
+}
+
+/** Tries the official download of a provider once a day. The language plugin comes with Pulumi's distribution. */
 async function download(
   name: PluginName,
   pulumi: string,
   note: (line: string) => void,
 ): Promise<string | undefined> {
-  if (name === "language-nodejs") return undefined;
+  const version = wantedVersion(name);
   const home = join(cacheHome(), "pulumi-home");
-  const directory = join(home, "plugins", `${name}-v${versionOf(name)}`);
-  const failed = join(home, `${name}-v${versionOf(name)}.unavailable`);
-  const executable = join(directory, `pulumi-${name}`);
+  const failed = join(home, `${name}-v${version}.unavailable`);
+  const executable = join(home, "plugins", `${name}-v${version}`, `pulumi-${name}`);
   if (existsSync(executable)) return executable;
   if (await isRecent(failed)) return undefined;
-  note(`downloading Pulumi's plugin ${name} v${versionOf(name)}`);
-  const provider = basename(name.replace("resource-", ""));
-  const result = await execa(pulumi, ["plugin", "install", "resource", provider, versionOf(name)], {
-    env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
-    reject: false,
-    timeout: 120_000,
-  });
+  note(`downloading Pulumi's plugin ${name} v${version}`);
+  const result = await execa(
+    pulumi,
+    ["plugin", "install", "resource", name.replace("resource-", ""), version],
+    {
+      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
+      reject: false,
+      timeout: 120_000,
+    },
+  );
   if (!result.failed) return executable;
   await mkdir(dirname(failed), { recursive: true });
   await writeFile(failed, result.stderr);
@@ -104,17 +198,4 @@ async function isRecent(file: string): Promise<boolean> {
     () => 0,
   );
   return Date.now() - made < RETRY_AFTER_DAYS * 24 * 3_600_000;
-}
-
-/** The version of the SDK is the one of the plugin that the engine asks for. */
-function versionOf(name: PluginName): string {
-  if (name === "language-nodejs") return "0";
-  const require = createRequire(import.meta.url);
-  return (require(`@pulumi/${name.replace("resource-", "")}/package.json`) as { version: string }).version;
-}
-
-/** What {@link choosePlugins} laid out last, or nothing when the lab was never up. */
-export async function findInstalled(lab: Instance): Promise<Plugin[]> {
-  const file = join(pulumiHome(lab), "plugins.json");
-  return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Plugin[]) : [];
 }

@@ -42,6 +42,8 @@ export function labEnvironment(lab: Instance): Record<string, string | undefined
     PULUMI_STACK: lab.name,
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+    // The plugins are those in PULUMI_HOME; the engine would prefer others on PATH, and warn of each.
+    PULUMI_IGNORE_AMBIENT_PLUGINS: "true",
     // Node keeps compiled modules there, of the program and of the plugins.
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(cacheHome(), "node-compile-cache"),
   };

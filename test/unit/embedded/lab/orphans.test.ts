@@ -1,0 +1,78 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Instance, instance } from "../../../../embedded/instance.ts";
+import { endOrphans } from "../../../../embedded/lab/orphans.ts";
+import { pulumiHome } from "../../../../embedded/lab/plugins.ts";
+
+let root: string;
+let lab: Instance;
+const engines: ChildProcess[] = [];
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "orphans-"));
+  lab = instance("x", undefined, root);
+});
+afterEach(async () => {
+  for (const engine of engines.splice(0)) engine.kill("SIGKILL");
+  for (const owner of ["x", "y"]) await endOrphans(instance(owner, undefined, root));
+});
+
+test("a plugin whose engine was killed ends, and what it started too", async () => {
+  const { engine, pids } = await startPlugin(lab);
+  expect(pids).toHaveLength(3);
+  engine.kill("SIGKILL");
+  await once(engine, "exit");
+  expect(await endOrphans(lab)).toBe(3);
+  expect(pids.filter(runs)).toEqual([]);
+});
+
+test("a plugin at work stays, and so does that of another lab", async () => {
+  const own = await startPlugin(lab);
+  const other = await startPlugin(instance("y", undefined, root));
+  other.engine.kill("SIGKILL");
+  await once(other.engine, "exit");
+  expect(await endOrphans(lab)).toBe(0);
+  expect([...own.pids, ...other.pids].filter(runs)).toHaveLength(6);
+});
+
+/** A `pulumi` that starts a plugin in a process group of its own, which starts a shell, which starts a `sleep`. */
+async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: number[] }> {
+  const directory = mkdtempSync(join(root, "bin-"));
+  const [engine, plugin] = [join(directory, "pulumi"), join(directory, "pulumi-resource-command")];
+  const file = join(root, `${of.name}.pids`);
+  // The name of a process is that of its executable: a script's would be the shell's.
+  copyFileSync("/usr/bin/perl", engine);
+  chmodSync(engine, 0o755);
+  writeFileSync(
+    plugin,
+    `#!/bin/sh\nsh -c 'echo $$ >> ${file}; sleep 600 & echo $! >> ${file}; wait' &\necho $$ >> ${file}\nwait\n`,
+    { mode: 0o755 },
+  );
+  const start = `my $pid = fork; if (!$pid) { setpgrp; exec "${plugin}" } waitpid $pid, 0`;
+  const started = spawn(engine, ["-e", start], {
+    env: { PATH: process.env.PATH, PULUMI_HOME: pulumiHome(of) },
+    stdio: "ignore",
+  });
+  engines.push(started);
+  const pids = () => {
+    try {
+      return readFileSync(file, "utf8").trim().split("\n").map(Number);
+    } catch {
+      return [];
+    }
+  };
+  await expect.poll(() => pids().length).toBe(3);
+  return { engine: started, pids: pids() };
+}
+
+function runs(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
