@@ -1,152 +1,298 @@
 /**
- * Questions to an API server. By Node's own HTTPS: to import a client library costs each run of the program half a
- * second, and these are a dozen plain requests.
+ * The one way to an API server: requests over `kubectl proxy`. Errors have types and hold the server's or kubectl's own
+ * words; what a user can do about them is the caller's to say. Loads in milliseconds, unlike a client library.
  */
 import * as http from "node:http";
-import * as https from "node:https";
-import { Fault, reason } from "../preflight/fault.ts";
-import type { Access } from "./kubeconfig.ts";
+import type { Selection, Target } from "./kubectlConfig.ts";
+import { certificateExpiry } from "./kubectlConfig.ts";
+import { KubectlProxy, type ProxyOptions } from "./kubectlProxy.ts";
+import { ApiError, failureOf, NoAnswer, read } from "./kubernetesErrors.ts";
+import type {
+  KubernetesObject,
+  List,
+  ListOptions,
+  WatchEvent,
+  WatchOptions,
+  WriteOptions,
+} from "./kubernetesTypes.ts";
 
-/** The fields of an object's metadata that are looked at. */
-export interface Metadata {
-  readonly name: string;
-  readonly namespace?: string;
-  readonly uid?: string;
-  readonly annotations?: Readonly<Record<string, string>>;
-  readonly managedFields?: readonly { readonly manager?: string; readonly subresource?: string }[];
+export type { Selection, Target } from "./kubectlConfig.ts";
+export { KubectlError } from "./kubectlProxy.ts";
+export { ApiError, NoAnswer } from "./kubernetesErrors.ts";
+export type * from "./kubernetesTypes.ts";
+
+export interface ConnectOptions extends ProxyOptions {
+  /** Longest time for one answer; a watch has none. @default 30 s */
+  readonly answerMs?: number | undefined;
 }
 
-export interface KubernetesObject {
-  readonly metadata: Metadata;
+/** Where requests go, and what they are called in messages. */
+export interface Door {
+  readonly socket: string;
+  readonly target: Target;
+  readonly noticesBefore?: (error: string) => Promise<readonly string[]>;
+  readonly close?: () => Promise<void>;
 }
 
-/** An answer other than success and "there is none". */
-export class ApiError extends Error {
-  readonly status: number;
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
-/** A handful of connections: each costs a TLS handshake. */
-const CONNECTIONS = 4;
-/** For one answer, so that a server that is silent leaves time to say so within 10 s of the command's start. */
-const ANSWER_MS = 4000;
-const METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+const JSON_TYPE = "application/json";
+const METADATA_ONLY = `${JSON_TYPE};as=PartialObjectMetadata;g=meta.k8s.io;v=v1,${JSON_TYPE}`;
+const METADATA_LIST = `${JSON_TYPE};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,${JSON_TYPE}`;
+const PATCH_TYPES = {
+  json: "application/json-patch+json",
+  merge: "application/merge-patch+json",
+  strategic: "application/strategic-merge-patch+json",
+} as const;
+const CONNECTIONS = 16;
+const ANSWER_MS = 30_000;
 
 export class KubernetesApi {
-  readonly #access: Access;
-  readonly #signal: AbortSignal;
-  readonly #agent: http.Agent;
+  readonly #door: Door;
+  readonly #options: ConnectOptions;
+  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS });
+  readonly #selection: Selection;
 
-  constructor(access: Access, signal: AbortSignal) {
-    this.#access = access;
-    this.#signal = signal;
-    // Node before 22.21 knows no proxyEnv and goes without.
-    const proxyEnv = access.proxy
-      ? { HTTP_PROXY: access.proxy, HTTPS_PROXY: access.proxy }
-      : { ...process.env };
-    const options = { keepAlive: true, maxSockets: CONNECTIONS, proxyEnv, ...access.tls };
-    this.#agent = access.server.protocol === "https:" ? new https.Agent(options) : new http.Agent(options);
+  /**
+   * Starts the proxy; nothing is sent to the cluster before the first request.
+   * @throws KubectlError when kubectl is missing or cannot use the kubeconfig
+   */
+  static async connect(selection: Selection = {}, options: ConnectOptions = {}): Promise<KubernetesApi> {
+    const proxy = await KubectlProxy.start(selection, options);
+    return new KubernetesApi(proxy, options, proxy.selection);
   }
 
+  constructor(door: Door, options: ConnectOptions = {}, selection: Selection = {}) {
+    this.#door = door;
+    this.#options = options;
+    this.#selection = selection;
+  }
+
+  /** `cluster SERVER (kubeconfig FILE, context CONTEXT)`, for messages. */
   get where(): string {
-    return this.#access.where;
+    return this.#door.target.where;
+  }
+
+  get target(): Target {
+    return this.#door.target;
   }
 
   /** The object at that path; undefined where there is none. */
-  get<T = KubernetesObject>(path: string): Promise<T | undefined> {
-    return this.#ask<T>("GET", path, "application/json");
+  async get<T = KubernetesObject>(path: string): Promise<T | undefined> {
+    return orUndefined(this.#json<T>("GET", path, { accept: JSON_TYPE }));
   }
 
-  /** The object's metadata alone. */
-  metadata(path: string): Promise<KubernetesObject | undefined> {
-    return this.#ask("GET", path, METADATA_ONLY);
+  /** The object's metadata alone; undefined where there is none. */
+  async metadata(path: string): Promise<KubernetesObject | undefined> {
+    return orUndefined(this.#json<KubernetesObject>("GET", path, { accept: METADATA_ONLY }));
   }
 
-  post<T>(path: string, body: object): Promise<T | undefined> {
-    return this.#ask<T>("POST", path, "application/json", JSON.stringify(body));
-  }
-
-  /** Closes the connections: an idle one would keep the program alive. */
-  close(): void {
-    this.#agent.destroy();
-  }
-
-  async #ask<T>(method: string, path: string, accept: string, body?: string): Promise<T | undefined> {
-    const { status, text } = await this.#send(method, path, accept, body).catch((error: unknown) => {
-      throw this.#noAnswer(error);
-    });
-    if (status === 404) return undefined;
-    if (status >= 200 && status < 300) return JSON.parse(text) as T;
-    if (status === 401) {
-      throw new Fault(
-        `${this.where} does not know this user; its certificate or token may have expired; get a new kubeconfig from whoever runs the cluster`,
-      );
-    }
-    throw new ApiError(status, messageOf(text) || `HTTP ${status}`);
-  }
-
-  #send(method: string, path: string, accept: string, body: string | undefined) {
-    const { server, authorization, tls } = this.#access;
-    const { request } = server.protocol === "https:" ? https : http;
-    return new Promise<{ status: number; text: string }>((done, failed) => {
-      const sent = request(
-        `${server.href.replace(/\/$/, "")}${path}`,
-        {
-          method,
-          agent: this.#agent,
-          signal: this.#signal,
-          timeout: ANSWER_MS,
-          // The TLS options of the agent; a name that is undefined would count as one.
-          ...(tls.servername ? { servername: tls.servername } : {}),
-          headers: {
-            accept,
-            ...(authorization ? { authorization } : {}),
-            ...(body === undefined
-              ? {}
-              : { "content-type": "application/json", "content-length": Buffer.byteLength(body) }),
-          },
-        },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on("data", (chunk: Buffer) => chunks.push(chunk));
-          response.on("error", failed);
-          response.on("end", () =>
-            done({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString("utf8") }),
-          );
-        },
-      );
-      sent.on("error", failed);
-      sent.on("timeout", () => sent.destroy(new DOMException("", "TimeoutError")));
-      sent.end(body);
-    });
-  }
-
-  #noAnswer(error: unknown): Fault {
-    const { code = "", name } = error as { code?: string; name?: string };
-    if (name === "AbortError" || name === "TimeoutError" || code === "ABORT_ERR")
-      return new Fault(
-        `${this.where} does not answer in time; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`,
-      );
-    if (code === "CERT_HAS_EXPIRED")
-      return new Fault(`${this.where}: the API server's certificate has expired; renew it on the cluster`);
-    if (/CERT|SELF_SIGNED|UNABLE_TO_/.test(code))
-      return new Fault(
-        `${this.where}: the API server's certificate is not to be trusted: ${reason(error)}; is it the kubeconfig of this cluster?`,
-      );
-    return new Fault(
-      `${this.where} does not answer: ${reason(error)}; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`,
+  /** All objects of a collection; none where the server does not know the collection. */
+  async list<T = KubernetesObject>(path: string, options: ListOptions = {}): Promise<List<T>> {
+    return listOf(
+      await orUndefined(this.#json<Items<T>>("GET", withQuery(path, { ...options }), { accept: JSON_TYPE })),
     );
+  }
+
+  /** As {@link list}, with the objects' metadata alone. */
+  async listMetadata(path: string, options: ListOptions = {}): Promise<List<KubernetesObject>> {
+    const accept = METADATA_LIST;
+    return listOf(
+      await orUndefined(
+        this.#json<Items<KubernetesObject>>("GET", withQuery(path, { ...options }), { accept }),
+      ),
+    );
+  }
+
+  /** @param path the collection */
+  create<T = KubernetesObject>(path: string, object: object, options: WriteOptions = {}): Promise<T> {
+    return this.#json("POST", withQuery(path, writeQuery(options)), { body: object, ...options });
+  }
+
+  /**
+   * Server-side apply.
+   * @param path the object
+   * @throws ApiError with reason Conflict when another manager owns a field with another value, unless forced
+   */
+  apply<T = KubernetesObject>(
+    path: string,
+    object: object,
+    options: WriteOptions & { readonly fieldManager: string; readonly force?: boolean },
+  ): Promise<T> {
+    const query = { ...writeQuery(options), force: String(options.force ?? false) };
+    return this.#json("PATCH", withQuery(path, query), {
+      body: object,
+      contentType: "application/apply-patch+yaml",
+      ...options,
+    });
+  }
+
+  patch<T = KubernetesObject>(
+    path: string,
+    type: keyof typeof PATCH_TYPES,
+    body: object,
+    options: WriteOptions = {},
+  ): Promise<T> {
+    return this.#json("PATCH", withQuery(path, writeQuery(options)), {
+      body,
+      contentType: PATCH_TYPES[type],
+      ...options,
+    });
+  }
+
+  /** Begins to delete the object. @returns false where there is none */
+  async delete(
+    path: string,
+    { propagationPolicy = "Background", uid }: { propagationPolicy?: string; uid?: string } = {},
+  ): Promise<boolean> {
+    const preconditions = uid ? { preconditions: { uid } } : {};
+    const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy, ...preconditions };
+    return (await orUndefined(this.#json<object>("DELETE", path, { body }))) !== undefined;
+  }
+
+  /**
+   * The changes of a collection; ends when the server ends it, as it does every few minutes.
+   * @throws ApiError; the signal's reason
+   */
+  async *watch<T = KubernetesObject>(
+    path: string,
+    options: WatchOptions = {},
+  ): AsyncGenerator<WatchEvent<T>> {
+    const { signal, ...query } = options;
+    const response = await this.#send("GET", withQuery(path, { ...query, watch: "true" }), { signal });
+    if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
+    let rest = "";
+    try {
+      for await (const chunk of response.setEncoding("utf8")) {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop() ?? "";
+        for (const line of lines) if (line !== "") yield JSON.parse(line) as WatchEvent<T>;
+      }
+    } finally {
+      response.destroy();
+    }
+  }
+
+  /** The log of one container. */
+  logs(
+    namespace: string,
+    pod: string,
+    { container, sinceSeconds }: { container?: string; sinceSeconds?: number } = {},
+  ): Promise<string> {
+    const query = { container, sinceSeconds: sinceSeconds === undefined ? undefined : String(sinceSeconds) };
+    return this.text(withQuery(`/api/v1/namespaces/${namespace}/pods/${pod}/log`, query));
+  }
+
+  /** What a path answers, as text. */
+  async text(path: string): Promise<string> {
+    const response = await this.#send("GET", path, { accept: "*/*" });
+    if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
+    return await this.#answer(response);
+  }
+
+  /** When the user's certificate expires; undefined where it has none. */
+  certificateExpiry(): Promise<Date | undefined> {
+    return certificateExpiry(this.#selection, this.#options.signal);
+  }
+
+  /** Ends the proxy. Without it the proxy ends with this process, which it does not keep alive. */
+  async close(): Promise<void> {
+    this.#agent.destroy();
+    await this.#door.close?.();
+  }
+
+  async #json<T>(method: string, path: string, options: RequestOptions): Promise<T> {
+    const response = await this.#send(method, path, { accept: JSON_TYPE, ...options });
+    if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
+    options.warnings?.push(...warningsOf(response));
+    return JSON.parse(await this.#answer(response)) as T;
+  }
+
+  #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
+    const { accept = JSON_TYPE, contentType = JSON_TYPE } = options;
+    const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
+    const { signal: whole, answerMs = ANSWER_MS } = this.#options;
+    const signals = [whole, options.signal].flatMap((signal) => signal ?? []);
+    return new Promise((resolve, reject) => {
+      const request = http.request({
+        socketPath: this.#door.socket,
+        agent: this.#agent,
+        method,
+        path,
+        signal: signals.length > 0 ? AbortSignal.any(signals) : undefined,
+        headers: {
+          host: "localhost",
+          accept,
+          "user-agent": "istio-lab",
+          ...(body ? { "content-type": contentType, "content-length": body.length } : {}),
+        },
+      });
+      const timer = setTimeout(
+        () => request.destroy(new NoAnswer("time", `no answer within ${answerMs / 1000} s`)),
+        answerMs,
+      );
+      request.once("response", (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      });
+      request.once("error", (error) => {
+        clearTimeout(timer);
+        for (const signal of signals) if (signal.aborted) return reject(signal.reason);
+        reject(error instanceof NoAnswer ? error : new NoAnswer("connection", error.message));
+      });
+      request.end(body);
+    });
+  }
+
+  #answer(response: http.IncomingMessage): Promise<string> {
+    return read(response, this.#options.answerMs ?? ANSWER_MS);
+  }
+
+  async #failure(response: http.IncomingMessage): Promise<Error> {
+    const text = await this.#answer(response);
+    return await failureOf(response, text, async (error) => (await this.#door.noticesBefore?.(error)) ?? []);
   }
 }
 
-/** The message of a Status object. */
-function messageOf(text: string): string {
+interface RequestOptions {
+  readonly accept?: string;
+  readonly body?: object;
+  readonly contentType?: string;
+  readonly warnings?: string[];
+  readonly signal?: AbortSignal | undefined;
+}
+
+interface Items<T> {
+  readonly metadata?: { readonly resourceVersion?: string };
+  readonly items?: T[] | null;
+}
+
+const listOf = <T>(answer: Items<T> | undefined): List<T> => ({
+  items: answer?.items ?? [],
+  resourceVersion: answer?.metadata?.resourceVersion ?? "0",
+});
+
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
-    return String((JSON.parse(text) as { message?: unknown }).message ?? "");
-  } catch {
-    return "";
+    return await answer;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return undefined;
+    throw error;
   }
+}
+
+/** The path with these parameters, without those that are undefined. */
+export function withQuery(path: string, query: Readonly<Record<string, string | undefined>>): string {
+  const given = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, value);
+  return given.size === 0 ? path : `${path}?${given}`;
+}
+
+function writeQuery({ dryRun, fieldManager }: WriteOptions): Record<string, string | undefined> {
+  return { fieldManager, fieldValidation: "Warn", dryRun: dryRun ? "All" : undefined };
+}
+
+/** The texts of `Warning: 299 - "TEXT"`, one header a warning. */
+function warningsOf({ headersDistinct }: http.IncomingMessage): string[] {
+  return (headersDistinct.warning ?? []).map(
+    (value) => /"(.*)"/s.exec(value)?.[1]?.replaceAll('\\"', '"') ?? value,
+  );
 }

@@ -42,7 +42,7 @@ export async function permissionFaults(api: KubernetesApi, args: PermissionsArgs
 
 async function isAllowed(api: KubernetesApi, verb: string, need: Omit<Need, "verbs">): Promise<boolean> {
   const { group, resource, namespace, name } = need;
-  const review = await api.post<{ status?: { allowed?: boolean } }>(
+  const review = await api.create<{ status?: { allowed?: boolean } }>(
     "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
     {
       apiVersion: "authorization.k8s.io/v1",
@@ -58,7 +58,7 @@ async function isAllowed(api: KubernetesApi, verb: string, need: Omit<Need, "ver
       },
     },
   );
-  return review?.status?.allowed === true;
+  return review.status?.allowed === true;
 }
 
 const described = ({ group, resource, namespace, name }: Need) =>

@@ -1,11 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
-import { loadAccess } from "../clients/kubeconfig.ts";
 import { ApiError, KubernetesApi, type KubernetesObject } from "../clients/kubernetes.ts";
 import { askLoadBalancer, type LoadBalancerAccess } from "../components/haproxyEdge/preflight.ts";
 import { minorOf, oldestKubernetes } from "../components/istio/versions.ts";
 import { readRoutedSubsets } from "../components/trafficSplit/preflight.ts";
 import { labelFaults } from "../components/webApp/preflight.ts";
 import type { Subset } from "../mesh/model.ts";
+import { adviceOn } from "./advice.ts";
 import { Fault } from "./fault.ts";
 import { istioFaults, objectFaults } from "./ownership.ts";
 import { permissionFaults } from "./permissions.ts";
@@ -48,6 +48,8 @@ export interface ClusterArgs {
   readonly loadBalancer?: LoadBalancerAccess | undefined;
 }
 
+/** For one answer: a server that is silent is reported within 10 s of the command's start. */
+const ANSWER_MS = 4000;
 /** For everything, so that an error comes within 10 s. */
 const LIMIT_MS = 9000;
 
@@ -87,20 +89,24 @@ function onlyFault(error: unknown): Inspection {
 }
 
 async function inspect(args: ClusterArgs, signal: AbortSignal): Promise<Inspection> {
-  const api = new KubernetesApi(await loadAccess(args, signal), signal);
+  const { kubeconfig, context } = args;
+  let api: KubernetesApi | undefined;
   try {
-    // The first question tells whether there is anybody to ask.
-    const version = await unlessForbidden(api, api.get<{ gitVersion?: string }>("/version"));
+    api = await KubernetesApi.connect({ kubeconfig, context }, { signal, answerMs: ANSWER_MS });
+    // The first request shows whether there is a server at all.
+    const version = await unlessForbidden(api.get<{ gitVersion?: string }>("/version"));
     return await askAll(api, args, version?.gitVersion ?? "");
+  } catch (error) {
+    throw await adviceOn(error, args, api, signal);
   } finally {
-    api.close();
+    await api?.close();
   }
 }
 
 async function askAll(api: KubernetesApi, args: ClusterArgs, kubernetes: string): Promise<Inspection> {
   const { manage } = args.istio;
   const scope = { ...args, manage, versions: args.versions.map(({ name }) => name) };
-  const ask = <T>(answer: Promise<T>) => unlessForbidden(api, answer);
+  const ask = <T>(answer: Promise<T>) => unlessForbidden(answer);
   const [system, routed, namespace, nodes, ...faults] = await Promise.all([
     ask(api.metadata("/api/v1/namespaces/kube-system")),
     ask(readRoutedSubsets(api, args.namespace)),
@@ -127,15 +133,12 @@ async function askAll(api: KubernetesApi, args: ClusterArgs, kubernetes: string)
 }
 
 /** What is forbidden stands in the list of permissions, which names them all at once. */
-async function unlessForbidden<T>(api: KubernetesApi, answer: Promise<T>): Promise<T | undefined> {
+async function unlessForbidden<T>(answer: Promise<T>): Promise<T | undefined> {
   try {
     return await answer;
   } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    if (error.status === 403) return undefined;
-    throw new Fault(
-      `${api.where} answers with an error: ${error.message} (HTTP ${error.status}); try again later`,
-    );
+    if (error instanceof ApiError && error.status === 403) return undefined;
+    throw error;
   }
 }
 

@@ -12,14 +12,9 @@ export interface ToolsArgs {
   readonly manage: boolean;
 }
 
-/** What is wrong with kubectl and istioctl, one a line. */
+/** What is wrong with istioctl, one a line; a missing kubectl is an error of the API's client. */
 export async function toolFaults({ version, manage }: ToolsArgs, signal: AbortSignal): Promise<string[]> {
-  return [
-    ...(onPath("kubectl")
-      ? []
-      : ["kubectl is not on PATH; get it from https://kubernetes.io/docs/tasks/tools/"]),
-    ...(manage ? await istioctlFaults(version, signal) : []),
-  ];
+  return manage ? await istioctlFaults(version, signal) : [];
 }
 
 async function istioctlFaults(version: string, signal: AbortSignal): Promise<string[]> {

@@ -1,3 +1,4 @@
+/** Certificates for tests, made by openssl. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,6 +14,21 @@ export function makeCertificate(host: string): { certificate: string; key: strin
     stdio: "ignore",
   });
   const made = { certificate: readFileSync(file, "utf8"), key: readFileSync(keyFile, "utf8") };
+  rmSync(dir, { recursive: true });
+  return made;
+}
+
+/** A certificate that signs itself and expired yesterday, and its key, both in PEM. */
+export function makeExpiredCertificate(name: string): { certificate: string; key: string } {
+  const dir = mkdtempSync(join(tmpdir(), "istio-lab-certificate-"));
+  const [keyFile, request, file] = ["key.pem", "request.pem", "certificate.pem"].map((part) =>
+    join(dir, part),
+  );
+  const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const openssl = (...args: string[]) => execFileSync("openssl", args, { stdio: "ignore" });
+  openssl("req", "-new", ...kind, "-subj", `/CN=${name}`, "-keyout", `${keyFile}`, "-out", `${request}`);
+  openssl("x509", "-req", "-in", `${request}`, "-signkey", `${keyFile}`, "-days", "-1", "-out", `${file}`);
+  const made = { certificate: readFileSync(`${file}`, "utf8"), key: readFileSync(`${keyFile}`, "utf8") };
   rmSync(dir, { recursive: true });
   return made;
 }

@@ -1,0 +1,119 @@
+/** What kubectl reads in the kubeconfig: the context, its cluster and its namespace, without a reader of our own. */
+import { execFile } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
+import { promisify } from "node:util";
+
+/** Which cluster is meant, as which user. */
+export interface Selection {
+  /** Path of the kubeconfig, or its content. @default KUBECONFIG (a list of paths is merged), or ~/.kube/config */
+  readonly kubeconfig?: string | undefined;
+  /** Context in it. @default the current one */
+  readonly context?: string | undefined;
+  /** Cluster in it. @default the context's */
+  readonly cluster?: string | undefined;
+}
+
+/** The part of a kubeconfig that a selection leads to. */
+export interface Target {
+  /** `cluster SERVER (kubeconfig FILE, context CONTEXT)`, for messages. */
+  readonly where: string;
+  /** The kubeconfig's path or paths; `given as text`. */
+  readonly files: string;
+  /** Empty: none is chosen. */
+  readonly context: string;
+  /** Names of all contexts. */
+  readonly contexts: readonly string[];
+  /** URL of the API server; empty where the kubeconfig names none. */
+  readonly server: string;
+  /** The whole entry of the cluster, secrets left out; undefined where there is none. */
+  readonly cluster: unknown;
+  /** Where objects go that name no namespace; empty where the context names none. */
+  readonly namespace: string;
+  /** Command of the credential plugin; empty where the user has none. */
+  readonly credentialPlugin: string;
+}
+
+interface View {
+  readonly "current-context"?: string;
+  readonly contexts?:
+    | readonly Named<"context", { cluster?: string; user?: string; namespace?: string }>[]
+    | null;
+  readonly clusters?: readonly Named<"cluster", { server?: string }>[] | null;
+  readonly users?: readonly Named<"user", { exec?: { command?: string } }>[] | null;
+}
+type Named<K extends string, T> = { readonly name: string } & { readonly [N in K]?: T | null };
+
+/**
+ * Asks kubectl what the selection leads to.
+ * @param selection its kubeconfig is a path, not a text
+ * @throws what kubectl prints where it cannot read the kubeconfig
+ */
+export async function readTarget(selection: Selection, signal?: AbortSignal): Promise<Target> {
+  const view = await viewOf(["--output=json"], selection.kubeconfig, signal);
+  const contexts = view.contexts ?? [];
+  const context = selection.context || view["current-context"] || "";
+  const chosen = contexts.find(({ name }) => name === context)?.context ?? {};
+  const clusterName = selection.cluster || chosen.cluster;
+  const cluster = view.clusters?.find(({ name }) => name === clusterName)?.cluster ?? undefined;
+  const user = view.users?.find(({ name }) => name === chosen.user)?.user ?? {};
+  const files = selection.kubeconfig || process.env.KUBECONFIG || join(homedir(), ".kube", "config");
+  const server = cluster?.server ?? "";
+  return {
+    where: `cluster ${server || "without an address"} (kubeconfig ${files}, context ${context || "none"})`,
+    files: files.split(delimiter).filter(Boolean).join(delimiter),
+    context,
+    contexts: contexts.map(({ name }) => name),
+    server,
+    cluster,
+    namespace: chosen.namespace ?? "",
+    credentialPlugin: user.exec?.command ?? "",
+  };
+}
+
+/** When the certificate of the selection's user expires; undefined where it has none, or none that can be read. */
+export async function certificateExpiry(
+  { kubeconfig, context }: Selection,
+  signal?: AbortSignal,
+): Promise<Date | undefined> {
+  try {
+    const args = [
+      "--raw",
+      "--minify",
+      "--flatten",
+      "--output=jsonpath={.users[0].user.client-certificate-data}",
+    ];
+    const { stdout } = await kubectlConfig(
+      [...args, ...(context ? [`--context=${context}`] : [])],
+      kubeconfig,
+      signal,
+    );
+    return stdout ? new X509Certificate(Buffer.from(stdout, "base64")).validToDate : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Arguments of kubectl that choose the cluster. */
+export const selectionArgs = ({ kubeconfig, context, cluster }: Selection): string[] => [
+  ...(kubeconfig ? [`--kubeconfig=${kubeconfig}`] : []),
+  ...(context ? [`--context=${context}`] : []),
+  ...(cluster ? [`--cluster=${cluster}`] : []),
+];
+
+async function viewOf(
+  args: readonly string[],
+  kubeconfig: string | undefined,
+  signal?: AbortSignal,
+): Promise<View> {
+  const { stdout } = await kubectlConfig(args, kubeconfig, signal);
+  return JSON.parse(stdout) as View;
+}
+
+function kubectlConfig(args: readonly string[], kubeconfig: string | undefined, signal?: AbortSignal) {
+  return promisify(execFile)("kubectl", ["config", "view", ...args, ...selectionArgs({ kubeconfig })], {
+    signal,
+    maxBuffer: 64 * 1024 * 1024,
+  });
+}

@@ -1,0 +1,91 @@
+/** What a request to an API server can end in besides success: a refusal of the server, or no answer of it. */
+import type { IncomingMessage } from "node:http";
+
+/** The API server refuses: a status of 400 or more, with the words of its Status object. */
+export class ApiError extends Error {
+  override readonly name = "ApiError";
+  readonly status: number;
+  /** `Forbidden`, `AlreadyExists`, `Conflict`, `Invalid` …; empty where the answer has none. */
+  readonly reason: string;
+  constructor(status: number, reason: string, message: string) {
+    super(message);
+    this.status = status;
+    this.reason = reason;
+  }
+}
+
+/** There is no answer of the API server. */
+export class NoAnswer extends Error {
+  override readonly name = "NoAnswer";
+  /**
+   * `time`: none within the limit; `credentials`: the credential plugin fails; `untrusted`: the server's certificate is
+   * not trusted; `expired`: it has expired; `connection`: anything else between here and the server.
+   */
+  readonly kind: "time" | "credentials" | "untrusted" | "expired" | "connection";
+  constructor(kind: NoAnswer["kind"], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/**
+ * The whole body.
+ * @throws NoAnswer when it does not end in time
+ */
+export async function read(response: IncomingMessage, limitMs: number): Promise<string> {
+  const timer = setTimeout(
+    () => response.destroy(new NoAnswer("time", `no whole answer within ${limitMs / 1000} s`)),
+    limitMs,
+  );
+  try {
+    let text = "";
+    for await (const chunk of response.setEncoding("utf8")) text += chunk;
+    return text;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * The error in an answer of 400 or more.
+ * @param noticesBefore what a credential plugin printed before the proxy failed with this error
+ */
+export async function failureOf(
+  response: IncomingMessage,
+  text: string,
+  noticesBefore: (error: string) => Promise<readonly string[]>,
+): Promise<ApiError | NoAnswer> {
+  if (!isOfProxy(response)) return apiError(response.statusCode ?? 0, text);
+  const message = text.trim();
+  const kind = kindOf(message);
+  const notices = kind === "credentials" ? (await noticesBefore(message)).slice(-MOST_NOTICES) : [];
+  return new NoAnswer(kind, [message, ...notices].join(": "));
+}
+
+const MOST_NOTICES = 3;
+
+/** `kubectl proxy` reports its own failures as plain text; an API server gives each answer an Audit-Id. */
+function isOfProxy({ statusCode = 0, headers }: IncomingMessage): boolean {
+  return (
+    statusCode >= 500 &&
+    headers["audit-id"] === undefined &&
+    /^text\/plain/.test(headers["content-type"] ?? "")
+  );
+}
+
+/** By the words of Go's libraries, which have no codes. */
+function kindOf(message: string): NoAnswer["kind"] {
+  if (message.startsWith("getting credentials:")) return "credentials";
+  if (/certificate has expired or is not yet valid/.test(message)) return "expired";
+  if (/x509:|tls: failed to verify/.test(message)) return "untrusted";
+  return "connection";
+}
+
+function apiError(status: number, text: string): ApiError {
+  try {
+    const { reason = "", message = "" } = JSON.parse(text) as { reason?: string; message?: string };
+    return new ApiError(status, String(reason), String(message) || `HTTP ${status}`);
+  } catch {
+    return new ApiError(status, "", text.trim().split("\n")[0] || `HTTP ${status}`);
+  }
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Runs a command until it ends, or until standard input ends: as it does when the process that started this script is
+# gone, killed or not. Then removes a directory.
+#
+#   sh untilStdinEnds.sh DIRECTORY COMMAND [ARGUMENT...]
+#
+# Has to be the leader of a process group: what the command has started ends with it.
+set -u
+
+directory=$1
+shift
+exec 3<&0
+trap : TERM # a handler, not '': the command would inherit that it is ignored
+"$@" </dev/null 3<&- &
+command=$!
+{
+  read -r _
+  kill 0
+} <&3 >/dev/null 2>&1 3<&- &
+watcher=$!
+wait "$command"
+status=$?
+kill "$watcher" 2>/dev/null
+rm -rf "$directory"
+exit "$status"
