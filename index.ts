@@ -101,6 +101,8 @@ export const weights = split.weights;
 export const nodePorts = ingress.nodePorts;
 /** Nodes behind the load balancer. */
 export { nodes };
+/** Path of haproxy.cfg on the load balancer. */
+export const configFile = loadBalancer.configFile;
 /** SHA-256 in the first line of haproxy.cfg on the load balancer. */
 export const configHash = edge.configHash;
 /** Version name to page: who answered. */

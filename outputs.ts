@@ -17,6 +17,9 @@ export interface Page {
   weights: Record<string, number>;
 }
 
+/** Outputs that a stack of an earlier version does not have, until its next update. */
+const ADDED_LATER = { namespace: "default", configFile: "/etc/haproxy/haproxy.cfg" };
+
 /**
  * Reads what `pulumi stack output --json` prints.
  *
@@ -25,8 +28,7 @@ export interface Page {
 export function readOutputs(json: string): Outputs | undefined {
   const outputs = JSON.parse(json) as Partial<Outputs>;
   if (!outputs.url || !outputs.pages) return undefined;
-  // A stack that the version before brought up has no such output yet; its commands worked in "default" alone.
-  return { namespace: "default", ...outputs } as Outputs;
+  return { ...ADDED_LATER, ...outputs } as Outputs;
 }
 
 /** The page at the load balancer's own address: its host name need not resolve. */

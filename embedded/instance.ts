@@ -1,8 +1,11 @@
+/** A named embedded lab: what its name decides about machines, addresses and directories. */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** One of the article's machines: a host in network and process namespaces of its own. */
+/** One of the article's machines: a process tree in namespaces of its own. */
 export interface MachineSpec {
   /** Host name inside the machine, and the Kubernetes node name of a worker. */
   readonly name: string;
@@ -48,7 +51,7 @@ export interface Instance {
   readonly machines: readonly MachineSpec[];
 }
 
-/** Addresses that exist inside the lab's machines only, so that all instances use the same. */
+/** Pod and Service addresses. They exist inside a lab's machines only, so all labs use the same. */
 export const POD_CIDR = "10.244.0.0/16";
 export const SERVICE_CIDR = "10.96.0.0/16";
 export const KUBERNETES_SERVICE_IP = "10.96.0.1";
@@ -59,21 +62,35 @@ const WORKERS = ["rancher-node02", "rancher-node03", "rancher-node04"];
 
 const NAME = /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/;
 
-/** What is wrong with an instance name, or undefined. It becomes part of namespaces, directories and the stack. */
+/** What is wrong with a lab's name, or undefined. The name is part of namespaces, directories and the stack. */
 export function faultInName(name: string): string | undefined {
   return NAME.test(name)
     ? undefined
     : `--name "${name}": use 1 to 20 lower-case letters, digits and dashes, starting with a letter`;
 }
 
-/** Where every instance keeps its state. */
+/** The directory of all labs' state. */
 export function stateHome(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "istio-lab");
 }
 
-/** Where binaries, root file systems and images are kept between labs. */
+/** The directory of binaries, root file systems and images, which all labs share. */
 export function cacheHome(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "istio-lab");
+}
+
+/** The lab of that name: in the subnet that it was first started with, or the one given, or its own. */
+export async function findInstance(name: string, prefix?: string): Promise<Instance> {
+  const file = join(stateHome(), name, "instance.json");
+  const saved = existsSync(file)
+    ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
+    : undefined;
+  return instance(name, saved?.prefix ?? prefix);
+}
+
+/** The command line that brings a lab up. */
+export function upCommand({ name }: Pick<Instance, "name">): string {
+  return name === "lab" ? "./lab up" : `./lab up --name ${name}`;
 }
 
 /**

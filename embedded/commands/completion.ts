@@ -1,4 +1,4 @@
-/** Completion of `./lab` in a shell. */
+/** `./lab completion`: Tab in bash, zsh and fish. */
 import { join } from "node:path";
 import { Argument, Command } from "commander";
 import { quote } from "../../clients/shell.ts";
@@ -17,8 +17,8 @@ export function completionCommand(): Command {
     });
 }
 
-/** Adds the command that the scripts ask at each tab, `complete -- WORD...`, when it is the one that was called. */
-export async function answerScripts(program: Command): Promise<void> {
+/** Adds `complete -- WORD...`, which the scripts run at each Tab, when it is the command that was called. */
+export async function addCompletions(program: Command): Promise<void> {
   if (process.argv[2] !== "complete") return;
   const { default: tab } = await import("@bomb.sh/tab/commander");
   tab(program);

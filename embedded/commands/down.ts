@@ -1,5 +1,7 @@
+/** `./lab down`: destroys the stack, powers the machines off, removes everything of the lab from the host. */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
+import { Command } from "commander";
 import { isInterrupted, LabError } from "../../clients/process.ts";
 import { runTasks } from "../host/progress.ts";
 import { cacheHome, type Instance } from "../instance.ts";
@@ -7,12 +9,22 @@ import { stop } from "../lab/lab.ts";
 import { endOrphans } from "../lab/orphans.ts";
 import { pulumiOnTerminal, stackFile } from "../lab/stack.ts";
 import { runningPid } from "../machines/machine.ts";
+import type { Context } from "./context.ts";
 
-/** Destroys the stack, takes the machines off and removes everything of the lab from the host. */
-export async function down(
-  lab: Instance,
-  { purge = false, fast = false, quiet }: { purge?: boolean; fast?: boolean; quiet: boolean },
-): Promise<void> {
+interface Flags {
+  readonly purge?: true;
+  readonly fast?: true;
+}
+
+export function downCommand(context: Context): Command {
+  return new Command("down")
+    .description("pulumi destroy, machines off; nothing stays on the host but the cache")
+    .option("--purge", "remove the cache of binaries, root file systems and images too")
+    .option("--fast", "skip pulumi destroy: the cluster goes with the machines")
+    .action((flags: Flags) => context.exclusively((lab) => down(lab, flags, context.quiet)));
+}
+
+async function down(lab: Instance, { purge, fast }: Flags, quiet: boolean): Promise<void> {
   const failed = fast ? undefined : await destroy(lab);
   if (isInterrupted()) throw new LabError("interrupted", 8);
   await runTasks(
@@ -31,7 +43,7 @@ export async function down(
   if (failed) throw failed;
 }
 
-/** The machines go in any case, so a destroy that fails is told and not obeyed. */
+/** Returns the error of a failed destroy: it is reported, and the machines are removed all the same. */
 async function destroy(lab: Instance): Promise<LabError | undefined> {
   if (!existsSync(stackFile(lab)) || !(await runningPid(lab.controlPlane))) return undefined;
   try {

@@ -1,13 +1,16 @@
+/** `./lab test`: every check of the project, the end-to-end tests on labs of their own included. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Command, Option } from "commander";
 import { passThrough, run } from "../../clients/process.ts";
-import { runTasks } from "../host/progress.ts";
+import { group, runTasks } from "../host/progress.ts";
 import { cacheHome } from "../instance.ts";
 import { PLUGINS_VARIABLE, requireOfficialPlugins } from "../lab/plugins.ts";
 import { PROGRAM } from "../lab/stack.ts";
 import { ensureBrowser } from "../toolchain/browser.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
+import { TOOLCHAIN } from "./up.ts";
 
 interface Report {
   readonly numPassedTests: number;
@@ -15,23 +18,40 @@ interface Report {
   readonly numPendingTests: number;
 }
 
+interface Flags {
+  /** Write docs/reliability.md and docs/browser.png from what the end-to-end tests saw. */
+  readonly write?: true;
+  /** Plugins for the labs of the end-to-end tests. @default as `./lab up` chooses */
+  readonly plugins?: "official" | "stand-ins";
+}
+
+export function testCommand(): Command {
+  return new Command("test")
+    .description("type check, lint, unit tests, then the end-to-end tests on labs of their own")
+    .argument("[files...]", "only these test files")
+    .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
+    .addOption(
+      new Option("--plugins <which>", "Pulumi plugins of the end-to-end tests' labs").choices([
+        "official",
+        "stand-ins",
+      ]),
+    )
+    .action(async (files: string[], flags: Flags) => {
+      process.exitCode = await testEverything(files, flags);
+    });
+}
+
 /**
- * Runs every check: types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last
- * and returns the exit code. A check that is no test counts as one.
- *
- * @param options.write docs/reliability.md and docs/browser.png are written from what the end-to-end tests saw
- * @param options.plugins `official` or `stand-ins` for the labs of the end-to-end tests; by default as `./lab up`
+ * Runs types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last and returns the
+ * exit code. A check that is not a test counts as one.
  */
-export async function testEverything(
-  files: readonly string[],
-  { write = false, plugins }: { write?: boolean; plugins?: string } = {},
-): Promise<number> {
+async function testEverything(files: readonly string[], { write, plugins }: Flags): Promise<number> {
   if (plugins === "official") await requireOfficialPlugins();
   await ensureToolchain(
-    (tasks) => runTasks(tasks),
+    (steps) => runTasks([group(TOOLCHAIN, steps)]),
     (line) => console.error(`lab: ${line}`),
   );
-  // Early: what cannot be installed is known before the tests have run for minutes.
+  // First, so that a browser that cannot be installed is reported at once and not after minutes of tests.
   if (files.length === 0) await ensureBrowser();
   const env = {
     PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}`,
@@ -87,6 +107,6 @@ async function vitest(
     () => none,
   );
   await rm(dir, { recursive: true });
-  // A suite that breaks outside its tests has failed too.
+  // A suite that breaks outside its tests counts as a failure too.
   return exitCode !== 0 && report.numFailedTests === 0 ? { ...report, numFailedTests: 1 } : report;
 }

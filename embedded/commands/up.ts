@@ -1,28 +1,35 @@
+/** `./lab up`: brings the lab up from whatever state it is in, and shows the split. */
 import { join } from "node:path";
-import { setTimeout } from "node:timers/promises";
-import { LabError } from "../../clients/process.ts";
-import type { ProbeDefaults } from "../../probe/command.ts";
-import { type ProbeReport, probe } from "../../probe/probe.ts";
-import { renderReport, renderResolution } from "../../probe/render.ts";
+import { Command } from "commander";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
-import { runTasks } from "../host/progress.ts";
+import { group, runTasks } from "../host/progress.ts";
 import { requireFreeSubnet } from "../host/subnet.ts";
 import type { Instance } from "../instance.ts";
-import { httpsFiles } from "../lab/certificate.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
+import { initStack } from "../lab/newStack.ts";
 import { choosePlugins, type Plugin, pluginWarnings } from "../lab/plugins.ts";
-import { initStack, pageOf, pulumiOnTerminal, stackOutputs } from "../lab/stack.ts";
+import { showSplit } from "../lab/split.ts";
+import { pulumiOnTerminal } from "../lab/stack.ts";
 import { ensureToolchain } from "../toolchain/toolchain.ts";
+import type { Context } from "./context.ts";
 
-/** Requests of the probe that ends an `up`. */
-const PROBE_REQUESTS = 400;
+/** Title of everything that the machines are made of. */
+export const TOOLCHAIN = "binaries, root file systems and images";
 
-/** Brings the lab up from whatever state it is in, and shows the split. */
-export async function up(
-  lab: Instance,
-  { quiet, program }: { quiet: boolean; program: boolean },
-): Promise<void> {
+export function upCommand(context: Context): Command {
+  return new Command("up")
+    .description("bring what is needed, start the machines, run the Pulumi program, show the split")
+    .option(
+      "--no-program",
+      "start the machines alone: an empty cluster and a load balancer without our config",
+    )
+    .action(({ program }: { program: boolean }) =>
+      context.exclusively((lab) => up(lab, { quiet: context.quiet, program })),
+    );
+}
+
+async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: boolean }): Promise<void> {
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
@@ -30,11 +37,11 @@ export async function up(
   await requireFreeSubnet(lab);
   await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
   await requireInotify(lab);
-  const tools = await ensureToolchain((tasks) => runTasks(tasks, { quiet }), note);
+  const tools = await ensureToolchain((steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }), note);
   let plugins: Plugin[] = [];
   await runTasks(
     [
-      ...startTasks(lab, tools),
+      group(`machines of lab "${lab.name}"`, startTasks(lab, tools)),
       {
         title: "Pulumi stack",
         task: async (_, task) => {
@@ -54,7 +61,7 @@ export async function up(
   await showSplit(lab, note);
 }
 
-/** One line that says which plugins a run uses. */
+/** One line that names the plugins of a run. */
 export function describePlugins(plugins: readonly Plugin[]): string {
   const names = (official: boolean) =>
     plugins.filter((plugin) => plugin.official === official).map(({ name }) => name);
@@ -65,51 +72,4 @@ export function describePlugins(plugins: readonly Plugin[]): string {
       : "",
   ];
   return `Pulumi plugins: ${parts.filter(Boolean).join("; ")}`;
-}
-
-async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
-  const outputs = await stackOutputs(lab);
-  if (!outputs) throw new LabError("pulumi up succeeded, but the stack tells no outputs");
-  const page = await pageOf(lab, outputs);
-  await firstAnswer(page);
-  const report = await settledSplit(page, note);
-  const { address } = lab.loadBalancer;
-  console.log(`${outputs.url}\n`);
-  console.log(`For a browser on this host, add to /etc/hosts:\n${address} ${outputs.host}\n`);
-  if (outputs.url.startsWith("https:")) {
-    const curl = `curl --cacert ${httpsFiles(lab).authority} --resolve ${outputs.host}:443:${address} ${outputs.url}`;
-    console.log(
-      `The lab's own authority has signed its certificate; trust it there, or for one request:\n${curl}\n`,
-    );
-  }
-  console.log(renderReport(report));
-  note(renderResolution(report));
-  if (!report.ok) process.exitCode = 1;
-}
-
-/** The newest probe: the first one that is as configured, or else one of half a minute later. */
-async function settledSplit(page: ProbeDefaults, note: (line: string) => void): Promise<ProbeReport> {
-  const deadline = performance.now() + 30_000;
-  for (let first = true; ; first = false) {
-    const report = await probe({ ...page, requests: PROBE_REQUESTS });
-    if (report.ok || performance.now() > deadline) return report;
-    // Pods that are new, of a machine that was started again say, are not known everywhere at once.
-    if (first) note("the split is not as configured yet; asking again for 30 s");
-    await setTimeout(1000);
-  }
-}
-
-/** The gateway's pods may still be starting when Pulumi is done: nothing in the program needs them. */
-async function firstAnswer(page: ProbeDefaults): Promise<void> {
-  const deadline = performance.now() + 60_000;
-  for (;;) {
-    const { failed, failures } = await probe({ ...page, requests: 1 });
-    if (failed === 0) return;
-    if (performance.now() > deadline) {
-      throw new LabError(
-        `${page.url} with Host ${page.host} does not answer: ${Object.keys(failures).join(", ")}. Look at: ./lab status`,
-      );
-    }
-    await setTimeout(50);
-  }
 }

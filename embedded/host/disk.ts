@@ -1,13 +1,14 @@
+/** Room on the host's disks, checked before anything is written. */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { LabError } from "../../clients/process.ts";
 
 /**
- * Looks whether a directory, which need not exist yet, can take what shall go into it.
+ * Checks that a directory, which need not exist yet, has room.
  *
  * @param megabytes 10^6 bytes that have to be free for this user
- * @param variable environment variable by which the directory can lie on another disk
+ * @param variable environment variable that moves the directory to another disk
  * @throws LabError when there is less room
  */
 export async function requireRoom(directory: string, megabytes: number, variable: string): Promise<void> {
@@ -15,7 +16,8 @@ export async function requireRoom(directory: string, megabytes: number, variable
   const free = Math.floor((bavail * bsize) / 1e6);
   if (free >= megabytes) return;
   throw new LabError(
-    `the disk is too full: ${directory} needs ${megabytes} MB, and ${free} MB are free there. Make room, or set ${variable} to a directory on another disk.`,
+    `the disk is too full: ${directory} needs ${megabytes} MB, and ${free} MB are free there. ` +
+      `Make room, or set ${variable} to a directory on another disk.`,
   );
 }
 

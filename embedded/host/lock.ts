@@ -1,19 +1,19 @@
+/** A lock between processes, by flock(1): the kernel releases it when its process ends, however it ends. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execa } from "execa";
 import { LabError } from "../../clients/process.ts";
 
 /**
- * Runs the action while no other process of the lab holds the file's lock. The kernel gives the lock back when
- * this process ends, however it ends.
+ * Runs the action while no other process of the lab has the file's lock.
  *
- * @param onWait called once when somebody else holds it; it may throw, to not wait.
+ * @param onWait called once when another process has it; it may throw, to not wait.
  */
 export async function withLock<T>(file: string, onWait: () => void, action: () => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
-  // `cat` holds the lock for as long as this process keeps its standard input open. A group of its own keeps
-  // Ctrl-C from it: what the lock guards may still have to be put in order.
-  const holder = execa("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat"], {
+  // `cat` has the lock until this process closes its standard input. It is in a group of its own, out of reach of
+  // Ctrl-C: what the lock guards may still have to be put in order.
+  const flock = execa("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat"], {
     buffer: false,
     reject: false,
     detached: true,
@@ -21,8 +21,8 @@ export async function withLock<T>(file: string, onWait: () => void, action: () =
   let waiting: NodeJS.Timeout | undefined;
   try {
     await new Promise<void>((resolve, reject) => {
-      holder.stdout.once("data", () => resolve());
-      void holder.then((result) =>
+      flock.stdout.once("data", () => resolve());
+      void flock.then((result) =>
         reject(new LabError(`lock ${file}: ${result.shortMessage ?? "flock ended"}`)),
       );
       waiting = setTimeout(() => {
@@ -35,8 +35,8 @@ export async function withLock<T>(file: string, onWait: () => void, action: () =
     }).finally(() => clearTimeout(waiting));
     return await action();
   } finally {
-    holder.stdin.end();
-    holder.kill();
-    await holder;
+    flock.stdin.end();
+    flock.kill();
+    await flock;
   }
 }

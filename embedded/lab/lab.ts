@@ -1,9 +1,10 @@
+/** The lab's machines: the ordered list of what starts them, and what takes them off. */
 import { existsSync } from "node:fs";
-import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
-import { cacheHome, type Instance, instance, type MachineSpec, stateHome } from "../instance.ts";
+import { cacheHome, type Instance, type MachineSpec } from "../instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "../machines/clusterDns.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
@@ -16,16 +17,7 @@ import type { Toolchain } from "../toolchain/toolchain.ts";
 import { COREDNS_VERSION, IMAGE_HUB } from "../versions.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 
-/** The instance of that name: with the subnet it was first started with, or the one given, or its own. */
-export async function findInstance(name: string, subnet?: string): Promise<Instance> {
-  const file = join(stateHome(), name, "instance.json");
-  const saved = existsSync(file)
-    ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
-    : undefined;
-  return instance(name, saved?.prefix ?? subnet);
-}
-
-/** Megabytes that the machines' disks take: images are shared with the cache where both are on one file system. */
+/** Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it. */
 export async function roomForMachines(lab: Instance): Promise<number> {
   if (existsSync(lab.dir)) return 200;
   const [state, cache] = await Promise.all(
@@ -34,7 +26,7 @@ export async function roomForMachines(lab: Instance): Promise<number> {
   return state === cache ? 1000 : 3000;
 }
 
-/** The ordered list of what brings the machines up. Each step is skipped where it is done. */
+/** What starts the machines, in order. Each step has nothing to do where it is done already. */
 export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
   const kubectl = join(tools.tools, "kubectl");
   let repaired: MachineSpec[] = [];
@@ -87,7 +79,7 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
   ];
 }
 
-/** Takes all machines off and removes everything of the instance from the host. Works on what is left of one. */
+/** Powers all machines off and removes everything of the lab from the host, also what is left of a broken one. */
 export async function stop(lab: Instance): Promise<void> {
   await Promise.all([stopLoadBalancer(lab), ...[lab.controlPlane, ...lab.workers].map(powerOff)]);
   await stopNetwork(lab);

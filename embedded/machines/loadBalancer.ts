@@ -4,6 +4,7 @@ import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { type Ended, launch, run, until } from "../../clients/process.ts";
+import type { SshTarget } from "../../clients/ssh.ts";
 import type { Instance } from "../instance.ts";
 import { removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
@@ -25,6 +26,17 @@ export function knownHostsFile(lab: Instance): string {
 export async function hostKey(lab: Instance): Promise<string> {
   const [type, key] = (await readFile(join(lab.dir, "ssh", "host_ed25519.pub"), "utf8")).split(" ");
   return `${type} ${key}`;
+}
+
+/** How its user logs on. */
+export async function sshTarget(lab: Instance): Promise<SshTarget> {
+  return {
+    host: lab.loadBalancer.address,
+    port: 22,
+    user: SSH_USER,
+    hostKey: await hostKey(lab),
+    privateKey: await readFile(sshKeyFile(lab), "utf8"),
+  };
 }
 
 /** The machine's services, by their systemd units. */

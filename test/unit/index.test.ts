@@ -125,6 +125,7 @@ describe("the whole program", () => {
         { name: "rancher-node02", address: "10.0.0.2" },
         { name: "rancher-node03", address: "10.0.0.3" },
       ],
+      configFile: "/etc/haproxy/haproxy.cfg",
       configHash: /^# istio-lab owner=organization\/istio-lab\/test sha256=(\w+)$/m.exec(config)?.[1],
       pages: { v116: "v1.16.1\n", v117: "v1.17.9\n" },
     });

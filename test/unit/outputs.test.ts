@@ -9,6 +9,7 @@ const outputs: Outputs = {
   pages: { v116: "v1.16.1\n" },
   nodePorts: { http2: 30934, statusPort: 30580 },
   nodes: [],
+  configFile: "/etc/haproxy/lab.cfg",
   configHash: "0a",
 };
 
@@ -27,9 +28,12 @@ describe("readOutputs", () => {
     expect(readOutputs("{}")).toBeUndefined();
   });
 
-  it("an output that the version before did not have is its only value then", () => {
-    const { namespace: _, ...previous } = outputs;
-    expect(readOutputs(JSON.stringify(previous))?.namespace).toBe("default");
+  it("an output that an earlier version did not have has the value that it then had for all", () => {
+    const { namespace: _, configFile: __, ...previous } = outputs;
+    expect(readOutputs(JSON.stringify(previous))).toMatchObject({
+      namespace: "default",
+      configFile: "/etc/haproxy/haproxy.cfg",
+    });
   });
 });
 

@@ -1,17 +1,40 @@
+/** `./lab kubeconfig`: prints the lab's kubeconfig, or merges it into the user's own. */
 import { existsSync } from "node:fs";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { Command } from "commander";
 import { execa } from "execa";
 import { cacheHome } from "../instance.ts";
+import { adminKubeconfig } from "../machines/controlPlane.ts";
+import type { Context } from "./context.ts";
 
-/** Merges a kubeconfig into the user's own, which keeps its current context, and returns that file. */
+export function kubeconfigCommand(context: Context): Command {
+  return new Command("kubeconfig")
+    .description("print the lab's kubeconfig")
+    .option("--merge", "merge it into ~/.kube/config instead, under the context istio-lab-NAME")
+    .action(async ({ merge }: { merge?: true }) => {
+      const lab = await context.running();
+      if (!merge) {
+        process.stdout.write(await readFile(adminKubeconfig(lab), "utf8"));
+        return;
+      }
+      const file = await mergeInto(adminKubeconfig(lab));
+      console.error(`lab: merged into ${file}; use it with: kubectl --context istio-lab-${lab.name}`);
+    });
+}
+
+/**
+ * Merges a kubeconfig into the user's own, whose current context stays.
+ *
+ * @returns the path of the user's file.
+ */
 export async function mergeInto(
   kubeconfig: string,
   target = join(homedir(), ".kube", "config"),
 ): Promise<string> {
   const kubectl = join(cacheHome(), "tools", "kubectl");
-  // The first file that names a thing wins: the lab's, so that a lab made anew replaces its older self.
+  // kubectl takes an entry from the first file that has it: the lab's, so that a recreated lab replaces its old entry.
   const own = existsSync(target) ? [target] : [];
   const { stdout } = await execa(kubectl, ["config", "view", "--flatten"], {
     env: { KUBECONFIG: [kubeconfig, ...own].join(":") },

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { instance } from "../../../../embedded/instance.ts";
-import { recoverState } from "../../../../embedded/lab/stack.ts";
+import { recoverState } from "../../../../embedded/lab/stackState.ts";
 
 let root: string;
 let backend: string;

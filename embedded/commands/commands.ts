@@ -1,0 +1,34 @@
+/** The list of the lab's commands. Each loads its file when it is called: `./lab kubectl` should start at once. */
+import type { Command } from "commander";
+import type { Context } from "./context.ts";
+
+type Build = (context: Context) => Command;
+
+/** By name, in the order of `./lab --help`. */
+export const COMMANDS: Readonly<Record<string, () => Promise<Build>>> = {
+  up: async () => (await import("./up.ts")).upCommand,
+  shift: async () => (await import("./shift.ts")).labShiftCommand,
+  probe: async () => (await import("./probe.ts")).labProbeCommand,
+  status: async () => (await import("./status.ts")).statusCommand,
+  logs: async () => (await import("./logs.ts")).logsCommand,
+  kubeconfig: async () => (await import("./kubeconfig.ts")).kubeconfigCommand,
+  env: async () => (await import("./env.ts")).envCommand,
+  pulumi: async () => (await import("./tools.ts")).pulumiCommand,
+  kubectl: async () => (await import("./tools.ts")).kubectlCommand,
+  istioctl: async () => (await import("./tools.ts")).istioctlCommand,
+  ssh: async () => (await import("./tools.ts")).sshCommand,
+  down: async () => (await import("./down.ts")).downCommand,
+  test: async () => (await import("./test.ts")).testCommand,
+  completion: async () => (await import("./completion.ts")).completionCommand,
+};
+
+/**
+ * Builds the commands that a command line may mean: those that occur among its words. All of them where none
+ * does (`--help`, a misspelt name) and for completion.
+ */
+export async function buildCommands(words: readonly string[], context: Context): Promise<Command[]> {
+  const named = Object.keys(COMMANDS).filter((name) => words.includes(name));
+  const some = named.length > 0 && words[0] !== "complete" && words[0] !== "help";
+  const builds = await Promise.all((some ? named : Object.keys(COMMANDS)).map((name) => COMMANDS[name]?.()));
+  return builds.flatMap((build) => build?.(context) ?? []);
+}

@@ -1,0 +1,58 @@
+/** A lab's new Pulumi stack: the settings that describe its machines and images. */
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setAll } from "../../clients/pulumi.ts";
+import type { Instance } from "../instance.ts";
+import { adminKubeconfig } from "../machines/controlPlane.ts";
+import { hostKey, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";
+import { NGINX_IMAGES } from "../toolchain/images/images.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../versions.ts";
+import { httpsFiles } from "./certificate.ts";
+import { passphraseFile, pulumi, stackFile } from "./stack.ts";
+
+/** Makes the lab's stack with the settings of its machines, once: settings that the user changed stay. */
+export async function initStack(lab: Instance): Promise<void> {
+  const ready = join(lab.dir, "stack.ready");
+  if (existsSync(ready) && existsSync(stackFile(lab))) return;
+  await mkdir(join(lab.dir, "pulumi"), { recursive: true });
+  if (!existsSync(passphraseFile(lab))) {
+    await writeFile(passphraseFile(lab), randomBytes(24).toString("base64url"), { mode: 0o600 });
+  }
+  // The file of a previous lab of this name has secrets whose passphrase is gone.
+  await rm(stackFile(lab), { force: true });
+  await pulumi(lab, ["stack", "select", "--create", lab.name]);
+  await pulumi(lab, setAll(await machineSettings(lab)));
+  const secrets = { loadBalancerPrivateKey: sshKeyFile(lab), tlsKey: httpsFiles(lab).key };
+  for (const [name, file] of Object.entries(secrets)) {
+    await pulumi(lab, ["config", "set", "--secret", name], { input: await readFile(file, "utf8") });
+  }
+  await writeFile(ready, "");
+}
+
+/** Settings, by path. */
+async function machineSettings(lab: Instance): Promise<Record<string, string>> {
+  return {
+    kubeconfig: adminKubeconfig(lab),
+    "loadBalancer.host": lab.loadBalancer.address,
+    "loadBalancer.user": SSH_USER,
+    "loadBalancer.hostKey": await hostKey(lab),
+    // In use once the user sets tls.mode.
+    tlsCertificate: await readFile(httpsFiles(lab).certificate, "utf8"),
+    "istio.version": ISTIO_VERSION,
+    "istio.profile": "demo",
+    "istio.hub": `docker.io/${IMAGE_HUB}`,
+    "istio.tag": ISTIO_VERSION,
+    // The plain build of Envoy lacks the filters that Istio's telemetry configures.
+    "istio.values.telemetry.enabled": "false",
+    "versions[0].name": "v116",
+    "versions[0].version": "1.16",
+    "versions[0].image": NGINX_IMAGES.v116,
+    "versions[1].name": "v117",
+    "versions[1].version": "1.17",
+    "versions[1].image": NGINX_IMAGES.v117,
+    "weights.v116": "50",
+    "weights.v117": "50",
+  };
+}

@@ -1,0 +1,68 @@
+/** The end of an `up`: the page's address, and the split as a client measures it. */
+import { setTimeout } from "node:timers/promises";
+import { LabError } from "../../clients/process.ts";
+import type { Outputs } from "../../outputs.ts";
+import type { ProbeDefaults } from "../../probe/command.ts";
+import { type ProbeReport, probe } from "../../probe/probe.ts";
+import { renderReport, renderResolution } from "../../probe/render.ts";
+import type { Instance } from "../instance.ts";
+import { httpsFiles } from "./certificate.ts";
+import { pageOf, requireOutputs } from "./stack.ts";
+
+/** Requests of the probe. */
+const PROBE_REQUESTS = 400;
+/** For how long to probe again while the split is not as configured, in milliseconds. */
+const SETTLING = 30_000;
+
+/** Prints the URL, what to add to /etc/hosts, and the split; sets the exit code when it is not as configured. */
+export async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
+  const outputs = await requireOutputs(lab);
+  const page = await pageOf(lab, outputs);
+  await firstAnswer(page);
+  const report = await settledSplit(page, note);
+  console.log(addresses(lab, outputs));
+  console.log(renderReport(report));
+  note(renderResolution(report));
+  if (!report.ok) process.exitCode = 1;
+}
+
+function addresses(lab: Instance, { url, host }: Outputs): string {
+  const { address } = lab.loadBalancer;
+  const lines = [url, "", "For a browser on this host, add to /etc/hosts:", `${address} ${host}`, ""];
+  if (url.startsWith("https:")) {
+    lines.push(
+      "The lab's own authority has signed its certificate; trust it there, or for one request:",
+      `curl --cacert ${httpsFiles(lab).authority} --resolve ${host}:443:${address} ${url}`,
+      "",
+    );
+  }
+  return lines.join("\n");
+}
+
+/** The first probe that is as configured, or else the last one of {@link SETTLING}. */
+async function settledSplit(page: ProbeDefaults, note: (line: string) => void): Promise<ProbeReport> {
+  const deadline = performance.now() + SETTLING;
+  for (let first = true; ; first = false) {
+    const report = await probe({ ...page, requests: PROBE_REQUESTS });
+    if (report.ok || performance.now() > deadline) return report;
+    // Not every proxy knows new pods yet, for example those of a machine that was started again.
+    if (first) note(`the split is not as configured yet; probing again for ${SETTLING / 1000} s`);
+    await setTimeout(1000);
+  }
+}
+
+/** Waits for the gateway's pods: nothing in the program depends on them, so Pulumi may be done before they run. */
+async function firstAnswer(page: ProbeDefaults): Promise<void> {
+  const deadline = performance.now() + 60_000;
+  for (;;) {
+    const { failed, failures } = await probe({ ...page, requests: 1 });
+    if (failed === 0) return;
+    if (performance.now() > deadline) {
+      const reasons = Object.keys(failures).join(", ");
+      throw new LabError(
+        `${page.url} with Host ${page.host} does not answer: ${reasons}. Look at: ./lab status`,
+      );
+    }
+    await setTimeout(50);
+  }
+}

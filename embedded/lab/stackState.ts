@@ -1,0 +1,76 @@
+/** Repair of a stack's state file after an update that was killed. */
+import { existsSync } from "node:fs";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Instance } from "../instance.ts";
+
+/**
+ * Repairs the stack's state after Pulumi was killed or the host crashed: what `pulumi cancel` and
+ * `pulumi refresh --clear-pending-creates` do. Does nothing while another Pulumi is at work.
+ */
+export async function recoverState(lab: Instance): Promise<void> {
+  if (await isLocked(lab)) return;
+  const stacks = join(lab.dir, "pulumi", ".pulumi", "stacks");
+  for (const project of await readdir(stacks).catch(() => [])) {
+    await repair(join(stacks, project, `${lab.name}.json`));
+  }
+}
+
+async function repair(file: string): Promise<void> {
+  if (!existsSync(file)) return;
+  const whole = await readCheckpoint(file);
+  const checkpoint = whole ?? (await readCheckpoint(`${file}.bak`));
+  if (!checkpoint) return;
+  const changed = forgetOperations(checkpoint);
+  if (changed || !whole) await replaceFile(file, JSON.stringify(checkpoint));
+}
+
+/** Whether a running Pulumi has locked the stack; locks of dead processes are removed. */
+async function isLocked(lab: Instance): Promise<boolean> {
+  const locks = join(lab.dir, "pulumi", ".pulumi", "locks");
+  const entries = await readdir(locks, { recursive: true, withFileTypes: true }).catch(() => []);
+  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith(".json"));
+  const alive = await Promise.all(files.map(({ parentPath, name }) => isAlive(join(parentPath, name))));
+  return alive.includes(true);
+}
+
+async function isAlive(lock: string): Promise<boolean> {
+  const pid = /"pid":\s*(\d+)/.exec(await readFile(lock, "utf8"))?.[1];
+  // After a crash of the host, another program may have the pid.
+  const command = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+  if (command.trim() === "pulumi") return true;
+  await rm(lock, { force: true });
+  return false;
+}
+
+/** The part of the engine's state file that is read here. */
+interface Checkpoint {
+  checkpoint: { latest?: { pending_operations?: unknown[] } };
+}
+
+/** Undefined when missing or truncated; Pulumi keeps the previous one as FILE.bak. */
+async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
+  try {
+    return JSON.parse(await readFile(file, "utf8")) as Checkpoint;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Forgets the operations that a killed Pulumi had begun: the next update does them again, over what they left.
+ * Otherwise Pulumi would warn of them at each update, and of a create for good.
+ *
+ * @returns whether there were any.
+ */
+function forgetOperations({ checkpoint: { latest } }: Checkpoint): boolean {
+  if (!latest?.pending_operations?.length) return false;
+  latest.pending_operations = [];
+  return true;
+}
+
+/** Writes a file whole or not at all. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.partial`, text, { mode: 0o600 });
+  await rename(`${file}.partial`, file);
+}

@@ -1,0 +1,119 @@
+/** What is up and well in a lab, and what is not. */
+import { createHash } from "node:crypto";
+import { execa } from "execa";
+import { quote } from "../../clients/shell.ts";
+import { runOverSsh } from "../../clients/ssh.ts";
+import { configHash } from "../../haproxy/render.ts";
+import type { Outputs } from "../../outputs.ts";
+import type { Instance, MachineSpec } from "../instance.ts";
+import { adminKubeconfig } from "../machines/controlPlane.ts";
+import { deadUnits, sshTarget } from "../machines/loadBalancer.ts";
+import { deadDaemons, runningPid } from "../machines/machine.ts";
+import { ENVOY_VERSION } from "../versions.ts";
+import { findInstalled } from "./plugins.ts";
+import { labEnvironment, stackOutputs } from "./stack.ts";
+
+interface MachineStatus {
+  readonly machine: string;
+  readonly address: string;
+  readonly state: "running" | "off" | "broken";
+  /** What is wrong, and where to look. */
+  readonly problems: readonly string[];
+}
+
+export interface Status {
+  readonly name: string;
+  readonly machines: readonly MachineStatus[];
+  /** Problem of the cluster's API, or of nodes that are not Ready. */
+  readonly cluster: readonly string[];
+  /** URL and weights, when the stack is up. */
+  readonly stack: { url: string; weights: Record<string, number> } | null;
+  /** Whether haproxy.cfg on the load balancer is what was pushed last. */
+  readonly haproxyConfig: string;
+  readonly standIns: readonly string[];
+  readonly ok: boolean;
+}
+
+export async function readStatus(lab: Instance): Promise<Status> {
+  const machines = await Promise.all(lab.machines.map((machine) => machineStatus(lab, machine)));
+  const on = (machine: MachineSpec) => machines.some((m) => m.machine === machine.name && m.state !== "off");
+  const cluster = on(lab.controlPlane) ? await clusterProblems(lab) : ["the control plane is off"];
+  const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
+  const haproxyConfig = outputs && on(lab.loadBalancer) ? await drift(lab, outputs) : "unknown: not up";
+  return {
+    name: lab.name,
+    machines,
+    cluster,
+    stack: outputs ? { url: outputs.url, weights: outputs.weights } : null,
+    haproxyConfig,
+    standIns: await standIns(lab),
+    ok:
+      machines.every(({ state }) => state === "running") &&
+      cluster.length === 0 &&
+      outputs !== undefined &&
+      haproxyConfig === "as pushed",
+  };
+}
+
+async function machineStatus(lab: Instance, machine: MachineSpec): Promise<MachineStatus> {
+  const { name, address } = machine;
+  if (!(await runningPid(machine))) return { machine: name, address, state: "off", problems: [] };
+  const problems =
+    machine === lab.loadBalancer
+      ? (await deadUnits(lab)).map(({ unit, state }) => `${unit} is ${state}: ./lab logs ${name}`)
+      : (await deadDaemons(machine)).map(
+          ({ daemon, exitCode }) =>
+            `${daemon} ended with exit code ${exitCode}: ./lab logs ${name} ${daemon}`,
+        );
+  return { machine: name, address, state: problems.length > 0 ? "broken" : "running", problems };
+}
+
+async function clusterProblems(lab: Instance): Promise<string[]> {
+  const nodes = ["get", "nodes", "--output=json", "--request-timeout=5s"];
+  const kubectl = ["--kubeconfig", adminKubeconfig(lab), ...nodes];
+  const result = await execa("kubectl", kubectl, { env: labEnvironment(lab), reject: false });
+  if (result.failed) return [`the API server does not answer: ${result.stderr.split("\n").at(-1)}`];
+  interface Node {
+    metadata: { name: string };
+    status: { conditions: { type: string; status: string; message: string }[] };
+  }
+  return (JSON.parse(result.stdout) as { items: Node[] }).items.flatMap(({ metadata, status }) => {
+    const ready = status.conditions.find(({ type }) => type === "Ready");
+    return ready?.status === "True"
+      ? []
+      : [`node ${metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
+  });
+}
+
+/** Compares the hash in the file's first line with the rest of the file and with what was pushed. */
+async function drift(lab: Instance, { configFile, configHash: pushed }: Outputs): Promise<string> {
+  let text: string;
+  try {
+    text = await readOnLoadBalancer(lab, configFile);
+  } catch (error) {
+    return `unknown: ${(error as Error).message}`;
+  }
+  if (configHash(text) !== pushed) return "not what was pushed last: ./lab up puts it right";
+  const body = text.slice(text.indexOf("\n") + 1);
+  return createHash("sha256").update(body).digest("hex") === pushed
+    ? "as pushed"
+    : "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
+}
+
+/** @throws Error that says why the file cannot be read. */
+async function readOnLoadBalancer(lab: Instance, file: string): Promise<string> {
+  const result = await runOverSsh(await sshTarget(lab), `sudo -n cat ${quote(file)}`, { timeoutMs: 5000 });
+  if (result.exitCode !== 0) throw new Error(result.stderr.trim() || "the connection was lost");
+  return result.stdout;
+}
+
+async function standIns(lab: Instance): Promise<string[]> {
+  const plugins = (await findInstalled(lab)).filter(({ official }) => !official);
+  return [
+    "nginx: Debian's build under the article's tags; the page tells the version",
+    `Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters (no istio_requests_total)`,
+    ...plugins.map(
+      ({ name }) => `Pulumi plugin ${name}: this project's, where the official one cannot be downloaded`,
+    ),
+  ];
+}
