@@ -1,0 +1,3 @@
+module istio-lab/prometheus
+
+go 1.26
