@@ -1,4 +1,7 @@
-/** The order in which routing objects are written when versions are added or removed, so that no request fails. */
+/**
+ * The order in which routing objects are written when versions are added or removed, so that no request
+ * fails.
+ */
 import type { Subset } from "./model.ts";
 
 /** The way from the subsets that receive requests now to those that are wanted. */
@@ -16,9 +19,9 @@ export interface Changeover {
 }
 
 /**
- * A route to a subset that does not exist answers 503. So a subset is written before the route that needs it, and
- * removed after that route. Where one update adds some and removes others, the DestinationRule is written first and
- * retains the removed ones; the next update finds them unused and removes them.
+ * A route to a subset that does not exist answers 503. So a subset is written before the route that needs it,
+ * and removed after that route. Where one update adds some and removes others, the DestinationRule is written
+ * first and retains the removed ones; the next update finds them unused and removes them.
  * @param routed the subsets that receive requests now; none on a first update.
  */
 export function changeover(routed: readonly Subset[], wanted: readonly Subset[]): Changeover {

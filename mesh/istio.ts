@@ -13,7 +13,10 @@ export interface VirtualServiceSpec {
   http: { name: string; route: WeightedDestination[] }[];
 }
 
-/** The port of the Service. Without it, requests that the gateway receives on 443 would go to the Service's 443. */
+/**
+ * The port of the Service. Without it, requests that the gateway receives on 443 would go to the Service's
+ * 443.
+ */
 const SERVICE_PORT = { number: 80 };
 
 /** @param gatewayName name of the Gateway in the same namespace. */
@@ -43,7 +46,10 @@ export function gatewaySpec({ gatewayHosts, gateway, credential }: Routes) {
   return { selector: gateway.selector, servers: [http, https] };
 }
 
-/** The newest version first, as in the article. A version at 0 stays listed, so that a shift changes numbers only. */
+/**
+ * The newest version first, as in the article. A version at 0 stays listed, so that a shift changes numbers
+ * only.
+ */
 function weightedRoute({ service, versions, weights }: Routes): WeightedDestination[] {
   return versions
     .map(({ name }) => ({
@@ -53,7 +59,9 @@ function weightedRoute({ service, versions, weights }: Routes): WeightedDestinat
     .toReversed();
 }
 
-/** E.g. `weights-v117-50-v116-50`. Envoy logs the name of the route, and so the weights that a request met. */
+/**
+ * E.g. `weights-v117-50-v116-50`. Envoy logs the name of the route, and so the weights that a request met.
+ */
 function routeName(route: readonly WeightedDestination[]): string {
   return ["weights", ...route.map(({ destination, weight }) => `${destination.subset}-${weight}`)].join("-");
 }

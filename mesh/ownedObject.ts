@@ -30,8 +30,8 @@ const kind = (name: string, group: string, version: string, plural: string): Kin
 const istio = "networking.istio.io";
 
 /**
- * Every kind of which the program ever owns an object, with any configuration. A destroy removes orphans of all
- * these kinds: objects that bear the owner's annotation and that no state knows.
+ * Every kind of which the program ever owns an object, with any configuration. A destroy removes orphans of
+ * all these kinds: objects that bear the owner's annotation and that no state knows.
  */
 export const OWNED_KINDS = {
   ConfigMap: kind("ConfigMap", "", "v1", "configmaps"),

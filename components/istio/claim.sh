@@ -1,6 +1,7 @@
 #!/bin/sh
-# Claims the cluster's Istio for one stack, before anything is installed: namespace istio-system gets the annotation
-# istio-lab/owner. Refuses an Istio of somebody else, and an istioctl that would install another one than configured.
+# Claims the cluster's Istio for one stack, before anything is installed: namespace istio-system gets the
+# annotation istio-lab/owner. Refuses an Istio of another owner, and an istioctl that would install another
+# version.
 #
 #   sh claim.sh        (environment: common.sh)
 set -eu
@@ -9,16 +10,19 @@ set -eu
 main() {
   need_kubectl
   need_istioctl
-  same_minor
-  owner=$(owner_of_istio)
+  need_same_minor
+  refuse_deletion_under_way
+  owner=$(annotation_of_claim owner)
   case $owner in
     "$ISTIO_LAB_OWNER")
       echo "$namespace belongs to $owner"
       return
       ;;
-    "") refuse_a_stranger ;;
+    "") refuse_unclaimed_istio ;;
     *) fail "the Istio in this cluster was installed by stack $owner; to use it from this stack set istio.manage to false" ;;
   esac
+  # uninstall.sh deletes the namespace only if the claim created it.
+  existing=$(kube get namespace "$namespace" --ignore-not-found --output=name)
   kube apply --server-side --field-manager=istio-lab --filename=- <<YAML
 apiVersion: v1
 kind: Namespace
@@ -26,10 +30,11 @@ metadata:
   name: $namespace
   annotations:
     istio-lab/owner: $ISTIO_LAB_OWNER
+${existing:+    istio-lab/namespace: existed}
 YAML
 }
 
-same_minor() {
+need_same_minor() {
   client=$(istioctl version --remote=false 2>/dev/null | sed -n 's/.*version: *//p' | head -n 1)
   [ "$(minor "$client")" = "$(minor "$ISTIO_LAB_VERSION")" ] ||
     fail "istioctl on PATH is version ${client:-unknown}, and istio.version is $ISTIO_LAB_VERSION: set istio.version to the former, or get the other istioctl from https://github.com/istio/istio/releases/tag/$ISTIO_LAB_VERSION"
@@ -39,7 +44,13 @@ minor() {
   echo "$1" | cut -d . -f 1-2
 }
 
-refuse_a_stranger() {
+refuse_deletion_under_way() {
+  deleted=$(kube get namespace "$namespace" --ignore-not-found --output='jsonpath={.metadata.deletionTimestamp}')
+  [ -z "$deleted" ] ||
+    fail "namespace $namespace is still being deleted; when it is gone, run this again; what holds it: kubectl get namespace $namespace --output=yaml"
+}
+
+refuse_unclaimed_istio() {
   found=$(kube get deployments --all-namespaces --selector=app=istiod --output='jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}')
   [ -z "$found" ] ||
     fail "there is an Istio in this cluster that this stack did not install (${found% }): set istio.manage to false to use it, or uninstall it first"

@@ -1,19 +1,22 @@
 # shellcheck shell=sh
 # What the scripts of this directory share; sourced, never run. From the environment:
-#   KUBECONFIG           as kubectl has it; optional
+#   KUBECONFIG           as kubectl reads it; optional
 #   ISTIO_LAB_CONTEXT    context of the kubeconfig; optional
-#   ISTIO_LAB_OWNER      the stack, as it stands in the annotation istio-lab/owner of namespace istio-system
+#   ISTIO_LAB_OWNER      the stack, as the annotation istio-lab/owner of namespace istio-system holds it
 #   ISTIO_LAB_VERSION    Istio's version, e.g. 1.31.0
+#   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces between; for
+#                        uninstall.sh; optional
 
 namespace=istio-system
 context=${ISTIO_LAB_CONTEXT:-}
 
-# Install and wait run at the same time as children of one process, the plugin; through this file the wait learns that
-# the install has failed. Its being there is all it says.
+# install.sh and wait.sh run at the same time as children of one process, the plugin. wait.sh gives up when
+# this file exists, because install.sh creates it when it fails.
 # shellcheck disable=SC2034
 failure_mark=${TMPDIR:-/tmp}/istio-lab-install-failed.$(id -u).$PPID
 
-forget_failures() {
+# Removes the mark of this plugin process, and the marks of processes that have ended.
+remove_failure_marks() {
   rm -f "$failure_mark"
   for mark in "${failure_mark%.*}".*; do
     kill -0 "${mark##*.}" 2>/dev/null || rm -f "$mark"
@@ -35,13 +38,14 @@ need_kubectl() {
 }
 
 need_istioctl() {
+  version=${ISTIO_LAB_VERSION:-}
   command -v istioctl >/dev/null ||
-    fail "istioctl is not on PATH; get version ${ISTIO_LAB_VERSION:-} from https://istio.io/latest/docs/setup/getting-started/#download"
+    fail "istioctl is not on PATH; get version $version: curl -L https://istio.io/downloadIstio | ISTIO_VERSION=$version sh -, then add istio-$version/bin to PATH"
 }
 
-# The owner in the annotation, or nothing.
-owner_of_istio() {
-  kube get namespace "$namespace" --ignore-not-found --output='jsonpath={.metadata.annotations.istio-lab/owner}'
+# annotation_of_claim NAME: an annotation istio-lab/NAME of namespace istio-system; empty where there is none.
+annotation_of_claim() {
+  kube get namespace "$namespace" --ignore-not-found --output="jsonpath={.metadata.annotations.istio-lab/$1}"
 }
 
 fail() {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Istio, or brings the one that is there to what is described: istioctl does both the same way, in place.
+# Installs Istio, or changes the installed one to what is described: istioctl does both in place.
 #
 #   sh install.sh < istio-operator.yaml        (environment: common.sh; claim.sh has run)
 set -eu
@@ -8,8 +8,9 @@ set -eu
 limit=900     # seconds for everything
 readiness=5m  # for each component
 
-forget_failures
+remove_failure_marks
 trap '[ $? -eq 0 ] || (set -C && : >"$failure_mark") 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
 need_istioctl
-bounded "$limit" istioctl install ${context:+"--context=$context"} --skip-confirmation --readiness-timeout="$readiness" --filename=-
+bounded "$limit" istioctl install ${context:+"--context=$context"} --skip-confirmation \
+  --readiness-timeout="$readiness" --filename=-

@@ -1,7 +1,10 @@
+/** Installs Istio with istioctl, or waits for an Istio that another tool installed. */
 import { createHash } from "node:crypto";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
+import { ISTIO_GATEWAY } from "../../mesh/model.ts";
+import { OWNED_KINDS, resourceOf } from "../../mesh/ownedObject.ts";
 
 export interface IstioArgs {
   /** Istio's version, e.g. `1.31.0`; istioctl must be of the same minor. */
@@ -12,11 +15,13 @@ export interface IstioArgs {
   hub?: string | undefined;
   /** Tag of the images. @default the version */
   tag?: string | undefined;
-  /** Helm-style values of Istio's charts. @default none */
+  /** Helm values of Istio's charts. @default none */
   values?: Record<string, unknown> | undefined;
-  /** False: Istio is somebody else's; only wait for it, neither install nor uninstall. @default true */
+  /** False: another owner's Istio is used; it is neither installed nor uninstalled. @default true */
   manage?: boolean | undefined;
-  /** Who owns the installation, e.g. `organization/istio-lab/dev`; one owner a cluster. */
+  /**
+   * The stack that owns the installation, e.g. `organization/istio-lab/dev`; a cluster's Istio has one owner.
+   */
   owner: string;
   /** Path of the kubeconfig. @default KUBECONFIG or ~/.kube/config */
   kubeconfig?: string | undefined;
@@ -27,40 +32,38 @@ export interface IstioArgs {
 /**
  * Istio by istioctl. A change of any argument is an update in place.
  *
- * The claim comes first and goes last: whatever needs Istio is made after it and gone before its deletion uninstalls.
- * Install and gates run at the same time, so nothing waits for a part of Istio that it does not need.
+ * The claim is made first and deleted last, and its deletion uninstalls Istio: everything that needs Istio is
+ * created after the claim and deleted before it. The install and the two gates run at the same time, so that
+ * a resource waits only for the part of Istio that it needs.
  */
 export class Istio extends pulumi.ComponentResource {
-  /** Depend on this for sidecars and for custom resources: istiod is available, gateways may still be starting. */
+  /**
+   * Depend on this for sidecars and custom resources: istiod is available, gateways may still be starting.
+   */
   public readonly ready: pulumi.Resource;
-  /** Depend on this where no sidecar of before the update will do. */
+  /** Depend on this when pods must start with the new sidecar. */
   public readonly installed: pulumi.Resource;
-  /** Other text when pods need another sidecar; undefined where Istio is somebody else's. */
+  /** Hash of what shapes the sidecar; changes when pods must roll. Undefined when `manage` is false. */
   public readonly sidecar: string | undefined;
   /** `istio-system/istio-ingressgateway`, unknown until that Service has its NodePorts. */
   public readonly gatewayService: pulumi.Output<string>;
 
   constructor(name: string, args: IstioArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Istio", name, {}, opts);
-    const environment = environmentOf(args);
     const manage = args.manage ?? true;
-    const claim = manage ? [this.claim(name, environment)] : [];
-    const gate = (part: "istiod" | "gateway") =>
-      new local.Command(
-        `${name}-${part}`,
-        { ...run(`wait.sh ${part}`), environment, addPreviousOutputInEnv: false },
-        { parent: this, dependsOn: claim },
-      );
-    this.ready = gate("istiod");
-    this.installed = manage ? this.install(name, args, environment, claim) : this.ready;
+    const claim = manage ? [this.createClaim(name, args)] : [];
+    this.ready = this.createGate(name, "istiod", args, claim);
+    this.installed = manage ? this.createInstall(name, args, claim) : this.ready;
     this.sidecar = manage ? sidecarHash(args) : undefined;
-    this.gatewayService = onceDone(gate("gateway"), "istio-system/istio-ingressgateway");
+    const gateway = this.createGate(name, "gateway", args, claim);
+    this.gatewayService = afterRun(gateway, `${ISTIO_GATEWAY.namespace}/${ISTIO_GATEWAY.service}`);
     const { ready, installed, sidecar, gatewayService } = this;
     this.registerOutputs({ ready, installed, sidecar, gatewayService });
   }
 
-  /** Refuses somebody else's Istio, claims ours; its deletion uninstalls. */
-  private claim(name: string, environment: Record<string, string>): pulumi.Resource {
+  /** Refuses an Istio of another owner and claims the cluster's; its deletion uninstalls. */
+  private createClaim(name: string, args: IstioArgs): pulumi.Resource {
+    const environment = { ...environmentOf(args), ISTIO_LAB_KINDS: ownedKinds() };
     return new local.Command(
       `${name}-claim`,
       { ...run("claim.sh"), delete: script("uninstall.sh"), environment, addPreviousOutputInEnv: false },
@@ -68,21 +71,35 @@ export class Istio extends pulumi.ComponentResource {
     );
   }
 
-  private install(
-    name: string,
-    args: IstioArgs,
-    environment: Record<string, string>,
-    dependsOn: pulumi.Resource[],
-  ): pulumi.Resource {
+  private createInstall(name: string, args: IstioArgs, claim: pulumi.Resource[]): pulumi.Resource {
     return new local.Command(
       name,
-      { ...run("install.sh"), stdin: istioOperator(args), environment, addPreviousOutputInEnv: false },
-      { parent: this, dependsOn },
+      {
+        ...run("install.sh"),
+        stdin: istioOperator(args),
+        environment: environmentOf(args),
+        addPreviousOutputInEnv: false,
+      },
+      { parent: this, dependsOn: claim },
+    );
+  }
+
+  /** Waits for one part of Istio. */
+  private createGate(
+    name: string,
+    part: "istiod" | "gateway",
+    args: IstioArgs,
+    claim: pulumi.Resource[],
+  ): local.Command {
+    return new local.Command(
+      `${name}-${part}`,
+      { ...run(`wait.sh ${part}`), environment: environmentOf(args), addPreviousOutputInEnv: false },
+      { parent: this, dependsOn: claim },
     );
   }
 }
 
-/** What istioctl reads: the profile with this lab's changes. */
+/** The IstioOperator that istioctl reads: the profile with this lab's changes. */
 export function istioOperator({ version, profile, hub, tag, values }: IstioArgs): string {
   return stringify({
     apiVersion: "install.istio.io/v1alpha1",
@@ -97,8 +114,8 @@ export function istioOperator({ version, profile, hub, tag, values }: IstioArgs)
 }
 
 /**
- * What a sidecar is made of, as a hash: its image, and the values that the injection template and the proxy's own
- * configuration read. The profile counts as a whole, for it sets such values too.
+ * Hash of what shapes a sidecar: its image, and the values that the injection template and the proxy's
+ * configuration read. The profile counts as a whole, because it sets such values too.
  */
 export function sidecarHash({ version, profile, hub, tag, values = {} }: IstioArgs): string {
   const { global, sidecarInjectorWebhook, meshConfig } = values;
@@ -107,7 +124,10 @@ export function sidecarHash({ version, profile, hub, tag, values = {} }: IstioAr
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-/** `exec`: the scripts find each other by their common parent process, the plugin. */
+/** The kinds whose orphans uninstall.sh removes, as kubectl names them. */
+const ownedKinds = () => Object.values(OWNED_KINDS).map(resourceOf).join(" ");
+
+/** `exec`: install.sh and wait.sh find each other by the process id of their common parent, the plugin. */
 const script = (command: string) => `exec sh components/istio/${command}`;
 
 const run = (command: string) => ({ create: script(command), update: script(command) });
@@ -122,9 +142,9 @@ function environmentOf({ version, owner, kubeconfig, context }: IstioArgs): Reco
 }
 
 /**
- * A constant that nobody sees before the command has run. It hangs on the output, which a preview does not know, and not
- * on the id, which a preview makes up; what the output says does not matter, so that it may change.
+ * Resolves to `value` after the command ran; unknown in a preview. It is derived from stdout, which a preview
+ * does not know; the id would not do, because a preview makes one up.
  */
-function onceDone(command: local.Command, value: string): pulumi.Output<string> {
+function afterRun(command: local.Command, value: string): pulumi.Output<string> {
   return command.stdout.apply(() => value);
 }

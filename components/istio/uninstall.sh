@@ -1,74 +1,85 @@
 #!/bin/sh
-# Uninstalls the Istio that this stack installed, and what `istioctl uninstall --purge` leaves behind. Purging takes every
-# Istio object of the cluster along: while somebody else has any, or a pod with a sidecar, Istio stays, and the message
-# names what holds it.
+# Uninstalls the Istio that this stack installed. Nothing is deleted that neither Istio nor this stack made:
+# while another owner uses Istio or has objects in namespace istio-system, Istio stays, and the message names
+# them.
 #
 #   sh uninstall.sh        (environment: common.sh)
 #
-# Exit status: 0 Istio is gone, or stays for a reason that is told; 1 it could not be removed.
+# Exit status: 0 Istio is gone, or stays for a reason that is printed; 1 it could not be removed.
 set -eu
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/others.sh"
 
-limit=300 # seconds for each step
+limit=60 # seconds for each step
 
 main() {
   need_kubectl
-  owner=$(owner_of_istio)
+  need_cluster
+  owner=$(annotation_of_claim owner)
   if [ "$owner" != "$ISTIO_LAB_OWNER" ]; then
-    echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-nobody}, not to $ISTIO_LAB_OWNER" >&2
+    echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-no stack}, not to $ISTIO_LAB_OWNER" >&2
     return
   fi
   find_kinds
   remove_orphans
   holders=$(holders_of_istio)
   if [ -n "$holders" ]; then
-    # One line: of a command that succeeds Pulumi's display keeps the last only.
-    echo "Istio stays in the cluster, because others use it: $(echo "$holders" | paste -s -d , - | sed 's/,/, /g'); when these are gone, uninstall it from the directory of this program: $(this_run)" >&2
+    # One line: of a command that succeeds, Pulumi's display keeps the last line only.
+    echo "Istio stays in the cluster, because of $(listed "$holders"); when these are gone, uninstall it from the directory of this program: $(this_run)" >&2
     return
   fi
   need_istioctl
-  bounded "$limit" istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation
+  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation
   remove_leftovers
+  remove_namespace
 }
 
-# Every kind of Istio's, with commas between; none where the install has not come so far. A question that gets no answer
-# ends the script, here and below: silence must not pass for "nobody".
+# Reports a cluster that does not answer within seconds. A cluster that is gone for good has no Istio.
+need_cluster() {
+  answer=$(kube get --raw=/version --request-timeout=10s 2>&1) && return
+  if [ "${PULUMI_K8S_DELETE_UNREACHABLE:-}" = true ]; then
+    echo "the cluster does not answer, and PULUMI_K8S_DELETE_UNREACHABLE is true: its Istio counts as gone" >&2
+    exit 0
+  fi
+  fail "the cluster does not answer, so that Istio cannot be uninstalled ($(echo "$answer" | tail -n 1)): try again when it does; if it is gone for good, run PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy"
+}
+
+# Sets crds: every custom kind. Sets kinds: Istio's own, with commas between; empty where the install has not
+# come so far. Where a command gets no answer, the script ends, here and below: silence must not pass for
+# "none".
 find_kinds() {
   crds=$(kube get customresourcedefinitions --output='jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
   kinds=$(echo "$crds" | grep '\.istio\.io$' | paste -s -d , -) || kinds=
 }
 
-# All that the stack's state knows of is gone by now. What still bears the stack's name was made by an update that was
-# killed at that moment.
+# The stack's state has deleted everything that it knows. What still bears the stack's name was made by an
+# update that was killed at that moment.
 remove_orphans() {
-  orphans=$(kube get "deployments,services,configmaps${kinds:+,$kinds}" --all-namespaces \
-    --output='jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner=="'"$ISTIO_LAB_OWNER"'")]}{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}')
-  [ -z "$orphans" ] ||
-    echo "$orphans" | kube delete --filename=- --ignore-not-found --cascade=foreground --wait --timeout="${limit}s"
+  orphans=$(orphans)
+  [ -n "$orphans" ] || return 0
+  echo "$orphans" | kube delete --filename=- --ignore-not-found --cascade=foreground --wait --timeout="${limit}s" ||
+    fail "this stack's $(echo "$orphans" | awk '/^kind/ { k = $2 } /^  name:/ { print k, $2 }' | paste -s -d , -) is still being deleted; look for finalizers (kubectl get KIND NAME --output=yaml), and run pulumi destroy again"
 }
 
-# What Istio's going would break, one a line: objects that istioctl did not make itself, Gateways of the Gateway API,
-# other control planes, and pods with a sidecar. What is being deleted holds nothing any more.
-holders_of_istio() {
-  candidates=$(candidates)
-  echo "$candidates" | sed -n 's/ $//p' | grep -v -x "Deployment $namespace/istiod" || true
+# As a stream of YAML.
+orphans() {
+  # A claim of a previous version sets no ISTIO_LAB_KINDS.
+  wanted=${ISTIO_LAB_KINDS:-deployments services configmaps secrets $(echo "$kinds" | tr , ' ')}
+  known=
+  for kind in $wanted; do
+    case $kind in
+      *.istio.io | *.gateway.networking.k8s.io) is_custom_kind "$kind" || continue ;;
+      *.k8s.io) ;;
+      *.*.*) is_custom_kind "$kind" || continue ;;
+    esac
+    known=${known:+$known,}$kind
+  done
+  kube get "$known" --all-namespaces \
+    --output='jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner=="'"$ISTIO_LAB_OWNER"'")]}{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}'
 }
 
-# One a line: KIND NAMESPACE/NAME, and when it was deleted.
-candidates() {
-  line='{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}'
-  if [ -n "$kinds" ]; then
-    kube get "$kinds" --all-namespaces --ignore-not-found --selector='!install.operator.istio.io/owning-resource' \
-      --output="jsonpath={range .items[*]}$line"
-  fi
-  if echo "$crds" | grep -q -x 'gateways\.gateway\.networking\.k8s\.io'; then
-    gateways=$(kube get gateways.gateway.networking.k8s.io --all-namespaces \
-      --output="jsonpath={range .items[*]}{.spec.gatewayClassName} $line")
-    echo "$gateways" | sed -n 's/^istio[^ ]* //p'
-  fi
-  kube get deployments --all-namespaces --selector=app=istiod --output="jsonpath={range .items[*]}$line"
-  kube get pods --all-namespaces --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
-    --output="jsonpath={range .items[*]}$line"
+is_custom_kind() {
+  echo "$crds" | grep -q -x "$(echo "$1" | sed 's/\./\\./g')"
 }
 
 this_run() {
@@ -76,37 +87,65 @@ this_run() {
   echo "${KUBECONFIG:+KUBECONFIG='$KUBECONFIG' }${context:+ISTIO_LAB_CONTEXT='$context' }ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
 }
 
-# The namespace goes last: it carries the claim, so that an interrupted run can be started again.
+# What a purge leaves: objects that istiod makes at run time, and those of a purge that was interrupted.
 remove_leftovers() {
-  delete_named mutatingwebhookconfigurations '^istio-'
-  delete_named validatingwebhookconfigurations '^istio'
-  delete_named validatingadmissionpolicybindings 'istio\.io$'
-  delete_named validatingadmissionpolicies 'istio\.io$'
-  delete_named clusterrolebindings '^istio'
-  delete_named clusterroles '^istio'
-  delete_named customresourcedefinitions '\.istio\.io$'
-  delete_named gatewayclasses.gateway.networking.k8s.io '^istio'
-  kube delete deployments,daemonsets,services,pods --all --namespace="$namespace" --grace-period=1 --wait --timeout="${limit}s" >/dev/null
-  delete_config_maps istio-ca-root-cert istio-ca-crl
-  kube delete namespace "$namespace" --ignore-not-found --wait --timeout="${limit}s"
-}
-
-# delete_named KIND PATTERN: every object of a cluster-wide kind by its name; a cluster may lack the kind.
-delete_named() {
-  names=$(kube get "$1" --output='jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' 2>/dev/null | grep -E "$2" || true)
-  # shellcheck disable=SC2086 # names of Kubernetes objects are single words
-  [ -z "$names" ] || kube delete "$1" $names --ignore-not-found --wait --timeout="${limit}s"
-}
-
-# istiod puts them into every namespace, and would again: it is gone by now.
-delete_config_maps() {
-  for config_map in "$@"; do
-    kube get configmaps --all-namespaces --field-selector="metadata.name=$config_map" \
-      --output='jsonpath={range .items[*]}{.metadata.namespace}{"\n"}{end}' |
-      while read -r holder; do
-        kube delete configmap "$config_map" --namespace="$holder" --ignore-not-found --wait=false </dev/null
-      done
+  label=install.operator.istio.io/owning-resource
+  for kind in mutatingwebhookconfigurations validatingwebhookconfigurations validatingadmissionpolicybindings \
+    validatingadmissionpolicies clusterrolebindings clusterroles customresourcedefinitions; do
+    # A cluster may lack the kind.
+    kube delete "$kind" --selector="$label" --ignore-not-found --wait --timeout="${limit}s" 2>/dev/null ||
+      [ -z "$(kube get "$kind" --selector="$label" --output=name 2>/dev/null)" ] ||
+      fail "$kind of Istio are still being deleted; look for finalizers (kubectl get $kind --selector=$label --output=yaml), and run pulumi destroy again"
   done
+  kube get gatewayclasses.gateway.networking.k8s.io --output='jsonpath={range .items[*]}{.metadata.name} {.spec.controllerName}{"\n"}{end}' 2>/dev/null |
+    sed -n 's/ istio\.io\/.*//p' | while read -r class; do
+    kube delete gatewayclasses.gateway.networking.k8s.io "$class" --ignore-not-found --wait=false </dev/null
+  done
+  kube delete deployments,daemonsets,services,pods --selector="$label" --namespace="$namespace" --grace-period=1 --wait --timeout="${limit}s" >/dev/null
+  # istiod puts these into every namespace; it has ended by now and does not create them again.
+  kube get configmaps --all-namespaces --selector=istio.io/config=true \
+    --output='jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
+    while read -r where config_map; do
+      kube delete configmap "$config_map" --namespace="$where" --ignore-not-found --wait=false </dev/null
+    done
+}
+
+# The namespace goes last: it carries the claim, so that an interrupted run can be started again.
+remove_namespace() {
+  others=$(others_in_namespace)
+  if [ -z "$others" ] && [ "$(annotation_of_claim namespace)" != existed ]; then
+    kube delete namespace "$namespace" --ignore-not-found --wait=false
+    await_namespace
+    return
+  fi
+  remove_objects_of_istiod
+  kube annotate namespace "$namespace" istio-lab/owner- istio-lab/namespace- >/dev/null
+  [ -n "$others" ] && why="it holds $(listed "$others")" || why="it existed before"
+  echo "Istio is uninstalled; namespace $namespace stays, because $why" >&2
+}
+
+# The authority's key, and the locks of istiod's leader election.
+remove_objects_of_istiod() {
+  kube delete secrets --field-selector=type=istio.io/ca-root --namespace="$namespace" --ignore-not-found --wait=false
+  kube get configmaps,leases --namespace="$namespace" \
+    --output='jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}{"\n"}{end}' |
+    sed -n -e 's/^\(Lease istio-[^ ]*\) .*/\1/p' -e 's/^\(ConfigMap istio-[^ ]*\) .\{1,\}/\1/p' |
+    while read -r kind name; do
+      kube delete "$kind" "$name" --namespace="$namespace" --ignore-not-found --wait=false </dev/null
+    done
+}
+
+# Ends when the namespace is gone, or when something holds it: Kubernetes then finishes as soon as that is
+# gone.
+await_namespace() {
+  for _ in 1 2 3 4 5 6 7 8 9 10; do
+    kube wait --for=delete "namespace/$namespace" --timeout=3s >/dev/null 2>&1 || true
+    state=$(kube get namespace "$namespace" --ignore-not-found \
+      --output='jsonpath={.status.phase} {.status.conditions[?(@.type=="NamespaceDeletionDiscoveryFailure")].status}')
+    [ -n "$state" ] || return 0
+    [ "${state#* }" != True ] || break
+  done
+  echo "Istio is uninstalled; namespace $namespace is still being deleted, and Kubernetes finishes that as soon as it can: $(what_holds_namespace | paste -s -d \; - | sed "s/;/; /g")" >&2
 }
 
 main

@@ -1,6 +1,9 @@
+/** Which versions of Kubernetes an Istio version supports. */
+
 /**
  * The oldest Kubernetes minor that each Istio minor supports: column "Supported Kubernetes Versions" of
- * https://istio.io/latest/docs/releases/supported-releases/#support-status-of-istio-releases , as it stood in 2026.
+ * https://istio.io/latest/docs/releases/supported-releases/#support-status-of-istio-releases , as it stood in
+ * 2026.
  */
 const OLDEST_KUBERNETES: Readonly<Record<string, number>> = {
   "1.24": 28,
@@ -15,7 +18,7 @@ const OLDEST_KUBERNETES: Readonly<Record<string, number>> = {
 
 /**
  * The oldest minor of Kubernetes 1 that an Istio version supports.
- * @returns for an Istio newer than the table what its newest row says; undefined for one older than the table.
+ * @returns for an Istio newer than the table the newest row's; undefined for one older than the table.
  */
 export function oldestKubernetes(istioVersion: string): number | undefined {
   const known = OLDEST_KUBERNETES[minorOf(istioVersion)];

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Waits for one part of Istio while the rest is still being installed, so that others can go on with it.
+# Waits for one part of Istio while the rest is still being installed.
 #
 #   sh wait.sh istiod     custom resources are accepted and new pods get their sidecar
 #   sh wait.sh gateway    Service istio-ingressgateway has its NodePorts
@@ -33,16 +33,17 @@ wait_for_gateway() {
   echo "service istio-ingressgateway has its NodePorts"
 }
 
-# until_true CONDITION...: asks again and again; each condition waits some seconds by itself where kubectl can.
+# until_true CONDITION...: repeats the check; where kubectl can wait, the check itself takes some seconds.
 until_true() {
   until "$@"; do
-    [ ! -e "$failure_mark" ] || fail "the installation of Istio failed; its own error tells why"
-    [ "$(date +%s)" -lt "$deadline" ] || fail "no '$*' in namespace $namespace within $limit s; look with: kubectl get deployments,services,pods --namespace $namespace"
+    [ ! -e "$failure_mark" ] || fail "the installation of Istio failed; see the error of its own command"
+    [ "$(date +%s)" -lt "$deadline" ] ||
+      fail "no '$*' in namespace $namespace within $limit s; look with: kubectl get deployments,services,pods --namespace $namespace"
     sleep 0.2
   done
 }
 
-# kubectl before 1.31 knows no --for=create and falls through to the question.
+# kubectl before 1.31 has no --for=create; there the plain get decides.
 exists() {
   kube wait --for=create --timeout=2s --namespace="$namespace" "$1" >/dev/null 2>&1 ||
     kube get --namespace="$namespace" "$1" >/dev/null 2>&1
@@ -59,7 +60,8 @@ injects() {
 
 has_node_ports() {
   ports=$(kube get service istio-ingressgateway --namespace="$namespace" \
-    --output='jsonpath={.spec.ports[?(@.name=="http2")].nodePort} {.spec.ports[?(@.name=="status-port")].nodePort}' 2>/dev/null)
+    --output='jsonpath={.spec.ports[?(@.name=="http2")].nodePort} {.spec.ports[?(@.name=="status-port")].nodePort}' \
+    2>/dev/null)
   case $ports in
     [0-9]*" "[0-9]*) ;;
     *) return 1 ;;

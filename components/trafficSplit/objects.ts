@@ -13,8 +13,8 @@ export const destinationRuleObject = (namespace: string) =>
   ownedObject("DestinationRule", namespace, "nginx");
 
 /**
- * Certificate and key of a gateway that serves https. The gateway reads Secrets of its own namespace only, so the
- * name holds the application's.
+ * Certificate and key of a gateway that serves https. The gateway reads Secrets of its own namespace only, so
+ * the name holds the application's.
  */
 export const certificateObject = (namespace: string, gateway: GatewayRef = ISTIO_GATEWAY) =>
   ownedObject("Secret", gateway.namespace, `nginx-gateway-tls-${namespace}`);

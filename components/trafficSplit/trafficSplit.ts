@@ -1,4 +1,6 @@
-/** Splits the traffic of a host over the versions of an application: Gateway, VirtualService, DestinationRule. */
+/**
+ * Splits the traffic of a host over the versions of an application: Gateway, VirtualService, DestinationRule.
+ */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { type Changeover, changeover } from "../../mesh/changeover.ts";
@@ -35,7 +37,9 @@ export interface TrafficSplitArgs {
   owner: string;
   /** The gateway that requests come in through. @default the one that istioctl's profiles install */
   gateway?: GatewayRef | undefined;
-  /** Certificate and key in PEM, for a gateway that serves https itself. @default the gateway serves http only */
+  /**
+   * Certificate and key in PEM, for a gateway that serves https itself. @default the gateway serves http only
+   */
   tls?: { certificate: string; key: pulumi.Input<string> } | undefined;
 }
 
@@ -119,8 +123,8 @@ export class TrafficSplit extends pulumi.ComponentResource {
     { spec, dependsOn }: { spec: pulumi.Input<object>; dependsOn: readonly pulumi.Resource[] },
   ) {
     const metadata = metadataOf(object, owner);
-    // Nothing depends on these objects. Foreground deletion, the default, waits for the garbage collector, which
-    // looks for new kinds every 30 s only.
+    // Nothing depends on these objects. Foreground deletion, the default, waits for the garbage collector,
+    // which looks for new kinds every 30 s only.
     const annotations = { ...metadata.annotations, "pulumi.com/deletionPropagationPolicy": "background" };
     return new k8s.apiextensions.CustomResource(
       name,
@@ -148,7 +152,10 @@ function routesOf({ gateway = ISTIO_GATEWAY, ...args }: TrafficSplitArgs): Route
   return { ...args, gateway, credential };
 }
 
-/** The spec, to be written once every proxy uses `after`: a proxy may apply two changes of one push in any order. */
+/**
+ * The spec, to be written once every proxy uses `after`: a proxy may apply two changes of one push in any
+ * order.
+ */
 function ordered(
   spec: object,
   { waitBetween }: Changeover,
@@ -158,8 +165,8 @@ function ordered(
 }
 
 /**
- * The weights that the API server holds. When the program ends, Pulumi deletes the pods of the retained subsets:
- * every proxy must have stopped sending requests there by then.
+ * The weights that the API server holds. When the program ends, Pulumi deletes the pods of the retained
+ * subsets: every proxy must have stopped sending requests there by then.
  */
 function weightsOf(
   virtualService: k8s.apiextensions.CustomResource,

@@ -8,8 +8,8 @@ export interface MeshNamespaceArgs {
 }
 
 /**
- * Patches one label of a namespace that exists. Its other labels and the namespace itself stay as they are, also when
- * the component is deleted.
+ * Patches one label of a namespace that exists. Its other labels and the namespace itself stay as they are,
+ * also when the component is deleted.
  */
 export class MeshNamespace extends pulumi.ComponentResource {
   /** The namespace, known once it injects. */

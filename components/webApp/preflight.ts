@@ -13,8 +13,8 @@ export interface LabelArgs {
 }
 
 /**
- * A version that keeps its name and gets another label, one a line: its Deployment would have to be deleted before the
- * new one is made, and its share of the requests fail meanwhile.
+ * A version that keeps its name and gets another label, one a line: its Deployment would have to be deleted
+ * before the new one is made, and its share of the requests fail meanwhile.
  */
 export async function labelFaults(
   api: KubernetesApi,

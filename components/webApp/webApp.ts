@@ -12,7 +12,9 @@ export interface WebAppArgs {
   namespace: string;
   /** The versions that run at the same time; each has a Deployment of its own. */
   versions: readonly Version[];
-  /** Hash of what shapes the sidecar; another text rolls all pods. @default pods keep the sidecar they have */
+  /**
+   * Hash of what shapes the sidecar; another text rolls all pods. @default pods keep the sidecar they have
+   */
   sidecar?: string | undefined;
   /** The stack that owns the objects. */
   owner: string;
@@ -37,7 +39,8 @@ export class WebApp extends pulumi.ComponentResource {
         new k8s.apps.v1.Deployment(
           `${name}-${version.name}`,
           deploymentOf(version, args),
-          // The pods name the ConfigMap in plain text, so that only a new page rolls them; hence the explicit order.
+          // The pods name the ConfigMap in plain text, so that only a new page rolls them; hence the explicit
+          // order.
           { parent: this, dependsOn: pages },
         ),
     );
@@ -53,9 +56,10 @@ export function pagesOf(versions: readonly Version[]): Record<string, string> {
 }
 
 /**
- * A rollout loses no request: the readiness probe runs each second, maxUnavailable is 0, and preStop keeps an old pod
- * serving until every proxy has stopped sending to it. The kubelet does that waiting, for the image may have no shell.
- * Two hashes in the pod template roll pods: a new page those of its version, a changed sidecar those of all versions.
+ * A rollout loses no request: the readiness probe runs each second, maxUnavailable is 0, and preStop keeps an
+ * old pod serving until every proxy has stopped sending to it. The kubelet does that waiting, for the image
+ * may have no shell. Two hashes in the pod template roll pods: a new page those of its version, a changed
+ * sidecar those of all versions.
  */
 function deploymentOf(
   { name, version, image, replicas, page }: Version,

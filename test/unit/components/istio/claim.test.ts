@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { type FakeCluster, OWNER, runScript } from "../../../support/fakeIstioCluster.ts";
+
+describe("claim.sh", () => {
+  it("claims a cluster without Istio", () => {
+    const { status, calls, inputs } = runScript("claim.sh");
+    expect(status).toBe(0);
+    expect(calls).toContain("kubectl apply --server-side --field-manager=istio-lab --filename=-");
+    expect(inputs).toContain(`    istio-lab/owner: ${OWNER}`);
+    expect(inputs.join()).not.toContain("existed");
+  });
+
+  it("records that the namespace existed before", () => {
+    expect(runScript("claim.sh", { existed: true }).inputs).toContain("    istio-lab/namespace: existed");
+  });
+
+  it("has nothing to do where it has claimed already", () => {
+    const { status, calls } = runScript("claim.sh", { owner: OWNER });
+    expect(status).toBe(0);
+    expect(calls.join()).not.toContain("apply");
+  });
+
+  it.each<[string, FakeCluster, string]>([
+    [
+      "another stack's Istio",
+      { owner: "organization/istio-lab/prod" },
+      "installed by stack organization/istio-lab/prod; to use it",
+    ],
+    [
+      "an Istio without an owner",
+      { planes: "istio-system/istiod " },
+      "that this stack did not install (istio-system/istiod): set istio.manage to false",
+    ],
+    [
+      "an istioctl of another minor",
+      { istioctl: "1.30.4" },
+      "istioctl on PATH is version 1.30.4, and istio.version is 1.31.0: set",
+    ],
+    [
+      "no istioctl",
+      { istioctl: "" },
+      "istioctl is not on PATH; get version 1.31.0: curl -L https://istio.io/",
+    ],
+  ])("refuses %s and touches nothing", (_, cluster, message) => {
+    const { status, stderr, calls } = runScript("claim.sh", cluster);
+    expect(status).toBe(1);
+    expect(stderr).toContain(message);
+    expect(calls.join()).not.toContain("apply");
+  });
+
+  it("talks to the configured context", () => {
+    const { calls } = runScript("claim.sh", {}, { ISTIO_LAB_CONTEXT: "my lab" });
+    const toKubectl = calls.filter((call) => call.startsWith("kubectl"));
+    expect(toKubectl.every((call) => call.includes("--context=my lab"))).toBe(true);
+  });
+});

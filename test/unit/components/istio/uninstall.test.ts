@@ -1,0 +1,178 @@
+import { describe, expect, it } from "vitest";
+import { OWNED_KINDS, resourceOf } from "../../../../mesh/ownedObject.ts";
+import { type FakeCluster, OWNER, runScript } from "../../../support/fakeIstioCluster.ts";
+
+const KINDS = { ISTIO_LAB_KINDS: Object.values(OWNED_KINDS).map(resourceOf).join(" ") };
+const uninstall = (cluster: FakeCluster = {}, env: Record<string, string> = KINDS) =>
+  runScript("uninstall.sh", { owner: OWNER, ...cluster }, env);
+const DELETIONS = /uninstall|kubectl delete|annotate/;
+
+describe("uninstall.sh", () => {
+  it("purges the stack's Istio and deletes its namespace last", () => {
+    const { status, calls } = uninstall();
+    expect(status).toBe(0);
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    const deletions = calls.filter((call) => call.startsWith("kubectl delete"));
+    expect(deletions.at(-1)).toMatch(/^kubectl delete namespace istio-system /);
+  });
+
+  it("deletes nothing by pattern of its name, and nothing of a namespace as a whole", () => {
+    const { calls } = uninstall();
+    const wholesale = calls.filter((call) => call.startsWith("kubectl delete") && / --all( |$)/.test(call));
+    expect(wholesale).toEqual([]);
+    for (const kind of ["clusterroles", "customresourcedefinitions", "deployments,daemonsets,services,pods"])
+      expect(calls.join("\n")).toMatch(`delete ${kind} --selector=install.operator.istio.io/owning-resource`);
+  });
+
+  it("leaves a namespace that existed before the claim, without the claim", () => {
+    const { status, stderr, calls } = uninstall({ existed: true });
+    expect(status).toBe(0);
+    expect(stderr).toContain("namespace istio-system stays, because it existed before");
+    expect(calls.join("\n")).not.toContain("delete namespace");
+    expect(calls.join("\n")).toContain(
+      "annotate namespace istio-system istio-lab/owner- istio-lab/namespace-",
+    );
+  });
+
+  it.each(Object.values(OWNED_KINDS).map(resourceOf))("removes orphans that are %s", (orphan) => {
+    const { status, calls, inputs } = uninstall({ orphan });
+    expect(status).toBe(0);
+    expect(calls.join("\n")).toContain("kubectl delete --filename=-");
+    expect(inputs).toContain("kind: Orphan");
+    expect(calls.join("\n")).toContain(`annotations.istio-lab/owner=="${OWNER}"`);
+  });
+
+  it("removes orphans of a stack whose claim knows no kinds, Secrets among them", () => {
+    for (const orphan of ["secrets", "deployments", "gateways.networking.istio.io"])
+      expect(uninstall({ orphan }, {}).inputs).toContain("kind: Orphan");
+  });
+
+  it("removes orphans before it looks what holds Istio", () => {
+    const { calls } = uninstall({ orphan: "secrets" });
+    const removed = calls.findIndex((call) => call.startsWith("kubectl delete --filename=-"));
+    const looked = calls.findIndex((call) => call.startsWith("kubectl get pods"));
+    expect(removed).toBeGreaterThan(0);
+    expect(looked).toBeGreaterThan(removed);
+  });
+
+  it.each<[string, FakeCluster]>([
+    ["another stack's", { owner: "organization/istio-lab/prod" }],
+    ["an unclaimed", { owner: "" }],
+  ])("leaves %s Istio alone", (_, cluster) => {
+    const { status, calls } = uninstall(cluster);
+    expect(status).toBe(0);
+    expect(calls.join("\n")).not.toMatch(DELETIONS);
+  });
+
+  it.each([
+    "namespace",
+    "customresourcedefinitions",
+    "virtualservices",
+    "deployments",
+    "pods",
+    "secrets",
+    "apiservices",
+  ])("does not take an error about %s for none", (silent) => {
+    const { status, calls } = uninstall({ silent });
+    expect(status).not.toBe(0);
+    expect(calls.join("\n")).not.toMatch(DELETIONS);
+  });
+
+  it("reports a cluster that does not answer, and the way out", () => {
+    const { status, stderr } = uninstall({ reachable: false });
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      "the cluster does not answer, so that Istio cannot be uninstalled (connection refused)",
+    );
+    expect(stderr).toContain("run PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy");
+    const gone = { PULUMI_K8S_DELETE_UNREACHABLE: "true" };
+    expect(uninstall({ reachable: false }, gone)).toMatchObject({ status: 0 });
+  });
+
+  it("ends where an API that is down holds the namespace, and names it", () => {
+    const broken = "v1beta1.metrics.k8s.io";
+    const { status, stderr } = uninstall({ broken, afterDeletion: "Terminating True" });
+    expect(status).toBe(0);
+    expect(stderr).toContain(
+      `APIService ${broken} does not answer (repair it, or: kubectl delete apiservice`,
+    );
+  });
+});
+
+describe("Istio stays", () => {
+  it.each<[string, FakeCluster, string]>([
+    [
+      "others' objects of Istio that are not being deleted",
+      { objects: "VirtualService shop/web \\nGateway shop/old 2026-11-23T16:00:00Z\\nGateway shop/door " },
+      "Gateway shop/door, VirtualService shop/web; when these are gone, uninstall it",
+    ],
+    [
+      "another control plane",
+      {
+        planes:
+          "Deployment istio-canary/istiod-canary \\nDeployment istio-old/istiod 2026-11-23T16:00:00Z\\nDeployment istio-system/istiod ",
+      },
+      "of Deployment istio-canary/istiod-canary; when",
+    ],
+    [
+      "pods with a sidecar that are not being deleted",
+      { pods: "Pod shop/web \\nPod shop/old 2026-11-23T16:00:00Z" },
+      "of Pod shop/web; when",
+    ],
+    [
+      "Gateways of the Gateway API that are Istio's",
+      {
+        crds: "gateways.gateway.networking.k8s.io",
+        gateways: "istio Gateway shop/door \\nother Gateway shop/else ",
+      },
+      "of Gateway shop/door; when",
+    ],
+    [
+      "others' objects in its namespace",
+      {
+        inNamespace: [
+          "Secret\\tdoor-tls\\tkubernetes.io/tls\\t",
+          "ConfigMap\\tdashboards\\t\\t",
+          "PersistentVolumeClaim\\tmetrics\\t\\t",
+          "Secret\\tistio-ca-secret\\tistio.io/ca-root\\t",
+          "ConfigMap\\tkube-root-ca.crt\\t\\t",
+          "ConfigMap\\tistio-leader\\t\\t{holder}",
+          "Pod\\tgrafana-1\\t\\tReplicaSet",
+          "ServiceAccount\\tdefault\\t\\t",
+        ].join("\\n"),
+      },
+      "of ConfigMap istio-system/dashboards, PersistentVolumeClaim istio-system/metrics, Secret istio-system/door-tls; when",
+    ],
+    [
+      "an API that does not answer, for its objects are unknown",
+      { broken: "v1.wardle.example.org" },
+      "of APIService v1.wardle.example.org, which does not answer (repair it, or: kubectl delete apiservice v1.wardle.example.org); when",
+    ],
+  ])("for %s, and the message names what holds it", (_, cluster, message) => {
+    const { status, stderr, calls } = uninstall(cluster);
+    expect(status).toBe(0);
+    expect(stderr).toContain(message);
+    expect(calls.join("\n")).not.toMatch(DELETIONS);
+  });
+
+  it("and the message has the command that uninstalls it later, for the same cluster", () => {
+    const env = { KUBECONFIG: "/my lab/config", ISTIO_LAB_CONTEXT: "prod" };
+    const { stderr } = uninstall({ objects: "Gateway shop/door " }, env);
+    expect(stderr.trimEnd()).toMatch(
+      new RegExp(
+        `: KUBECONFIG='/my lab/config' ISTIO_LAB_CONTEXT='prod' ISTIO_LAB_OWNER='${OWNER}' sh \\S+/uninstall.sh$`,
+      ),
+    );
+  });
+
+  it("but not for rules of its namespace, nor for the authority that Istio was given: these keep the namespace", () => {
+    const inNamespace = "NetworkPolicy\\trules\\t\\t\\nSecret\\tcacerts\\tOpaque\\t";
+    const { status, stderr, calls } = uninstall({ inNamespace });
+    expect(status).toBe(0);
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    expect(stderr).toContain(
+      "stays, because it holds NetworkPolicy istio-system/rules, Secret istio-system/cacerts",
+    );
+    expect(calls.join("\n")).not.toContain("delete namespace");
+  });
+});
