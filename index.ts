@@ -1,6 +1,7 @@
 // The lab from top to bottom: config, cluster, components, outputs.
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { capabilities } from "./capabilities.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
@@ -9,9 +10,9 @@ import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
 import { readCluster } from "./preflight/preflight.ts";
-import { loadConfig } from "./settings/settings.ts";
+import { loadSettings } from "./settings/settings.ts";
 
-const config = loadConfig();
+const config = loadSettings(capabilities);
 const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
 const tls = config.tls && { ...config.tls, key: pulumi.secret(config.tls.key) };
 const gatewayTls = tls?.mode === "passthrough";

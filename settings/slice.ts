@@ -1,6 +1,5 @@
 /** How a capability declares its settings: keys with their schema and documentation, and what they mean together. */
 import type { z } from "zod";
-import type { Faults } from "./faults.ts";
 
 /** One top-level key of the stack's configuration. */
 export interface Key<S extends z.ZodType = z.ZodType> {
@@ -13,40 +12,68 @@ export interface Key<S extends z.ZodType = z.ZodType> {
    * @default neither
    */
   readonly secret?: "private" | "masked" | undefined;
+  /** What holds where the key is not set, in words. @default the schema's default */
+  readonly otherwise?: string | undefined;
 }
 
 /** Declares one key. */
 export function key<S extends z.ZodType>(
   schema: S,
   doc: string,
-  options: { readonly secret?: "private" | "masked" } = {},
+  options: Pick<Key, "secret" | "otherwise"> = {},
 ): Key<S> {
   return { schema, doc, ...options };
 }
 
-/** Key to value as the schemas leave it; undefined where the value is not usable, which is a fault already. */
-export type Values<K extends Record<string, Key>> = {
-  readonly [N in keyof K]: z.output<K[N]["schema"]> | undefined;
-};
+/**
+ * Documents a field of an object: its row in docs/config.md.
+ * @param otherwise what holds where the field is not set, in words. @default the schema's default
+ */
+export function field<S extends z.ZodType>(schema: S, doc: string, otherwise?: string): S {
+  return schema.meta({ description: doc, ...(otherwise === undefined ? {} : { otherwise }) }) as S;
+}
+
+export type Keys = Record<string, Key>;
+
+/** Key to value, as the schemas leave it. */
+export type Values<K extends Keys> = { readonly [N in keyof K]: z.output<K[N]["schema"]> };
+
+/** The same where a value may be missing, because it has a fault already. */
+export type SomeValues<K extends Keys> = { readonly [N in keyof K]: Values<K>[N] | undefined };
+
+/** What a check may look at besides its own values. */
+export interface CheckContext {
+  /** Values of another slice. */
+  readonly valuesOf: <K extends Keys>(slice: { readonly keys: K }) => SomeValues<K>;
+  /** Key to value as the user gave it. */
+  readonly raw: Readonly<Record<string, unknown>>;
+  /** The time at which certificates have to be valid. */
+  readonly now: Date;
+  /**
+   * Takes a fault that the schemas cannot see. The value of a secret is not shown.
+   * @param path e.g. `versions[1].page`.
+   */
+  readonly fault: (path: string, value: unknown, right: string) => void;
+}
 
 /** The settings of one capability. */
-export interface Slice<
-  K extends Record<string, Key> = Record<string, Key>,
-  Earlier = unknown,
-  Resolved extends object = object,
-> {
+export interface Slice<K extends Keys = Keys, Resolved extends object = object> {
   readonly keys: K;
-  /**
-   * What the values mean together: the capability's part of the whole configuration.
-   * @param earlier what the slices before this one resolved; a part is missing where it has faults.
-   * @param faults takes every fault that the schemas cannot see; nothing is thrown.
-   */
-  readonly resolve: (values: Values<K>, earlier: Partial<Earlier>, faults: Faults) => Resolved;
+  /** Looks for what is wrong with the values together; a value with a fault of its own is undefined. @default nothing */
+  check?(values: SomeValues<K>, context: CheckContext): void;
+  /** The capability's part of the configuration, once no key of any slice has a fault. */
+  resolve(values: Values<K>): Resolved;
 }
 
-/** Declares a slice; the types of `resolve` come from the keys. */
-export function slice<K extends Record<string, Key>, Resolved extends object, Earlier = unknown>(
-  declared: Slice<K, Earlier, Resolved>,
-): Slice<K, Earlier, Resolved> {
-  return declared;
+/** Declares a slice; the types of `check` and `resolve` come from the keys. */
+export function slice<K extends Keys, Resolved extends object = Values<K>>(declared: {
+  readonly keys: K;
+  check?(values: SomeValues<K>, context: CheckContext): void;
+  /** @default the values as they are */
+  resolve?(values: Values<K>): Resolved;
+}): Slice<K, Resolved> {
+  return { resolve: (values) => values as unknown as Resolved, ...declared };
 }
+
+/** The part of the configuration that a slice resolves to. */
+export type ConfigOf<S> = S extends Slice<Keys, infer Resolved> ? Resolved : never;

@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../../../settings/settings.ts";
-import { LEAST } from "../../support/mocks.ts";
+import { settings } from "../../support/settings.ts";
 import { arbitrarySplit } from "../../support/weights.ts";
 
 describe("weights in the configuration", () => {
   it("are taken when they sum to 100", () => {
     fc.assert(
       fc.property(arbitrarySplit, (change) => {
-        expect(parseConfig({ ...LEAST, ...change }).weights).toEqual(change.weights);
+        expect(settings(change).weights).toEqual(change.weights);
       }),
     );
   });
@@ -20,7 +19,7 @@ describe("weights in the configuration", () => {
         const name = names[seed % names.length] ?? "";
         fc.pre((weights[name] ?? 0) > 0);
         const less = { ...weights, [name]: (weights[name] ?? 0) - 1 };
-        expect(() => parseConfig({ ...LEAST, versions, weights: less })).toThrow("the sum is 99");
+        expect(() => settings({ versions, weights: less })).toThrow("the sum is 99");
       }),
     );
   });

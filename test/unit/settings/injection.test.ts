@@ -4,8 +4,8 @@ import { describe, expect, it } from "vitest";
 import { certificateFile, commands } from "../../../components/haproxyEdge/haproxyEdge.ts";
 import { credential, labModel } from "../../../haproxy/model.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
-import { ConfigError, parseConfig } from "../../../settings/settings.ts";
 import { LEAST } from "../../support/mocks.ts";
+import { faultsOf, settings } from "../../support/settings.ts";
 
 // From a value in the stack's config to haproxy.cfg and to the command on the load balancer: it is refused, or it arrives there
 // as the one word that it is, whatever it holds.
@@ -135,8 +135,8 @@ describe.each(Object.entries(PLACES))("%s", (_, place) => {
 
 /** What the value makes of haproxy.cfg and of the command, but for itself; undefined where it is refused. */
 function outcome(place: Place, value: string) {
-  const config = parsed(place.put(value));
-  if (!config) return undefined;
+  if (faultsOf(place.put(value)).length > 0) return undefined;
+  const config = settings(place.put(value));
   const { loadBalancer } = config;
   const text = renderHaproxy(
     labModel({
@@ -174,15 +174,6 @@ function outcome(place: Place, value: string) {
 
 /** Changes with the user and the password. */
 const CREDENTIAL = /^[0-9A-F]{64}$/;
-
-function parsed(change: Record<string, unknown>) {
-  try {
-    return parseConfig({ ...LEAST, ...change });
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return undefined;
-  }
-}
 
 const heard = new Map<string, string[]>();
 

@@ -1,0 +1,14 @@
+/** The list of capabilities: one line lets a capability in. The order is that of the documentation. */
+import { cluster } from "./components/cluster/capability.ts";
+import { haproxyEdge } from "./components/haproxyEdge/capability.ts";
+import { istio } from "./components/istio/capability.ts";
+import { stats } from "./components/stats/capability.ts";
+import { tls } from "./components/tls/capability.ts";
+import { trafficSplit } from "./components/trafficSplit/capability.ts";
+import { webApp } from "./components/webApp/capability.ts";
+import type { Settings } from "./settings/settings.ts";
+
+export const capabilities = [cluster, webApp, trafficSplit, istio, haproxyEdge, tls, stats] as const;
+
+/** The whole configuration, checked and with every default filled in. */
+export type LabConfig = Settings<typeof capabilities>;

@@ -1,0 +1,25 @@
+/** Settings that say which cluster it is. */
+import { type ConfigOf, key, slice } from "../../settings/slice.ts";
+import { isPlain, text } from "../../settings/values.ts";
+
+export const clusterSettings = slice({
+  keys: {
+    kubeconfig: key(
+      text("give a path, or nothing for KUBECONFIG or ~/.kube/config", (value) =>
+        isPlain(value, 4096),
+      ).default(""),
+      "Path of the kubeconfig",
+      { otherwise: "`KUBECONFIG`, or `~/.kube/config`" },
+    ),
+    context: key(
+      text("give the name of a context, or nothing for the current one", (value) =>
+        isPlain(value, 253),
+      ).default(""),
+      "Context in the kubeconfig",
+      { otherwise: "the current one" },
+    ),
+  },
+});
+
+/** The capability's part of the configuration. */
+export type ClusterConfig = ConfigOf<typeof clusterSettings>;

@@ -1,0 +1,115 @@
+/** Settings of the web application: its namespace and its versions. */
+import { z } from "zod";
+import type { Version } from "../../mesh/model.ts";
+import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
+import { checkDistinct, image, integer, isLabel, isLabelValue, object, text } from "../../settings/values.ts";
+
+/** Namespaces in which Istio never injects a sidecar, and its own. */
+const WITHOUT_SIDECARS = [
+  "istio-system",
+  "kube-node-lease",
+  "kube-public",
+  "kube-system",
+  "local-path-storage",
+];
+
+/** What a ConfigMap may hold; all pages are in one. */
+const CONFIG_MAP_BYTES = 1_048_576;
+
+const version = object("give an object with name, version and image", {
+  name: field(
+    text("give a DNS label of at most 57 characters, e.g. v116", (value) => isLabel(value, 57)),
+    "Names the Deployment (`nginx-NAME`), the subset and the key in `weights`",
+  ),
+  version: field(
+    text('give a label value in quotes, e.g. "1.16"', isLabelValue),
+    "Value of the pods' label `version`, in quotes",
+  ),
+  image: field(image(), "Image with nginx"),
+  replicas: field(integer("give an integer from 1 to 1000", 1, 1000).default(3), "Number of pods"),
+  page: field(
+    text(
+      "give a text of 1 to 65536 characters without control characters",
+      (value) => value.length > 0 && value.length <= 65536 && !/\p{Cc}/u.test(value.replace(/[\n\t]/g, "")),
+    ).optional(),
+    "What `/echo/test.txt` answers: it tells this version from the others",
+    "`v` and the image's tag",
+  ),
+});
+
+export const webAppSettings = slice({
+  keys: {
+    namespace: key(
+      text("give a DNS label, e.g. default", (value) => isLabel(value))
+        .refine((value) => !WITHOUT_SIDECARS.includes(value), {
+          error: "Istio injects no sidecar there: give a namespace of your own, or default",
+        })
+        .default("default"),
+      "Namespace of the application. It must exist; it gets the label `istio-injection=enabled`",
+    ),
+    versions: key(
+      z
+        .array(version, { error: "give a list of versions" })
+        .min(1, { error: "give at least one version" })
+        .prefault([
+          { name: "v116", version: "1.16", image: "nginx:1.16.1" },
+          { name: "v117", version: "1.17", image: "nginx:1.17.9" },
+        ]),
+      "Versions of the application",
+      { otherwise: "the article's two" },
+    ),
+  },
+  check({ versions = [] }, { fault }) {
+    versions.forEach(({ page, image }, index) => {
+      if (page !== undefined || tagOf(image) !== undefined) return;
+      fault(
+        `versions[${index}].page`,
+        undefined,
+        `the image ${image} has no tag to make it of; give a text that tells this version from the others`,
+      );
+    });
+    const whole = versions.map(withPage);
+    checkDistinct("versions", whole, "name", "give each version a name of its own", fault);
+    checkDistinct(
+      "versions",
+      whole,
+      "version",
+      "give each version a label of its own, or their pods mix",
+      fault,
+    );
+    checkDistinct(
+      "versions",
+      whole,
+      "page",
+      "give each version a page of its own, which tells it from the others",
+      fault,
+    );
+    checkSize(whole, fault);
+  },
+  resolve: ({ namespace, versions }) => ({
+    namespace,
+    versions: versions.map(withPage) as readonly Version[],
+  }),
+});
+
+/** The capability's part of the configuration. */
+export type WebAppConfig = ConfigOf<typeof webAppSettings>;
+
+type GivenVersion = z.output<typeof version>;
+
+/** Fills in a page that is not given, as the article has them. */
+function withPage(version: GivenVersion): Version {
+  return { ...version, page: version.page ?? `v${tagOf(version.image) ?? version.name}\n` };
+}
+
+const tagOf = (image: string) => /:([^:/@]+)$/.exec(image.replace(/@.*$/, ""))?.[1];
+
+function checkSize(versions: readonly Version[], fault: CheckContext["fault"]): void {
+  const bytes = versions.reduce((sum, { name, page }) => sum + Buffer.byteLength(name + page), 0);
+  if (bytes <= CONFIG_MAP_BYTES) return;
+  fault(
+    "versions",
+    versions,
+    `their pages have ${bytes} bytes in all, and one ConfigMap holds them, ${CONFIG_MAP_BYTES} at most: give shorter ones`,
+  );
+}

@@ -1,0 +1,136 @@
+/** Values that settings are made of: what each may be, and what would be right where it is not. */
+import { isIP, isIPv4, isIPv6 } from "node:net";
+import { z } from "zod";
+import { bestOf, parseHostKeys } from "../clients/hostKey.ts";
+import type { Listen } from "../haproxy/model.ts";
+import type { CheckContext } from "./slice.ts";
+
+const CONTROL = /\p{Cc}/u;
+const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
+const HOST_LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
+
+/** A text with its test; the message says what would be right, whatever is wrong. */
+export const text = (right: string, test: (value: string) => boolean) =>
+  z.string({ error: right }).refine(test, { error: right });
+
+export const integer = (right: string, least: number, most: number) =>
+  z
+    .number({ error: right })
+    .refine((value) => Number.isInteger(value) && value >= least && value <= most, { error: right });
+
+export const port = () => integer("give a port from 1 to 65535", 1, 65535);
+
+export const flag = () => z.boolean({ error: "give true or false" });
+
+/** An object with these fields and no others. Unknown fields keep their own message; a wrong type gets this one. */
+export const object = <S extends z.ZodRawShape>(right: string, shape: S) =>
+  z.strictObject(shape, { error: (issue) => (issue.code === "invalid_type" ? right : undefined) });
+
+export const isPlain = (value: string, longest: number) => value.length <= longest && !CONTROL.test(value);
+
+/** A DNS label, as Kubernetes wants names: lower case. */
+export const isLabel = (value: string, longest = 63) => value.length <= longest && LABEL.test(value);
+
+/** A label's value in Kubernetes. */
+export const isLabelValue = (value: string) =>
+  value.length <= 63 && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value);
+
+/** A DNS name as RFC 1123 has it, lower case; not something that only fails to be an IPv4 address. */
+export function isDnsName(value: string): boolean {
+  const labels = value.split(".");
+  return value.length <= 253 && labels.every((label) => isLabel(label)) && !isNumber(labels.at(-1));
+}
+
+/** The name of a machine as resolvers take it: upper case and underscores too. */
+export function isHostName(value: string): boolean {
+  const labels = value.split(".");
+  return value.length <= 253 && labels.every((label) => HOST_LABEL.test(label)) && !isNumber(labels.at(-1));
+}
+
+/** An address or a machine's name; without IPv6 zones, which name an interface of one machine only. */
+export const isReachable = (value: string) => (isIP(value) > 0 && !value.includes("%")) || isHostName(value);
+
+const isNumber = (label = "") => /^[0-9]+$/.test(label);
+
+/** The host name of a site: DNS knows no upper and lower case, and a last dot changes nothing. */
+export const siteName = () =>
+  text("give a DNS name, e.g. nginx.hung.org.hk", (value) => isDnsName(plainDns(value))).transform(plainDns);
+
+/** The same, or `*.` and a name, or `*`. */
+export const sitePattern = () =>
+  text("give a DNS name, which may begin with *.", (value) => {
+    const name = plainDns(value);
+    return name === "*" || isDnsName(name.startsWith("*.") ? name.slice(2) : name);
+  }).transform(plainDns);
+
+const plainDns = (value: string) => value.toLowerCase().replace(/\.$/, "");
+
+const IMAGE =
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?\/)?[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:\/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[a-f0-9]{64})?$/;
+
+export const image = () =>
+  text("give an image reference, e.g. nginx:1.16.1", (value) => value.length <= 512 && IMAGE.test(value));
+
+export const isFilePath = (value: string) =>
+  value.length <= 4096 &&
+  /^(\/[A-Za-z0-9._-]+)+$/.test(value) &&
+  !value.split("/").some((part) => /^\.+$/.test(part));
+
+/** `ADDRESS:PORT` of the load balancer, beside the ports that clients come to. */
+export const listen = () =>
+  text(
+    "give an address of the load balancer and a port, e.g. 127.0.0.1:8404 or [::1]:8404; not 80 or 443",
+    (value) => parseListen(value) !== undefined,
+  ).transform((value) => parseListen(value) as Listen);
+
+function parseListen(value: string): Listen | undefined {
+  const [, six = "", four = "", digits] =
+    /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([1-9][0-9]{0,4})$/.exec(value) ?? [];
+  const port = Number(digits);
+  const good = (isIPv6(six) || isIPv4(four)) && port <= 65535 && port !== 80 && port !== 443;
+  return good ? { address: six || four, port } : undefined;
+}
+
+const WANT_HOST_KEY =
+  "give the machine's public host key as `ssh-keyscan HOST` prints it, and compare it with the machine's own /etc/ssh/ssh_host_ed25519_key.pub";
+const NO_RSA =
+  "Pulumi's SSH client uses an ssh-rsa key with SHA-1 only, which OpenSSH 8.8 and later refuse: give the ed25519 key that `ssh-keyscan -t ed25519 HOST` prints (where there is none, `sudo ssh-keygen -A` on the machine makes it)";
+
+/** The best key of what ssh-keyscan prints. */
+export const hostKey = () =>
+  z
+    .string({ error: WANT_HOST_KEY })
+    .refine((value) => (parseHostKeys(value)?.length ?? 0) > 0, { error: WANT_HOST_KEY, abort: true })
+    .refine((value) => bestOf(parseHostKeys(value) ?? []) !== undefined, { error: NO_RSA })
+    .transform((value) => bestOf(parseHostKeys(value) ?? [])?.text ?? "");
+
+const PRIVATE_KEY =
+  /^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\s:,-]+\r?\n-----END ([A-Z]+ )?PRIVATE KEY-----$/;
+
+/** An SSH private key that needs no passphrase: no one could type it during `pulumi up`. */
+export const privateKey = (right: string) =>
+  text(right, (value) => PRIVATE_KEY.test(value.trim())).refine((value) => !hasPassphrase(value), {
+    error: "it is protected by a passphrase; give a key without one, made for this purpose",
+  });
+
+function hasPassphrase(pem: string): boolean {
+  if (/ENCRYPTED/.test(pem)) return true;
+  const body = pem.replace(/-----[^-]+-----/g, "").replace(/\s/g, "");
+  const bytes = Buffer.from(body, "base64").toString("latin1");
+  return bytes.startsWith("openssh-key-v1\0") && !bytes.startsWith("openssh-key-v1\0\0\0\0\u0004none");
+}
+
+/** A fault for each item of a list that has a field in common with an earlier one. */
+export function checkDistinct<T>(
+  list: string,
+  items: readonly T[],
+  field: keyof T & string,
+  right: string,
+  fault: CheckContext["fault"],
+): void {
+  items.forEach((item, index) => {
+    const first = items.findIndex((other) => other[field] === item[field]);
+    if (first < index)
+      fault(`${list}[${index}].${field}`, item[field], `${list}[${first}] has the same: ${right}`);
+  });
+}
