@@ -48,7 +48,7 @@ async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: 
           plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
             task.output = line;
           });
-          await initStack(lab);
+          await initStack(lab, tools.images);
         },
       },
     ],

@@ -7,6 +7,7 @@ import { existing } from "../host/disk.ts";
 import { cacheHome, type Instance, type MachineSpec } from "../instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "../machines/clusterDns.ts";
+import { importImages } from "../machines/containerStore.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
 import { loadBalancerReady, startLoadBalancer, stopLoadBalancer } from "../machines/loadBalancer.ts";
 import { powerOff } from "../machines/machine.ts";
@@ -14,7 +15,6 @@ import { startNetwork, stopNetwork } from "../machines/network.ts";
 import { powerOffBroken, replacePods } from "../machines/repair.ts";
 import { startWorker } from "../machines/worker.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
-import { COREDNS_VERSION, IMAGE_HUB } from "../versions.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 
 /** Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it. */
@@ -51,19 +51,22 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
               task: async () => {
                 await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
                 await controlPlaneReady(lab, kubectl);
-                await applyClusterDns(lab, kubectl, `${IMAGE_HUB}/coredns:${COREDNS_VERSION}`);
+                await applyClusterDns(lab, kubectl, tools.images.coredns);
                 await clusterReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
               },
             },
             ...lab.workers.map((worker) => ({
               title: `${worker.name} ${worker.address}`,
-              task: () =>
-                startWorker(lab, worker, {
+              task: async () => {
+                await startWorker(lab, worker, {
                   root: tools.nodeRoot,
                   bin: tools.kubernetes,
                   imageStore: tools.imageStore,
-                }),
+                  pause: tools.images.pause,
+                });
+                await importImages(worker, tools.archives);
+              },
             })),
             {
               title: `${lab.loadBalancer.name} ${lab.loadBalancer.address}`,

@@ -7,13 +7,13 @@ import { setAll } from "../../clients/pulumi.ts";
 import type { Instance } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";
-import { NGINX_IMAGES } from "../toolchain/images/images.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../versions.ts";
+import type { ImageNames } from "../toolchain/images/names.ts";
+import { ISTIO_VERSION } from "../versions.ts";
 import { httpsFiles } from "./certificate.ts";
 import { passphraseFile, pulumi, stackFile } from "./stack.ts";
 
 /** Makes the lab's stack with the settings of its machines, once: settings that the user changed stay. */
-export async function initStack(lab: Instance): Promise<void> {
+export async function initStack(lab: Instance, images: ImageNames): Promise<void> {
   const ready = join(lab.dir, "stack.ready");
   if (existsSync(ready) && existsSync(stackFile(lab))) return;
   await mkdir(join(lab.dir, "pulumi"), { recursive: true });
@@ -23,7 +23,7 @@ export async function initStack(lab: Instance): Promise<void> {
   // The file of a previous lab of this name has secrets whose passphrase is gone.
   await rm(stackFile(lab), { force: true });
   await pulumi(lab, ["stack", "select", "--create", lab.name]);
-  await pulumi(lab, setAll(await machineSettings(lab)));
+  await pulumi(lab, setAll(await machineSettings(lab, images)));
   const secrets = { loadBalancerPrivateKey: sshKeyFile(lab), tlsKey: httpsFiles(lab).key };
   for (const [name, file] of Object.entries(secrets)) {
     await pulumi(lab, ["config", "set", "--secret", name], { input: await readFile(file, "utf8") });
@@ -32,7 +32,7 @@ export async function initStack(lab: Instance): Promise<void> {
 }
 
 /** Settings, by path. */
-async function machineSettings(lab: Instance): Promise<Record<string, string>> {
+async function machineSettings(lab: Instance, images: ImageNames): Promise<Record<string, string>> {
   return {
     kubeconfig: adminKubeconfig(lab),
     "loadBalancer.host": lab.loadBalancer.address,
@@ -42,16 +42,16 @@ async function machineSettings(lab: Instance): Promise<Record<string, string>> {
     tlsCertificate: await readFile(httpsFiles(lab).certificate, "utf8"),
     "istio.version": ISTIO_VERSION,
     "istio.profile": "demo",
-    "istio.hub": `docker.io/${IMAGE_HUB}`,
-    "istio.tag": ISTIO_VERSION,
+    "istio.hub": images.istio.hub,
+    "istio.tag": images.istio.tag,
     // The plain build of Envoy lacks the filters that Istio's telemetry configures.
     "istio.values.telemetry.enabled": "false",
     "versions[0].name": "v116",
     "versions[0].version": "1.16",
-    "versions[0].image": NGINX_IMAGES.v116,
+    "versions[0].image": images.nginx.v116,
     "versions[1].name": "v117",
     "versions[1].version": "1.17",
-    "versions[1].image": NGINX_IMAGES.v117,
+    "versions[1].image": images.nginx.v117,
     "weights.v116": "50",
     "weights.v117": "50",
   };

@@ -1,8 +1,10 @@
 /** The containerd directory that a worker starts with: all images are in it already. */
 import { existsSync } from "node:fs";
-import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { run } from "../../clients/process.ts";
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { run, succeeds, until } from "../../clients/process.ts";
+import type { MachineSpec } from "../instance.ts";
+import { initPid } from "./machine.ts";
 
 /**
  * Copies a containerd directory. Layers and blobs never change once they are unpacked, so they are shared by
@@ -24,4 +26,37 @@ export async function cloneStore(store: string, target: string): Promise<void> {
     await rm(join(target, database));
     await run("cp", ["-a", join(store, database), join(target, database)]);
   }
+}
+
+/** Imports those archives into a running worker's containerd that it has not imported yet. */
+export async function importImages(worker: MachineSpec, archives: readonly string[]): Promise<void> {
+  const store = join(worker.dir, "data", "containerd");
+  const known = await imagesIn(store);
+  const missing = archives.filter((archive) => !known.includes(imageKey(archive)));
+  if (missing.length === 0) return;
+  const ctr = ["nsenter", `--target=${await initPid(worker)}`, "--all", "ctr", "--namespace=k8s.io"];
+  const [command = "", ...args] = ctr;
+  await until(`containerd of ${worker.name}`, () => succeeds(command, [...args, "version"]));
+  for (const archive of missing)
+    await run(command, [...args, "images", "import", "-"], { inputFile: archive });
+  await noteImages(store, [...known, ...missing.map(imageKey)]);
+}
+
+/** Names an archive by the directory of the cache that holds it, which names its content. */
+export function imageKey(archive: string): string {
+  return basename(dirname(archive));
+}
+
+/** Writes down which archives a containerd directory has, by their {@link imageKey}. */
+export async function noteImages(store: string, keys: readonly string[]): Promise<void> {
+  // The file may be a hard link that other workers share.
+  await writeFile(join(store, `${NOTE}.partial`), JSON.stringify(keys));
+  await rename(join(store, `${NOTE}.partial`), join(store, NOTE));
+}
+
+const NOTE = "lab-images.json";
+
+async function imagesIn(store: string): Promise<string[]> {
+  const text = await readFile(join(store, NOTE), "utf8").catch(() => "[]");
+  return JSON.parse(text) as string[];
 }

@@ -1,9 +1,13 @@
-/** The part of containerd's configuration that differs on a machine without CAP_SYS_RESOURCE or a registry. */
-export function containerdConfig(): string {
+/**
+ * The part of containerd's configuration that differs on a machine without CAP_SYS_RESOURCE or a registry.
+ *
+ * @param pause name of the image of sandboxes
+ */
+export function containerdConfig(pause: string): string {
   return `version = 2
 [plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "docker.io/lab/pause:1"
-  # Without CAP_SYS_RESOURCE runc cannot lower a score below the caller's and dies without saying so.
+  sandbox_image = "${pause}"
+  # Without CAP_SYS_RESOURCE runc cannot lower a score below the caller's and dies without a message.
   restrict_oom_score_adj = true
   tolerate_missing_hugetlb_controller = true
   [plugins."io.containerd.grpc.v1.cri".containerd]

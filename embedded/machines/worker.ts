@@ -13,24 +13,24 @@ import { type Boot, prepare, runningPid, start } from "./machine.ts";
 export async function startWorker(
   lab: Instance,
   worker: WorkerSpec,
-  { root, bin, imageStore }: { root: string; bin: string; imageStore: string },
+  { root, bin, imageStore, pause }: { root: string; bin: string; imageStore: string; pause: string },
 ): Promise<void> {
   if (await runningPid(worker)) return;
   const boot: Boot = { root, bin, init: "worker-init.sh", data: ["containerd", "kubelet", "cni"] };
   await prepare(worker, boot);
   await cloneStore(imageStore, join(worker.dir, "data", "containerd"));
-  await configure(lab, worker);
+  await configure(lab, worker, pause);
   await start(worker, boot);
 }
 
-async function configure(lab: Instance, worker: WorkerSpec): Promise<void> {
+async function configure(lab: Instance, worker: WorkerSpec, pause: string): Promise<void> {
   const etc = join(worker.dir, "etc");
   const write = (name: string, content: string) => writeFile(join(etc, name), content);
   for (const file of ["ca.crt", `${worker.name}.crt`, `${worker.name}.key`]) {
     await cp(join(pkiDir(lab), file), join(etc, file));
   }
   await write("env", `NODE=${worker.name}\nADDRESS=${worker.address}\n`);
-  await write("containerd.toml", containerdConfig());
+  await write("containerd.toml", containerdConfig(pause));
   await write("kubelet.yaml", stringify(kubeletConfig(worker)));
   await write("kube-proxy.yaml", stringify(kubeProxyConfig()));
   await write("cni.conflist", JSON.stringify(cniConfig(worker), null, 2));

@@ -22,6 +22,7 @@ export const ROOTS = {
     packages: ["systemd-sysv", "dbus", "openssh-server", "haproxy", "sudo", "iproute2", "curl"],
   },
   images: { name: "images", packages: ["busybox-static", "nginx-light", "iptables", "ca-certificates"] },
+  monitoring: { name: "monitoring", packages: ["prometheus", "openjdk-17-jre-headless", "maven"] },
 } as const satisfies Record<string, RootSpec>;
 
 const SUITE = "bookworm";

@@ -7,7 +7,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
-import { NGINX_IMAGES } from "../../embedded/toolchain/images/images.ts";
+import { BUILT_IMAGES } from "../../embedded/toolchain/images/names.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
 import { EdgeMachine } from "../support/e2e/edgeMachine.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
@@ -212,7 +212,7 @@ async function makeTheirs(): Promise<void> {
     selector: { istio: "ingressgateway" },
     servers: [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["site.example.org"] }],
   });
-  await lab.kubectl("run", "site", `--image=${NGINX_IMAGES.v116}`, "--namespace=theirs");
+  await lab.kubectl("run", "site", `--image=${BUILT_IMAGES.nginx.v116}`, "--namespace=theirs");
   await lab.run(
     "istioctl",
     "install",

@@ -11,6 +11,8 @@ export interface ImageConfig {
   readonly Entrypoint: readonly string[];
   readonly User?: string;
   readonly Env?: readonly string[];
+  readonly Cmd?: readonly string[];
+  readonly WorkingDir?: string;
 }
 
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -18,6 +20,8 @@ const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 /**
  * Writes a directory as an image of one layer, in the archive format of `docker save`
  * (https://github.com/moby/docker-image-spec, "Combined Image JSON + Filesystem Changeset Format").
+ *
+ * @param tags whole names, with their registry
  */
 export async function writeImage(
   archive: string,
@@ -42,9 +46,7 @@ export async function writeImage(
     history: [{ created: "1970-01-01T00:00:00Z" }],
   };
   await writeFile(join(parts, "config.json"), JSON.stringify(image));
-  const manifest = [
-    { Config: "config.json", RepoTags: tags.map((tag) => `docker.io/${tag}`), Layers: ["layer.tar"] },
-  ];
+  const manifest = [{ Config: "config.json", RepoTags: tags, Layers: ["layer.tar"] }];
   await writeFile(join(parts, "manifest.json"), JSON.stringify(manifest));
   await run("tar", ["-C", parts, "-cf", archive, "manifest.json", "config.json", "layer.tar"]);
   await rm(parts, { recursive: true });

