@@ -1,5 +1,6 @@
 /**
- * The same work by hand (byHand.sh) and by the Pulumi program, on one cluster, in turn: A B A B. Run it on an embedded lab that is up:
+ * The same work by hand (byHand.sh) and by the Pulumi program, on one cluster, in turn: A B A B. Run it on an
+ * embedded lab that is up:
  *
  *     eval "$(./lab env)" && node bench/run.ts --rounds 3
  *
@@ -10,37 +11,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
-import { execa } from "execa";
-import { stringify } from "yaml";
-import { type Page, pageAt, readOutputs } from "../outputs.ts";
+import { connect } from "../clients/ssh.ts";
 import { Client } from "../probe/client.ts";
 import { tally } from "../probe/probe.ts";
 import { observeShift } from "../probe/shift/shift.ts";
 import { RequestStream } from "../probe/stream.ts";
-import { describeMachine } from "./machine.ts";
+import { type Bench, describeSetting, ROOT, readBench } from "./setting.ts";
 import type { Sample } from "./statistics.ts";
 import { type ReloadResults, type Results, renderResults, type ShiftResults } from "./table.ts";
+import { handWay, pulumiWay, type Way, type Weights } from "./ways.ts";
 
-/** One way to do the work. */
-interface Way {
-  /** Puts the weights where the next command reads them; not timed, as typing is not. */
-  configure(weights: Weights): Promise<unknown>;
-  up(): Promise<unknown>;
-  shift(weights: Weights): Promise<unknown>;
-  down(): Promise<unknown>;
-}
-
-type Weights = { v116: number; v117: number };
-
-/** What both ways need to know, read from the stack. */
-interface Bench extends Page {
-  namespace: string;
-  kubeconfig: string;
-  /** Environment of byHand.sh. */
-  byHand: Record<string, string>;
-}
-
-const ROOT = join(import.meta.dirname, "..");
 const EVEN: Weights = { v116: 50, v117: 50 };
 const SHIFTED: Weights = { v116: 10, v117: 90 };
 
@@ -125,13 +105,12 @@ async function firstAnswer(bench: Bench): Promise<number> {
 }
 
 async function measureShifts(bench: Bench, way: Way, count: number): Promise<ShiftResults> {
-  const results: ShiftResults = { method: "access log", lastOldMs: [], requests: 0, failed: 0 };
+  const results: ShiftResults = { lastOldMs: [], requests: 0, failed: 0 };
   for (let i = 1; i <= count; i++) {
     const weights = i % 2 === 1 ? SHIFTED : EVEN;
     await way.configure(weights);
     const { times, requests, failed } = await observeShift(bench, () => way.shift(weights));
     if (times?.lastOldMs == null) throw new Error(`shift ${i}: no request with the old shares was seen`);
-    if (times.method === "estimate") results.method = "estimate";
     results.lastOldMs.push(times.lastOldMs);
     results.requests += requests;
     results.failed += failed;
@@ -141,121 +120,20 @@ async function measureShifts(bench: Bench, way: Way, count: number): Promise<Shi
 }
 
 async function measureReloads(bench: Bench, count: number): Promise<ReloadResults> {
+  const loadBalancer = await connect(bench.loadBalancer);
   const stream = new RequestStream(bench).start();
   const seconds: number[] = [];
   for (let i = 1; i <= count; i++) {
     seconds.push(
-      await timed(`reload ${i} of ${count}`, () => onLoadBalancer(bench, "sudo -n systemctl reload haproxy")),
+      await timed(`reload ${i} of ${count}`, async () => {
+        const { exitCode, stderr } = await loadBalancer.run("sudo -n systemctl reload haproxy");
+        if (exitCode !== 0) throw new Error(`HAProxy was not reloaded: ${stderr.trim()}`);
+      }),
     );
   }
   const { requests, failed } = tally(await stream.stop(), { pages: bench.pages, weights: {} });
+  loadBalancer.close();
   return { seconds, requests, failed };
-}
-
-function handWay({ byHand }: Bench): Way {
-  const script = (...args: string[]): Promise<unknown> =>
-    execa("sh", [join(import.meta.dirname, "byHand.sh"), ...args], { env: byHand });
-  return {
-    configure: async () => {},
-    up: () => script("up"),
-    shift: ({ v116, v117 }) => script("shift", String(v116), String(v117)),
-    down: () => script("down"),
-  };
-}
-
-function pulumiWay(): Way {
-  const up = (): Promise<unknown> => pulumi("up", "--yes", "--skip-preview");
-  return {
-    configure: ({ v116, v117 }) => {
-      const settings = [`weights.v116=${v116}`, `weights.v117=${v117}`].flatMap((setting) => [
-        "--plaintext",
-        setting,
-      ]);
-      return pulumi("config", "set-all", "--path", ...settings);
-    },
-    up,
-    shift: up,
-    down: () => pulumi("destroy", "--yes", "--skip-preview"),
-  };
-}
-
-async function pulumi(...args: string[]): Promise<string> {
-  return (await execa("pulumi", [...args, "--non-interactive"], { cwd: ROOT })).stdout;
-}
-
-function onLoadBalancer({ byHand }: Bench, command: string): Promise<unknown> {
-  const { LB_KEY, LB_KNOWN_HOSTS, LB_PORT, LB_USER, LB_HOST } = byHand as Record<string, string>;
-  const options = [`UserKnownHostsFile=${LB_KNOWN_HOSTS}`, "BatchMode=yes", "StrictHostKeyChecking=yes"];
-  return execa("ssh", [
-    ...["-i", LB_KEY as string, "-p", LB_PORT as string],
-    ...options.flatMap((option) => ["-o", option]),
-    ...[`${LB_USER}@${LB_HOST}`, command],
-  ]);
-}
-
-/** Reads config and outputs of the stack, and writes what byHand.sh wants as files. */
-async function readBench(work: string): Promise<Bench> {
-  const outputs = readOutputs(await pulumi("stack", "output", "--json"));
-  if (!outputs) throw new Error("the stack is not up; run ./lab up first");
-  const config = readConfig(await pulumi("config", "--json", "--show-secrets"));
-  const { host, port = 22, user, hostKey } = config.loadBalancer;
-  const { profile = "demo", hub, tag, values } = config.istio;
-  const file = async (name: string, text: string): Promise<string> => {
-    await writeFile(join(work, name), text, { mode: 0o600 });
-    return join(work, name);
-  };
-  const image = (version: string): string =>
-    config.versions.find(({ name }) => name === version)?.image ?? "";
-  return {
-    ...pageAt(host, outputs),
-    namespace: outputs.namespace,
-    kubeconfig: process.env.KUBECONFIG ?? "",
-    byHand: {
-      ISTIO_FILE: await file(
-        "istio.yaml",
-        stringify({
-          apiVersion: "install.istio.io/v1alpha1",
-          kind: "IstioOperator",
-          spec: { profile, hub, tag, values },
-        }),
-      ),
-      IMAGE_V116: image("v116"),
-      IMAGE_V117: image("v117"),
-      PAGE_V116: outputs.pages.v116?.trimEnd() ?? "",
-      PAGE_V117: outputs.pages.v117?.trimEnd() ?? "",
-      LB_HOST: host,
-      LB_PORT: String(port),
-      LB_USER: user,
-      // OpenSSH wants the last line ended; Pulumi keeps the value without it.
-      LB_KEY: await file("key", `${config.loadBalancerPrivateKey.trimEnd()}\n`),
-      LB_KNOWN_HOSTS: await file("known_hosts", `${port === 22 ? host : `[${host}]:${port}`} ${hostKey}\n`),
-    },
-  };
-}
-
-interface StackConfig {
-  versions: { name: string; image: string }[];
-  istio: { profile?: string; hub?: string; tag?: string; values?: object };
-  loadBalancer: { host: string; port?: number; user: string; hostKey: string };
-  loadBalancerPrivateKey: string;
-}
-
-function readConfig(json: string): StackConfig {
-  const raw = JSON.parse(json) as Record<string, { value: string; objectValue?: unknown }>;
-  const entries = Object.entries(raw).map(([key, { value, objectValue }]) => [
-    key.replace("istio-lab:", ""),
-    objectValue ?? value,
-  ]);
-  return Object.fromEntries(entries) as StackConfig;
-}
-
-async function describeSetting(rounds: number): Promise<string[]> {
-  const versions = await Promise.all([pulumi("version"), execa("istioctl", ["version", "--remote=false"])]);
-  return [
-    `${describeMachine()}, ` +
-      `Pulumi ${versions[0].trim()}, istioctl ${versions[1].stdout.replace(/^client version: /, "").trim()}. ` +
-      `${rounds} rounds, in turn by hand and by Pulumi, on one embedded lab.`,
-  ];
 }
 
 function document(results: Results): string {

@@ -11,8 +11,6 @@ export interface Results {
 }
 
 export interface ShiftResults {
-  /** How the times were found. */
-  method: string;
   /** Milliseconds from the update of the VirtualService to the last request with the old shares, one for each shift. */
   lastOldMs: number[];
   requests: number;
@@ -39,7 +37,7 @@ export function renderResults({ setting, steps, shifts, reload }: Results): stri
     "",
     "| under a steady stream of requests | measured | requests | failed |",
     "|---|---|---|---|",
-    `| ${shifts.lastOldMs.length} weight changes: update of the VirtualService to the last request with the old shares (${shifts.method}) | p50 ${Math.round(quantile(shifts.lastOldMs, 0.5))} ms, p99 ${Math.round(quantile(shifts.lastOldMs, 0.99))} ms | ${shifts.requests} | ${shifts.failed} |`,
+    `| ${shifts.lastOldMs.length} weight changes: update of the VirtualService to the last request with the old shares, by the gateway's access log | p50 ${Math.round(quantile(shifts.lastOldMs, 0.5))} ms, p99 ${Math.round(quantile(shifts.lastOldMs, 0.99))} ms | ${shifts.requests} | ${shifts.failed} |`,
     `| ${reload.seconds.length} reloads of HAProxy over SSH | ${seconds(reload.seconds)} s | ${reload.requests} | ${reload.failed} |`,
   ].join("\n");
 }

@@ -169,7 +169,8 @@ function positive(value: string): number {
   return number;
 }
 
-function authority(file: string): string {
+/** Reads an authority from a file, for an option of the command line. */
+export function authority(file: string): string {
   try {
     const pem = readFileSync(file, "utf8");
     new X509Certificate(pem);

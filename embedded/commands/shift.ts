@@ -1,18 +1,19 @@
 /** `./lab shift`: a change of weights on the lab's stack, watched. */
 import type { Command } from "commander";
 import { shiftCommand } from "../../probe/shift/command.ts";
-import { pageOf, pulumiOnTerminal, requireOutputs } from "../lab/stack.ts";
+import { pageOf, pulumiOnTerminal, requireOutputs, useLabTools } from "../lab/stack.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import type { Context } from "./context.ts";
 
 export function labShiftCommand(context: Context): Command {
   return shiftCommand(async () => {
     const lab = await context.running();
+    useLabTools(lab);
     const outputs = await requireOutputs(lab);
     return {
       ...(await pageOf(lab, outputs)),
       pulumi: (args: string[]) => pulumiOnTerminal(lab, args),
-      kubeconfig: adminKubeconfig(lab),
+      cluster: { kubeconfig: adminKubeconfig(lab) },
       namespace: outputs.namespace,
     };
   });

@@ -19,6 +19,11 @@ function toolsDir(): string {
   return join(cacheHome(), "tools");
 }
 
+/** Puts kubectl and the other tools of the lab on this process's own PATH. */
+export function useLabTools(lab: Instance): void {
+  process.env.PATH = labEnvironment(lab).PATH;
+}
+
 /** The settings of the lab's stack, beside Pulumi.dev.yaml. Git does not track the file. */
 export function stackFile(lab: Instance): string {
   return join(PROGRAM, `Pulumi.${lab.name}.yaml`);

@@ -1,11 +1,7 @@
 /**
- * When did traffic really follow a change of weights? Pure, from what was recorded.
- *
- * The exact way: the VirtualService's http route has a name that says its weights, and the gateway's access log tells for each request
- * which route took it and when. Without that log an estimate remains: the moment at which the versions that answered are
- * best explained by the old weights before and the new ones after.
+ * When did traffic follow a change of weights? Pure, from what the gateway logged: the http route of the
+ * VirtualService has a name that holds its weights, and the access log has the route and the time of each request.
  */
-import type { Answer } from "../client.ts";
 
 /** One request, as the gateway's access log has it. */
 export interface RoutedRequest {
@@ -16,16 +12,17 @@ export interface RoutedRequest {
   status: number;
 }
 
-/** Times are in milliseconds after the update of the VirtualService was seen; a few below 0 are possible, the watch has a delay too. */
+/**
+ * In milliseconds after the update of the VirtualService was seen. A few below 0 are possible: the event of the
+ * update takes time too.
+ */
 export interface ShiftTimes {
-  /** `access log` is exact, `estimate` is not. */
-  method: "access log" | "estimate";
+  /** `no access log`: the gateway logs no routes, and neither time is known. */
+  method: "access log" | "no access log";
   /** First request with the new shares; null when there was none. */
   firstNewMs: number | null;
   /** Last request with the old shares; null when there was none. */
   lastOldMs: number | null;
-  /** Estimate only: where the change happened with 95 percent confidence. */
-  between?: [number, number];
 }
 
 /** Reads the times from routed requests. */
@@ -43,56 +40,9 @@ export function measureShift(
   };
 }
 
-/** Half the 95 percent quantile of chi square with one degree of freedom: how far the likelihood may fall within the interval. */
-const CONFIDENCE_DROP = 1.92;
-/** What a version of 0 percent is given, so that a stray answer weighs much and not infinitely. */
-const LEAST_SHARE = 1e-4;
-
 /**
- * Estimates the change from the client's own answers: of all moments after t0, the one with the greatest likelihood.
- * The closer the two splits, the wider the interval: 50/50 to 10/90 at 200 requests a second is found within 10 ms in half of
- * all simulated runs, within 50 ms in nine of ten.
- *
- * @param answers in the order of sending; failed ones are left out.
- */
-export function estimateShift(
-  answers: Answer[],
-  t0: number,
-  weights: { before: Record<string, number>; after: Record<string, number> },
-): ShiftTimes {
-  const seen = answers.flatMap(({ sentAt, version }) =>
-    version === undefined ? [] : [{ time: sentAt - t0, version }],
-  );
-  const first = seen.findIndex(({ time }) => time >= 0);
-  if (first < 0) return { method: "estimate", firstNewMs: null, lastOldMs: seen.at(-1)?.time ?? null };
-
-  // gain[i]: how much likelier everything becomes when the change is just before request first + i instead of after the last one.
-  const gain = Array<number>(seen.length - first + 1).fill(0);
-  for (let i = gain.length - 2; i >= 0; i--) {
-    const { version } = seen[first + i] as { version: string };
-    gain[i] = (gain[i + 1] as number) + logShare(weights.after, version) - logShare(weights.before, version);
-  }
-  const best = gain.reduce((a, b, i) => (b > (gain[a] as number) ? i : a), 0);
-  const threshold = (gain[best] as number) - CONFIDENCE_DROP;
-  const timeAt = (i: number): number => seen[Math.min(first + i, seen.length - 1)]?.time ?? 0;
-  return {
-    method: "estimate",
-    firstNewMs: seen[first + best]?.time ?? null,
-    lastOldMs: seen[first + best - 1]?.time ?? null,
-    between: [
-      timeAt(gain.findIndex((value) => value >= threshold)),
-      timeAt(gain.findLastIndex((value) => value >= threshold)),
-    ],
-  };
-}
-
-function logShare(weights: Record<string, number>, version: string): number {
-  return Math.log(Math.max((weights[version] ?? 0) / 100, LEAST_SHARE));
-}
-
-/**
- * Reads Istio's access log, the default text or the default JSON, and keeps the requests of one client.
- * Lines of any other shape are passed over: istio-proxy writes its own messages to the same stream.
+ * Reads Istio's access log, in the default text or the default JSON, and keeps the requests of one client.
+ * Other lines are skipped: istio-proxy writes its own messages to the same stream.
  */
 export function parseAccessLog(log: string, userAgent: string): RoutedRequest[] {
   return log

@@ -1,43 +1,35 @@
-/** What the cluster tells about a shift: the VirtualService as it changes, and the ingress gateway's access log. */
-import { CoreV1Api, CustomObjectsApi, KubeConfig, Watch } from "@kubernetes/client-node";
-import { LabError } from "../../clients/process.ts";
+/** The cluster's side of a shift: the VirtualService as it changes, and the ingress gateway's access log. */
 
-/** The http route of the VirtualService. */
-export interface Routing {
-  /** The route's name, which access logs carry; absent when the VirtualService gives it none. */
-  name?: string;
-  /** Percent by subset. */
-  weights: Record<string, number>;
+import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import { LabError } from "../../clients/process.ts";
+import { type Routing, readVirtualService, type VirtualServiceLike } from "../../mesh/istio.ts";
+import { type GatewayRef, ISTIO_GATEWAY } from "../../mesh/model.ts";
+
+/** The routing at one generation of the VirtualService. */
+export interface RoutingState extends Routing {
   /** Kubernetes' count of changes of the object's spec. */
   generation: number;
 }
 
 /** A change of the routing, with the moment it was seen. */
-export interface RoutingChange extends Routing {
+export interface RoutingChange extends RoutingState {
   /** Milliseconds since the epoch, by this host's clock. */
   at: number;
 }
 
-interface VirtualService {
-  metadata: { generation: number; resourceVersion: string };
-  spec: { http?: { name?: string; route?: { destination: { subset?: string }; weight?: number }[] }[] };
-}
+type VirtualService = KubernetesObject & VirtualServiceLike;
 
-/** The VirtualService of the lab, from one moment on. */
+/** The VirtualService of the application, from one moment on. */
 export class RoutingWatch {
-  readonly #kubeConfig = new KubeConfig();
-  readonly #resource: { group: string; version: string; namespace: string; plural: string; name: string };
+  readonly #api: KubernetesApi;
+  readonly #namespace: string;
+  readonly #name: string;
   readonly #ended = new AbortController();
 
-  constructor(kubeconfig: string, namespace: string, name = "nginx") {
-    this.#kubeConfig.loadFromFile(kubeconfig);
-    this.#resource = {
-      group: "networking.istio.io",
-      version: "v1",
-      namespace,
-      plural: "virtualservices",
-      name,
-    };
+  constructor(api: KubernetesApi, namespace: string, name = "nginx") {
+    this.#api = api;
+    this.#namespace = namespace;
+    this.#name = name;
   }
 
   /**
@@ -46,91 +38,73 @@ export class RoutingWatch {
    * @returns `before`, and a promise of the change, which stays open for as long as there is none.
    * @throws LabError when there is no such VirtualService.
    */
-  async start(): Promise<{ before: Routing; changed: Promise<RoutingChange> }> {
+  async start(): Promise<{ before: RoutingState; changed: Promise<RoutingChange> }> {
     const object = await this.#read();
-    const before = routingOf(object);
-    const changed = this.#nextChange(before, object.metadata.resourceVersion);
-    // Whoever awaits it gets the error; until then it is nobody's unhandled rejection.
+    const before = stateOf(object);
+    const changed = this.#nextChange(before.generation, object.metadata.resourceVersion ?? "");
+    // The caller may never await it; that is not an unhandled rejection.
     changed.catch(() => {});
     return { before, changed };
   }
 
   /** The routing as the API server has it now. */
-  async current(): Promise<Routing> {
-    return routingOf(await this.#read());
+  async current(): Promise<RoutingState> {
+    return stateOf(await this.#read());
   }
 
   stop(): void {
     this.#ended.abort();
   }
 
+  get #collection(): string {
+    return `/apis/networking.istio.io/v1/namespaces/${this.#namespace}/virtualservices`;
+  }
+
   async #read(): Promise<VirtualService> {
-    try {
-      return await this.#kubeConfig.makeApiClient(CustomObjectsApi).getNamespacedCustomObject(this.#resource);
-    } catch (error) {
-      if ((error as { code?: unknown }).code !== 404) throw error;
-      const { name, namespace } = this.#resource;
-      throw new LabError(
-        `no VirtualService ${name} in namespace ${namespace}: the lab is not up; run ./lab up`,
-      );
-    }
+    const object = await this.#api.get<VirtualService>(`${this.#collection}/${this.#name}`);
+    if (object) return object;
+    throw new LabError(
+      `no VirtualService ${this.#name} in namespace ${this.#namespace}: the stack is not up; run pulumi up, or ./lab up`,
+    );
   }
 
-  /** Watches, and takes the watch up again where the API server or an idle connection ended it. */
-  async #nextChange(before: Routing, resourceVersion: string): Promise<RoutingChange> {
-    const { group, version, namespace, plural, name } = this.#resource;
-    const path = `/apis/${group}/${version}/namespaces/${namespace}/${plural}`;
-    const query = { fieldSelector: `metadata.name=${name}`, resourceVersion };
+  async #nextChange(generation: number, resourceVersion: string): Promise<RoutingChange> {
+    const { signal } = this.#ended;
+    let from = resourceVersion;
     for (;;) {
-      const change = await new Promise<RoutingChange | undefined>((resolve, reject) => {
-        const onEvent = (_type: string, object: VirtualService): void => {
-          const at = Date.now();
-          const routing = object.spec && routingOf(object);
-          if (routing && routing.generation !== before.generation) resolve({ ...routing, at });
-        };
-        const onEnd = (error: unknown): void => {
-          if (error && (error as Error).name !== "TimeoutError") reject(error);
-          else resolve(undefined);
-        };
-        new Watch(this.#kubeConfig).watch(path, query, onEvent, onEnd).then((request) => {
-          if (this.#ended.signal.aborted) request.abort();
-          this.#ended.signal.addEventListener("abort", () => request.abort(), { once: true });
-        }, reject);
-      });
-      if (change) return change;
-      this.#ended.signal.throwIfAborted();
+      const query = { fieldSelector: `metadata.name=${this.#name}`, resourceVersion: from, signal };
+      for await (const { type, object } of this.#api.watch<VirtualService>(this.#collection, query)) {
+        const at = Date.now();
+        // The resource version is too old for the server.
+        if (type === "ERROR") break;
+        if (object.metadata.generation !== generation) return { ...stateOf(object), at };
+      }
+      // The server ends a watch every few minutes.
+      signal.throwIfAborted();
+      const now = await this.#read();
+      if (now.metadata.generation !== generation) return { ...stateOf(now), at: Date.now() };
+      from = now.metadata.resourceVersion ?? "";
     }
   }
 }
 
-function routingOf({ metadata, spec }: VirtualService): Routing {
-  const route = spec.http?.[0];
-  const weights = (route?.route ?? []).map(({ destination, weight }) => [
-    destination.subset ?? "",
-    weight ?? 0,
-  ]);
-  return {
-    ...(route?.name ? { name: route.name } : {}),
-    weights: Object.fromEntries(weights),
-    generation: metadata.generation,
-  };
+function stateOf(object: VirtualService): RoutingState {
+  return { ...readVirtualService(object), generation: object.metadata.generation ?? 0 };
 }
 
-/** The access log of all ingress gateway pods, from the given time on (milliseconds since the epoch, to the second). */
-export async function gatewayLog(kubeconfig: string, since: number): Promise<string> {
-  const kubeConfig = new KubeConfig();
-  kubeConfig.loadFromFile(kubeconfig);
-  const core = kubeConfig.makeApiClient(CoreV1Api);
-  const namespace = "istio-system";
-  const pods = await core.listNamespacedPod({ namespace, labelSelector: "istio=ingressgateway" });
+/** The access log of all pods of the gateway, from the given time on (milliseconds since the epoch, to the second). */
+export async function gatewayLog(
+  api: KubernetesApi,
+  since: number,
+  { namespace, selector }: GatewayRef = ISTIO_GATEWAY,
+): Promise<string> {
+  const labelSelector = Object.entries(selector)
+    .map(([label, value]) => `${label}=${value}`)
+    .join(",");
+  const { items } = await api.listMetadata(`/api/v1/namespaces/${namespace}/pods`, { labelSelector });
   const sinceSeconds = Math.max(1, Math.ceil((Date.now() - since) / 1000));
-  const logs = pods.items.map((pod) =>
-    core.readNamespacedPodLog({
-      name: pod.metadata?.name ?? "",
-      namespace,
-      container: "istio-proxy",
-      sinceSeconds,
-    }),
+  const logs = items.map(({ metadata }) =>
+    api.logs(namespace, metadata.name, { container: "istio-proxy", sinceSeconds }),
   );
   return (await Promise.all(logs)).join("\n");
 }

@@ -13,7 +13,7 @@ case "$name $*" in
 *nodePort*) printf 30934 ;;
 *"get nodes"*) printf 'rancher-node02 10.0.0.2\\nrancher-node03 10.0.0.3\\n' ;;
 *"get namespaces"*) printf 'default kube-system' ;;
-*"apply -f -") cat >"$RECORD/objects.yaml" ;;
+*"apply --namespace shop -f -") cat >"$RECORD/objects.yaml" ;;
 "ssh "*"cat >byHand.cfg"*) cat >"$RECORD/haproxy.cfg" ;;
 esac
 `;
@@ -90,6 +90,7 @@ describe("byHand.sh", () => {
 
   async function byHand(...args: string[]): Promise<string[]> {
     const settings = {
+      NAMESPACE: "shop",
       ISTIO_FILE: "istio.yaml",
       IMAGE_V116: "lab/nginx:1.16.1",
       IMAGE_V117: "lab/nginx:1.17.9",

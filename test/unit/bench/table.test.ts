@@ -31,7 +31,7 @@ describe("renderResults", () => {
     const text = renderResults({
       setting: ["two cores"],
       steps: { "weight change": { byHand: [0.2, 0.1], pulumi: [4, 3] } },
-      shifts: { method: "access log", lastOldMs: [40, 60], requests: 2000, failed: 0 },
+      shifts: { lastOldMs: [40, 60], requests: 2000, failed: 0 },
       reload: { seconds: [0.25], requests: 400, failed: 1 },
     });
     expect(text).toContain("| weight change | 0.10 / 0.15 / 0.20 | 3.00 / 3.50 / 4.00 | 25.00 |");

@@ -2,15 +2,17 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { stringify } from "yaml";
 import { shiftCommand } from "../../../../probe/shift/command.ts";
 import { observeShift, renderObservation, type ShiftLab } from "../../../../probe/shift/shift.ts";
+import { findKubectl } from "../../../support/kubectl.ts";
 import { PAGES, type PageServer, pageServer } from "../../../support/probeServer.ts";
 
 let lab: FakeLab;
 beforeEach(async () => {
+  vi.stubEnv("PATH", `${dirname(findKubectl())}${delimiter}${process.env.PATH}`);
   lab = await FakeLab.start();
   vi.spyOn(console, "log").mockImplementation(() => {});
   vi.spyOn(console, "error").mockImplementation(() => {});
@@ -18,6 +20,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await lab.close();
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   process.exitCode = undefined;
 });
 
@@ -32,12 +35,13 @@ describe("observeShift", () => {
     expect(failed).toBe(0);
   });
 
-  it("estimates from the answers where the gateway keeps no access log, and says so", async () => {
+  it("says so where the gateway keeps no access log, and guesses nothing", async () => {
     lab.keepsLog = false;
     const observation = await observeShift(lab, () => lab.shiftTo({ v116: 0, v117: 100 }));
-    expect(observation.times?.method).toBe("estimate");
-    expect(observation.times?.firstNewMs).not.toBeNull();
-    expect(renderObservation(observation)).toContain("an estimate from the answers alone");
+    expect(observation.times).toEqual({ method: "no access log", firstNewMs: null, lastOldMs: null });
+    expect(renderObservation(observation)).toMatch(
+      /^the ingress gateway keeps no access log, so when the old shares ended is not known; \d+ requests/,
+    );
   });
 
   it("has nothing to tell where the VirtualService did not change", async () => {
@@ -57,19 +61,40 @@ describe("observeShift", () => {
     expect(lab.requests).toBe(seen + 1);
   });
 
+  it("watches the namespace of the stack", async () => {
+    lab.namespace = "shop";
+    const { times } = await observeShift(lab, () => lab.shiftTo({ v116: 0, v117: 100 }));
+    expect(times?.method).toBe("access log");
+  });
+
   it("names the way out where there is no VirtualService", async () => {
     await expect(observeShift({ ...lab.asLab(), namespace: "elsewhere" }, async () => {})).rejects.toThrow(
-      "no VirtualService nginx in namespace elsewhere: the lab is not up; run ./lab up",
+      "no VirtualService nginx in namespace elsewhere: the stack is not up; run pulumi up, or ./lab up",
     );
+  });
+
+  it("takes the watch up again where the API server ends it", async () => {
+    const { times } = await observeShift(lab, async () => {
+      await lab.endWatches();
+      await lab.shiftTo({ v116: 0, v117: 100 });
+    });
+    expect(times?.method).toBe("access log");
+  });
+
+  it("sees a change that was made while no watch was open", async () => {
+    const { times } = await observeShift(lab, () => lab.shiftTo({ v116: 0, v117: 100 }, "unwatched"));
+    expect(times?.method).toBe("access log");
   });
 });
 
 describe("shift on the command line", () => {
-  it("sets the weights in one go, runs up, and prints the shift and the new split", async () => {
+  it("sets the weights and updates in one go, and prints the shift and the new split", async () => {
     await run(["v116=0", "v117=100", "--json"]);
     expect(lab.pulumiCalls).toEqual([
-      ["config", "set-all", "--path", "--plaintext", "weights.v116=0", "--plaintext", "weights.v117=100"],
-      ["up", "--yes", "--skip-preview"],
+      [
+        ...["up", "--yes", "--skip-preview", "--config-path"],
+        ...["--config", "weights.v116=0", "--config", "weights.v117=100"],
+      ],
     ]);
     const printed = JSON.parse(String(vi.mocked(console.log).mock.calls[0]?.[0]));
     expect(printed).toMatchObject({
@@ -97,6 +122,8 @@ describe("shift on the command line", () => {
   }
 });
 
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
 /** Page server, API server and Pulumi in one: the old route serves for a while after the update, as in a mesh. */
 class FakeLab {
   updatedAt = 0;
@@ -107,7 +134,7 @@ class FakeLab {
   readonly pulumiCalls: string[][] = [];
   readonly host = "nginx.hung.org.hk";
   readonly pages = PAGES;
-  readonly namespace = "default";
+  namespace = "default";
   #weights: Record<string, number> = { v116: 100, v117: 0 };
   #generation = 1;
   #log: string[] = [];
@@ -127,7 +154,7 @@ class FakeLab {
     fake.#dir = await mkdtemp(join(tmpdir(), "shift-"));
     const { port } = fake.#api.address() as AddressInfo;
     await writeFile(
-      fake.kubeconfig,
+      fake.cluster.kubeconfig,
       stringify({
         clusters: [
           { name: "c", cluster: { server: `http://127.0.0.1:${port}`, "insecure-skip-tls-verify": true } },
@@ -144,18 +171,18 @@ class FakeLab {
     return this.#web.url;
   }
 
-  get kubeconfig(): string {
-    return join(this.#dir, "kubeconfig");
+  get cluster(): { kubeconfig: string } {
+    return { kubeconfig: join(this.#dir, "kubeconfig") };
   }
 
   asLab(): ShiftLab {
-    const { url, host, pages, namespace, kubeconfig } = this;
+    const { url, host, pages, namespace, cluster } = this;
     return {
       url,
       host,
       pages,
       namespace,
-      kubeconfig,
+      cluster,
       pulumi: async (args) => {
         this.pulumiCalls.push(args);
         if (args[0] === "up") await this.shiftTo({ v116: 0, v117: 100 });
@@ -163,16 +190,21 @@ class FakeLab {
     };
   }
 
-  /** Updates the VirtualService once the stream is running and somebody watches. */
-  async shiftTo(weights: Record<string, number>): Promise<void> {
-    while (this.requests < 20 || this.#watchers.length === 0)
-      await new Promise((resolve) => setImmediate(resolve));
+  /** Updates the VirtualService once the stream is running and a watch is open; unwatched: ends that watch first. */
+  async shiftTo(weights: Record<string, number>, unwatched?: "unwatched"): Promise<void> {
+    while (this.requests < 20 || this.#watchers.length === 0) await turn();
     this.#weights = weights;
     this.#generation++;
     this.updatedAt = Date.now();
+    if (unwatched) return this.endWatches();
     for (const watcher of this.#watchers) {
       watcher.write(`${JSON.stringify({ type: "MODIFIED", object: this.#virtualService() })}\n`);
     }
+  }
+
+  async endWatches(): Promise<void> {
+    while (this.#watchers.length === 0) await turn();
+    for (const watcher of this.#watchers.splice(0)) watcher.end();
   }
 
   async request(): Promise<void> {
@@ -220,7 +252,8 @@ class FakeLab {
     if (url.includes("watch=true")) {
       response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
       this.#watchers.push(response);
-    } else if (url.endsWith("/namespaces/default/virtualservices/nginx")) json(this.#virtualService());
+    } else if (url.endsWith(`/namespaces/${this.namespace}/virtualservices/nginx`))
+      json(this.#virtualService());
     else if (url.includes("/pods/gateway-1/log")) {
       response
         .writeHead(200, { "content-type": "text/plain" })

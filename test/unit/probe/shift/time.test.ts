@@ -1,8 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Answer } from "../../../../probe/client.ts";
-import { estimateShift, measureShift, parseAccessLog } from "../../../../probe/shift/time.ts";
-import { seeded } from "../../../support/probeServer.ts";
+import { measureShift, parseAccessLog } from "../../../../probe/shift/time.ts";
 
 const AGENT = "istio-lab-shift/5b0f";
 
@@ -45,67 +43,6 @@ describe("measureShift", () => {
       }),
     );
   });
-});
-
-describe("estimateShift", () => {
-  it("is exact where the versions swap altogether", () => {
-    const weights = { before: { v116: 100, v117: 0 }, after: { v116: 0, v117: 100 } };
-    const answers = stream(weights, 1000, 1130, seeded(1));
-    expect(estimateShift(answers, 1000, weights)).toEqual({
-      method: "estimate",
-      firstNewMs: 130,
-      lastOldMs: 125,
-      between: [130, 130],
-    });
-  });
-
-  it("holds the true moment in its interval in nearly all runs", () => {
-    const weights = { before: { v116: 50, v117: 50 }, after: { v116: 10, v117: 90 } };
-    const random = seeded(3);
-    let held = 0;
-    for (let run = 0; run < 200; run++) {
-      const changedAt = 1000 + Math.round(random() * 500);
-      const { between } = estimateShift(stream(weights, 1000, changedAt, random), 1000, weights);
-      const [from, to] = between as [number, number];
-      if (from - 5 <= changedAt - 1000 && changedAt - 1000 <= to + 5) held++;
-    }
-    expect(held).toBeGreaterThan(170);
-  });
-
-  it("is not thrown off by one stray answer of a 0 percent version", () => {
-    const weights = { before: { v116: 50, v117: 50 }, after: { v116: 0, v117: 100 } };
-    const answers = stream(weights, 1000, 1100, seeded(4)).map((answer) =>
-      answer.sentAt === 1800 ? { ...answer, version: "v116" } : answer,
-    );
-    expect(estimateShift(answers, 1000, weights).lastOldMs).toBeLessThan(150);
-  });
-
-  it("leaves failed requests out and says null where nothing came after the update", () => {
-    const weights = { before: { v116: 100 }, after: { v116: 0 } };
-    const answers: Answer[] = [
-      { sentAt: 990, version: "v116" },
-      { sentAt: 1010, failure: "timeout" },
-    ];
-    expect(estimateShift(answers, 1000, weights)).toEqual({
-      method: "estimate",
-      firstNewMs: null,
-      lastOldMs: -10,
-    });
-  });
-
-  /** Two seconds of answers, one each 5 ms, from the old weights until `changedAt` and from the new ones then. */
-  function stream(
-    weights: Record<"before" | "after", Record<string, number>>,
-    t0: number,
-    changedAt: number,
-    random: () => number,
-  ): Answer[] {
-    return Array.from({ length: 400 }, (_, i) => {
-      const sentAt = t0 - 500 + 5 * i;
-      const share = (sentAt < changedAt ? weights.before : weights.after).v116 ?? 0;
-      return { sentAt, status: 200, version: random() * 100 < share ? "v116" : "v117" };
-    });
-  }
 });
 
 describe("parseAccessLog", () => {
