@@ -6,7 +6,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type ProbeDefaults, probeCommand } from "../../../probe/command.ts";
 import { live } from "../../../probe/live.ts";
 import { renderLine, renderReport, renderResolution } from "../../../probe/render.ts";
-import { parseWeights } from "../../../probe/weights.ts";
 import { makeCertificate } from "../../support/certificates.ts";
 import { PAGES, type PageServer, pageServer, sharesServer } from "../../support/probeServer.ts";
 
@@ -97,9 +96,9 @@ describe("probe on the command line", () => {
     expect(message.split("\n")).toEqual([
       "error: --url ftp://x: not a URL; write it out, such as http://192.0.2.10/echo/test.txt",
       "error: --page v117=a: the same page as v116's; nobody could tell them apart",
-      "error: v118=70.5: there is no version v118; the versions are v116, v117",
-      "error: v118=70.5: a weight is a whole number from 0 to 100",
-      "error: v117: every version needs a weight",
+      "error: v118=70.5: no such version (did you mean v116?); the versions are v116, v117",
+      "error: v117: give v117 an integer percent; 0 is legal",
+      "error: v118=70.5: give an integer percent from 0 to 100",
     ]);
     expect(exitCode).toBe(2);
   });
@@ -190,45 +189,5 @@ describe("live", () => {
     expect(lines[0]).toMatch(/^v116 \d+\.\d % \(50 %\) {2}v117 \d+\.\d % \(50 %\) {2}of \d+, 0 failed\n$/);
     expect(lines[1]).toContain("(0 %)");
     expect(lines[2]).toContain("not ok");
-  });
-});
-
-describe("parseWeights", () => {
-  const known = ["v116", "v117"];
-  const cases: [string, string[]][] = [
-    ["v116=20 v117=80", []],
-    ["v116=0 v117=100", []],
-    ["v116=20", ["v117: every version needs a weight; did you mean v116=20 v117=80?"]],
-    ["v116=20 v117=70", ["v116=20 v117=70: the weights sum to 90; they have to sum to 100"]],
-    [
-      "v116=20.5 v117=79.5",
-      [
-        "v116=20.5: a weight is a whole number from 0 to 100",
-        "v117=79.5: a weight is a whole number from 0 to 100",
-      ],
-    ],
-    [
-      "v116=-20 v117=120",
-      [
-        "v116=-20: a weight is a whole number from 0 to 100",
-        "v117=120: a weight is a whole number from 0 to 100",
-      ],
-    ],
-    ["v116 v117=100", ["v116: write version=percent, such as v116=20", "v116: every version needs a weight"]],
-    ["v116=50 v116=50 v117=50", ["v116=50: v116 is given twice"]],
-    [
-      "v118=100",
-      [
-        "v118=100: there is no version v118; the versions are v116, v117",
-        "v116, v117: every version needs a weight",
-      ],
-    ],
-  ];
-  it.each(cases)("%s", (words, faults) => {
-    expect(parseWeights(words.split(" "), known).faults).toEqual(faults);
-  });
-
-  it("reads the weights", () => {
-    expect(parseWeights(["v116=0", "v117=100"], known).weights).toEqual({ v116: 0, v117: 100 });
   });
 });

@@ -109,9 +109,9 @@ describe("shift on the command line", () => {
     await expect(run(["v116=20", "v118=x"])).rejects.toMatchObject({
       exitCode: 2,
       message: [
-        "v118=x: there is no version v118; the versions are v116, v117",
-        "v118=x: a weight is a whole number from 0 to 100",
-        "v117: every version needs a weight",
+        "v118=x: no such version (did you mean v116?); the versions are v116, v117",
+        "v117: give v117 an integer percent; 0 is legal",
+        "v118=x: give an integer percent from 0 to 100",
       ].join("\n"),
     });
     expect([lab.pulumiCalls, lab.requests]).toEqual([[], 0]);
