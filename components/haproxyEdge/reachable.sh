@@ -16,7 +16,7 @@ limit=10 # seconds for an answer
 main() {
   # Without the tool it is left to the log-on itself to fail.
   command -v ssh-keyscan >/dev/null || return 0
-  shown=$(ssh-keyscan -T "$limit" -p "$ISTIO_LAB_PORT" -t "$(key_type)" "${ISTIO_LAB_MACHINE#*@}" 2>/dev/null) || shown=
+  shown=$(ssh-keyscan -T "$limit" -p "$ISTIO_LAB_PORT" -t "$(key_type)" "${ISTIO_LAB_MACHINE##*@}" 2>/dev/null) || shown=
   case "$shown " in
     " ") fail "does not answer" ;;
     *" $ISTIO_LAB_HOST_KEY "*) ;;

@@ -22,6 +22,11 @@ describe("reachable.sh", () => {
     expect(stdout).toBe("asked: -T 10 -p 22 -t ed25519 192.0.2.10\n");
   });
 
+  it("takes a directory's user name for one", () => {
+    const { status, stdout } = run(`192.0.2.10 ${KEY}`, "first.last@ad.example.org");
+    expect([status, stdout]).toEqual([0, "asked: -T 10 -p 22 -t ed25519 192.0.2.10\n"]);
+  });
+
   it.each([
     ["does not answer", ""],
     [
@@ -37,7 +42,7 @@ describe("reachable.sh", () => {
 });
 
 /** @param answer what ssh-keyscan prints; without one it fails. */
-function run(answer: string) {
+function run(answer: string, user = "debian") {
   const root = mkdtempSync(join(tmpdir(), "istio-lab-edge-"));
   roots.push(root);
   writeFileSync(
@@ -49,7 +54,7 @@ function run(answer: string) {
     encoding: "utf8",
     env: {
       PATH: `${root}:/usr/bin:/bin`,
-      ISTIO_LAB_MACHINE: "debian@192.0.2.10",
+      ISTIO_LAB_MACHINE: `${user}@192.0.2.10`,
       ISTIO_LAB_PORT: "22",
       ISTIO_LAB_HOST_KEY: KEY,
       ISTIO_LAB_UNDO: URN,
