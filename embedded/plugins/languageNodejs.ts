@@ -18,10 +18,12 @@ const services: typeof import("@pulumi/pulumi/proto/language_grpc_pb.js") = requ
 
 type RunRequest = InstanceType<typeof messages.RunRequest>;
 
-/** What `@pulumi/pulumi/cmd/run` exits with when it has already told the engine what went wrong. */
+/** Exit code of `@pulumi/pulumi/cmd/run` when it has reported the error to the engine already. */
 const EXIT_ERROR_REPORTED = 32;
-/** As the official host: a program that does not end by SIGINT within this time is killed. */
+/** As the official host: a program that does not end within this time of a SIGINT is killed. */
 const INTERRUPT_GRACE_MS = 5000;
+/** As the official host, which looks for its engine every five minutes. */
+const ORPHANED_MS = 5 * 60_000;
 
 await main();
 
@@ -51,7 +53,7 @@ async function main(): Promise<void> {
       return empty();
     }),
   });
-  endWithEngine(interrupt);
+  endWithEngine({ interrupt, orphanedMs: ORPHANED_MS });
   announce(port);
 }
 

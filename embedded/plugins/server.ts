@@ -12,10 +12,10 @@ const empties: typeof import("google-protobuf/google/protobuf/empty_pb.js") = cr
   require.resolve("@pulumi/pulumi/package.json"),
 )("google-protobuf/google/protobuf/empty_pb.js");
 
-/** The engine's limit too: a state of more than 400 MB is nobody's. */
+/** The engine's own limit. */
 const MESSAGE_LIMIT_BYTES = 400 * 1024 * 1024;
 
-/** An error that says more than its message: a google.rpc.Status, which the engine unpacks. */
+/** An error with more than a message: a google.rpc.Status, which the engine unpacks. */
 export interface DetailedError extends Error {
   statusDetails(): Buffer;
 }
@@ -42,33 +42,53 @@ export function announce(port: number): void {
   process.stdout.write(`${port}\n`);
 }
 
-/** The engine ends its plugins by SIGINT; one whose engine was killed notices that it has got another parent. */
-export function endWithEngine(cleanUp: () => Promise<void> | void): void {
-  const end = async () => {
-    await cleanUp();
-    process.exit(0);
-  };
-  process.once("SIGINT", end);
-  process.once("SIGTERM", end);
+/** Calls that have no answer yet. */
+const calls = new Set<Promise<unknown>>();
+
+/**
+ * Ends this process with the engine. The engine ends its plugins by SIGINT. When it was killed, this process gets
+ * another parent: calls that run then go on, as those of the official plugins do, and the process ends after them.
+ * @param interrupt called at SIGINT and SIGTERM
+ * @param orphanedMs the longest time for the calls that run
+ */
+export function endWithEngine({
+  interrupt = () => {},
+  orphanedMs,
+}: {
+  interrupt?: () => void;
+  orphanedMs: number;
+}): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      interrupt();
+      process.exit(0);
+    });
   const parent = process.ppid;
-  setInterval(() => {
-    if (process.ppid !== parent) void end();
-  }, ORPHAN_CHECK_MS).unref();
+  const check = setInterval(async () => {
+    if (process.ppid === parent) return;
+    clearInterval(check);
+    if (Number.isFinite(orphanedMs)) setTimeout(() => process.exit(0), orphanedMs);
+    while (calls.size > 0) await Promise.allSettled(calls);
+    process.exit(0);
+  }, ORPHAN_CHECK_MS);
+  check.unref();
 }
 
 const ORPHAN_CHECK_MS = 1000;
 
-/** A gRPC method made of an async function: what it throws becomes the call's error, without a stack. */
+/** A gRPC method made of an async function: an error that it throws becomes the call's, without a stack. */
 export function unary<Request, Response>(
   answer: (request: Request) => Promise<Response> | Response,
 ): grpc.handleUnaryCall<Request, Response> {
   return (call, callback) => {
-    Promise.resolve(call.request)
+    const work = Promise.resolve(call.request)
       .then(answer)
       .then(
         (response) => callback(null, response),
         (error: unknown) => callback(serviceError(error)),
-      );
+      )
+      .finally(() => calls.delete(work));
+    calls.add(work);
   };
 }
 

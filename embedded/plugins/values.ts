@@ -17,9 +17,9 @@ export class Secret {
 
 /** The type of `UNKNOWN`, of which there is one. */
 export class Unknown {
-  /** An unknown that reaches JSON, and with it another program, is a fault of ours. */
+  /** An unknown that reaches JSON would reach another program. */
   toJSON(): never {
-    throw new Error("a value that is not known until the update has run was sent to the outside");
+    throw new Error("a value that is not known before the update has run would leave the plugin");
   }
 }
 
@@ -107,6 +107,14 @@ export function changes(before: Properties, after: Properties): Changes {
   const found: Changes = new Map();
   compareObjects("", before, after, found);
   return found;
+}
+
+/** What a stand-in says where the official plugin would do more. */
+export function unsupported(feature: string): string {
+  return (
+    `not supported by the stand-in: ${feature}; with the official Pulumi plugins it works: put them on PATH or into ` +
+    "Pulumi's cache (`pulumi plugin install`)"
+  );
 }
 
 /** Whether `path` is `root` or something inside it. */

@@ -1,10 +1,14 @@
 /**
- * As much of a Kubernetes API server as the provider needs to be watched at: discovery, a store, watches, and a list
- * of the requests. It merges what is applied and knows nothing of field ownership.
+ * As much of a Kubernetes API server as tests of the provider need: discovery, a store, watches, and a list of the
+ * requests. It merges what is applied and knows nothing of field managers. Served on a Unix socket, as `kubectl proxy`.
  */
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { KubernetesApi } from "../../clients/kubernetes.ts";
+import { Cluster } from "../../embedded/plugins/kubernetes/cluster.ts";
 
 export interface Thing {
   apiVersion: string;
@@ -25,7 +29,6 @@ export interface Request {
   path: string;
   query: Record<string, string>;
   contentType: string | undefined;
-  authorization: string | undefined;
   body: Record<string, unknown> | undefined;
 }
 
@@ -43,22 +46,29 @@ const KINDS: Kind[] = [
   { apiVersion: "v1", kind: "Secret", plural: "secrets", namespaced: true },
   { apiVersion: "v1", kind: "Service", plural: "services", namespaced: true },
   { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", namespaced: true },
-  { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", plural: "endpointslices", namespaced: true },
+  { apiVersion: "apps/v1", kind: "ReplicaSet", plural: "replicasets", namespaced: true },
+  { apiVersion: "v1", kind: "Endpoints", plural: "endpoints", namespaced: true },
+  { apiVersion: "v1", kind: "PersistentVolumeClaim", plural: "persistentvolumeclaims", namespaced: true },
+  { apiVersion: "storage.k8s.io/v1", kind: "StorageClass", plural: "storageclasses", namespaced: false },
 ];
 
 export class FakeApiServer {
   readonly requests: Request[] = [];
-  /** So many JSON patches come too late: somebody else has written in between. */
+  /** So many JSON patches come too late: another client has written in between. */
   conflicts = 0;
+  /** Collections, by plural name, that this user must neither list nor watch. */
+  readonly forbidden = new Set<string>();
   readonly #server: Server;
   #kinds = [...KINDS];
   #store = new Map<string, Thing>();
   #watchers = new Set<{ collection: string; response: ServerResponse }>();
   #version = 1;
 
+  readonly #socket = join(mkdtempSync(join(tmpdir(), "fake-api-")), "socket");
+
   static async start(): Promise<FakeApiServer> {
     const fake = new FakeApiServer();
-    fake.#server.listen(0, "127.0.0.1");
+    fake.#server.listen(fake.#socket);
     await once(fake.#server, "listening");
     return fake;
   }
@@ -67,24 +77,24 @@ export class FakeApiServer {
     this.#server = createServer((request, response) => void this.#answer(request, response));
   }
 
-  get kubeconfig(): string {
-    const { port } = this.#server.address() as AddressInfo;
-    return JSON.stringify({
-      "current-context": "c",
-      contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
-      clusters: [{ name: "k", cluster: { server: `http://127.0.0.1:${port}` } }],
-      users: [{ name: "u", user: { token: "t0ken" } }],
-    });
+  /** A client of it. */
+  cluster(): Cluster {
+    const target = { where: "cluster fake", files: "", context: "c", contexts: [], server: "", cluster: {} };
+    return new Cluster(
+      new KubernetesApi({ socket: this.#socket, target: { ...target, namespace: "", credentialPlugin: "" } }),
+    );
   }
 
   stop(): void {
     this.#server.close();
     this.#server.closeAllConnections();
+    rmSync(dirname(this.#socket), { recursive: true, force: true });
   }
 
   reset(): void {
     this.requests.length = 0;
     this.conflicts = 0;
+    this.forbidden.clear();
     this.#kinds = [...KINDS];
     this.#store.clear();
   }
@@ -94,7 +104,7 @@ export class FakeApiServer {
     this.#kinds.push(kind);
   }
 
-  /** Writes past the API, as a controller or another person does. */
+  /** Writes past the API, as a controller does. */
   put(path: string, thing: Thing): Thing {
     return this.#save(path, thing, this.#store.has(path) ? "MODIFIED" : "ADDED");
   }
@@ -119,10 +129,17 @@ export class FakeApiServer {
       path: url.pathname,
       query: Object.fromEntries(url.searchParams),
       contentType: request.headers["content-type"],
-      authorization: request.headers.authorization,
       body: text === "" ? undefined : JSON.parse(text),
     };
     this.requests.push(seen);
+    const plural = url.pathname.split("/").at(-1) ?? "";
+    if (seen.method === "GET" && this.forbidden.has(plural)) {
+      const [code, body] = failure(403, "Forbidden", `${plural} is forbidden`);
+      response
+        .writeHead(code, { "content-type": "application/json", "audit-id": "a" })
+        .end(JSON.stringify(body));
+      return;
+    }
     if (seen.query.watch === "true") return this.#watch(seen.path, response);
     const [code, body] = this.#handle(seen);
     response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
@@ -162,6 +179,14 @@ export class FakeApiServer {
       return [200, { metadata: { resourceVersion: String(this.#version) }, items }];
     }
     const live = this.#store.get(path);
+    // Server-side apply makes what is not there.
+    if (live === undefined && contentType === "application/apply-patch+yaml") {
+      const made = {
+        ...(body as Thing),
+        metadata: { namespace: namespaceOf(path), generation: 1, ...(body as Thing).metadata },
+      };
+      return [201, query.dryRun ? made : this.#save(path, made as Thing, "ADDED")];
+    }
     if (live === undefined) return failure(404, "NotFound", `"${path.split("/").at(-1)}" not found`);
     if (method === "GET") return [200, live];
     if (method === "DELETE") {

@@ -1,22 +1,19 @@
 /** Talks to a stand-in plugin as Pulumi's engine does: a process of its own, gRPC, and a log to send lines to. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import * as grpc from "@grpc/grpc-js";
-import { engineServices, fromStruct, messages, services, toStruct } from "../../embedded/plugins/protocol.ts";
 import { empty, serve, unary } from "../../embedded/plugins/server.ts";
+import {
+  engineServices,
+  fromStruct,
+  type Message,
+  messages,
+  services,
+  status,
+  toStruct,
+} from "../../embedded/plugins/stubs.ts";
 import type { Properties } from "../../embedded/plugins/values.ts";
-
-const require = createRequire(import.meta.url);
-const status: typeof import("@pulumi/pulumi/proto/status_pb.js") = require("@pulumi/pulumi/proto/status_pb.js");
-
-type Messages = typeof messages;
-type Message<Name extends keyof Messages> = Messages[Name] extends new (
-  ...args: never[]
-) => infer M
-  ? M
-  : never;
 
 export interface LogLine {
   urn: string;
@@ -40,19 +37,28 @@ export class Plugin {
 
   /** @param file below embedded/plugins */
   static async start(file: string, env: Record<string, string> = {}): Promise<Plugin> {
-    const log: LogLine[] = [];
-    const enginePort = await serve(engineServices.EngineService, {
-      log: unary((request: { getUrn(): string; getMessage(): string; getEphemeral(): boolean }) => {
-        log.push({ urn: request.getUrn(), text: request.getMessage(), ephemeral: request.getEphemeral() });
-        return empty();
-      }),
+    const { log, address } = await startEngine();
+    const { child, port } = await startPlugin(file, [address], env);
+    return new Plugin(child, clientOf(port), log);
+  }
+
+  /** The plugin is a child of a process that can be killed, as the engine can. */
+  static async startBelowEngine(file: string) {
+    const { log, address } = await startEngine();
+    const script = `"$0" "$@" & echo $! >&2; wait`;
+    const engine = spawn("/bin/sh", ["-c", script, process.execPath, pathOf(file), address], {
+      stdio: ["ignore", "pipe", "pipe"],
     });
-    const { child, port } = await startPlugin(file, [`127.0.0.1:${enginePort}`], env);
-    const client = new services.ResourceProviderClient(
-      `127.0.0.1:${port}`,
-      grpc.credentials.createInsecure(),
+    const [port, pid] = await Promise.all(
+      [engine.stdout, engine.stderr].map(async (stream) => String((await once(stream, "data"))[0]).trim()),
     );
-    return new Plugin(child, client as unknown as grpc.Client & Record<string, unknown>, log);
+    const killEngine = async () => {
+      const exit = once(engine, "exit");
+      engine.kill("SIGKILL");
+      await exit;
+    };
+    const plugin = new Plugin(engine, clientOf(`${port}`), log);
+    return { plugin, killEngine, pid: Number(pid) };
   }
 
   private constructor(child: ChildProcess, client: grpc.Client & Record<string, unknown>, log: LogLine[]) {
@@ -171,23 +177,43 @@ export class Plugin {
 }
 
 /**
- * A plugin's process, once it has said its port.
+ * A plugin's process, once it has printed its port.
  * @param file below embedded/plugins
  */
 export async function startPlugin(file: string, args: string[], env: Record<string, string> = {}) {
-  const path = fileURLToPath(new URL(`../../embedded/plugins/${file}`, import.meta.url));
-  const child = spawn(process.execPath, [path, ...args], {
+  const child = spawn(process.execPath, [pathOf(file), ...args], {
     env: { PATH: process.env.PATH, ...env },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const port = await new Promise<string>((resolve, reject) => {
     child.stdout.once("data", (line: Buffer) => resolve(line.toString().trim()));
-    child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it said its port`)));
+    child.once("exit", (code) => reject(new Error(`${file} ended with ${code} before it printed its port`)));
   });
   return { child, port };
 }
 
-/** What the engine makes of an error: its text, and the half-made resource that may come with it. */
+function pathOf(file: string): string {
+  return fileURLToPath(new URL(`../../embedded/plugins/${file}`, import.meta.url));
+}
+
+function clientOf(port: string) {
+  const client = new services.ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  return client as unknown as grpc.Client & Record<string, unknown>;
+}
+
+/** As much of an engine as takes log lines. */
+async function startEngine(): Promise<{ log: LogLine[]; address: string }> {
+  const log: LogLine[] = [];
+  const port = await serve(engineServices.EngineService, {
+    log: unary((request: { getUrn(): string; getMessage(): string; getEphemeral(): boolean }) => {
+      log.push({ urn: request.getUrn(), text: request.getMessage(), ephemeral: request.getEphemeral() });
+      return empty();
+    }),
+  });
+  return { log, address: `127.0.0.1:${port}` };
+}
+
+/** A call's error as the engine sees it: its text, and the resource that is not ready, where there is one. */
 export class CallError extends Error {
   readonly partial: { id: string; outputs: Properties; reasons: string[] } | undefined;
 

@@ -1,4 +1,4 @@
-/** `local.Command`, `remote.Command` and the function `local.run`, with the official provider's semantics and wording. */
+/** `local.Command`, `remote.Command` and `local.run`, with the official provider's semantics and wording. */
 import { randomBytes } from "node:crypto";
 import type {
   CheckRequest,
@@ -12,25 +12,25 @@ import type {
   ReadRequest,
   ReadResult,
   UpdateRequest,
-} from "../protocol.ts";
+} from "../provider.ts";
 import {
   changes,
-  containsSecret,
   equal,
   isObject,
   type Properties,
   reveal,
   Secret,
   UNKNOWN,
+  unsupported,
 } from "../values.ts";
-import { type CommandRun, type Output, previousOutput, runLocally } from "./local.ts";
+import { runLocally } from "./local.ts";
+import type { CommandRun, Output } from "./transcript.ts";
 
 type Runner = (run: CommandRun) => Promise<Output>;
 
 export class CommandProvider implements Provider {
   readonly #log: Log;
   readonly #cancellation = new AbortController();
-  readonly #running = new Set<Promise<unknown>>();
 
   constructor(log: Log) {
     this.#log = log;
@@ -38,7 +38,9 @@ export class CommandProvider implements Provider {
 
   async check({ type, news }: CheckRequest): Promise<CheckResult> {
     runnerOf(type);
-    const failures = unsupported(news);
+    const failures = ["assetPaths", "archivePaths"]
+      .filter((property) => news[property] !== undefined)
+      .map((property) => ({ property, reason: unsupported(property) }));
     if (type !== REMOTE) return { inputs: news, failures };
     const { connection, failure } = checkConnection(news.connection);
     return { inputs: { ...news, connection }, failures: failure ? [...failures, failure] : failures };
@@ -51,12 +53,14 @@ export class CommandProvider implements Provider {
   async create({ urn, type, name, inputs, preview }: CreateRequest) {
     const runner = runnerOf(type);
     const id = name + randomBytes(4).toString("hex");
-    if (preview) return { id, outputs: outputs(inputs, { stdout: UNKNOWN, stderr: UNKNOWN }) };
-    const output = await this.#run(runner, urn, inputs.create, inputs, NO_OUTPUT);
-    return { id, outputs: outputs(inputs, output) };
+    if (preview) return { id, outputs: { ...inputs, stdout: UNKNOWN, stderr: UNKNOWN } };
+    return {
+      id,
+      outputs: { ...inputs, ...(await this.#run(runner, urn, inputs.create, inputs, NO_OUTPUT)) },
+    };
   }
 
-  /** What a command did cannot be read back; as with the official provider the state stays as it is. */
+  /** What a command did cannot be read back: the state stays as it is. */
   async read({ id, inputs, outputs }: ReadRequest): Promise<ReadResult> {
     return { id, inputs, outputs };
   }
@@ -66,28 +70,29 @@ export class CommandProvider implements Provider {
     const previous = previousOutput(olds);
     if (preview) {
       const same = Object.keys(inputs).every((key) => equal(inputs[key], olds[key]));
-      return outputs(inputs, same ? previous : { stdout: UNKNOWN, stderr: UNKNOWN });
+      return { ...inputs, ...(same ? previous : { stdout: UNKNOWN, stderr: UNKNOWN }) };
     }
-    const output = await this.#run(runner, urn, inputs.update ?? inputs.create, inputs, previous);
-    return outputs(inputs, output);
+    return { ...inputs, ...(await this.#run(runner, urn, inputs.update ?? inputs.create, inputs, previous)) };
   }
 
   async delete({ urn, type, outputs: state }: DeleteRequest) {
     await this.#run(runnerOf(type), urn, state.delete, state, previousOutput(state));
   }
 
+  /** `local.run`: a command that is no resource. */
   async invoke(token: string, args: Properties): Promise<Properties> {
-    if (token !== "command:local:run") throw new Error(`function ${token} is not supported by the stand-in`);
-    const output = await this.#run(LOCAL_RUNNER, "", args.command, args, NO_OUTPUT);
-    return outputs(args, output);
+    if (token !== "command:local:run") throw new Error(unsupported(`function ${token}`));
+    return { ...args, ...(await this.#run(runLocally, "", args.command, args, NO_OUTPUT)) };
   }
 
-  async cancel(): Promise<void> {
+  cancel(): void {
     this.#cancellation.abort();
-    await Promise.allSettled(this.#running);
   }
 
-  /** Runs a command if there is one; without, what was printed last stays. */
+  /**
+   * Runs a command if there is one; without, the previous output stays. The outputs are plain, whatever is secret in
+   * the inputs: the official provider marks an output only where an input of the same name is a secret.
+   */
   async #run(
     runner: Runner,
     urn: string,
@@ -97,7 +102,7 @@ export class CommandProvider implements Provider {
   ): Promise<Output> {
     const plain = reveal(command as Properties[string]);
     if (typeof plain !== "string") return previous;
-    const run = runner({
+    return await runner({
       command: plain,
       settings: reveal(settings) as Properties,
       previous,
@@ -105,41 +110,32 @@ export class CommandProvider implements Provider {
       onLine: (line) => this.#log.status(urn, line),
       onWarning: (text) => this.#log.message(urn, "warning", text),
     });
-    this.#running.add(run);
-    try {
-      return await run;
-    } finally {
-      this.#running.delete(run);
-    }
   }
 }
 
 const LOCAL = "command:local:Command";
 const REMOTE = "command:remote:Command";
 const NO_OUTPUT: Output = { stdout: "", stderr: "" };
-const LOCAL_RUNNER: Runner = runLocally;
-/** ssh2 is loaded by the first remote command only. */
-const REMOTE_RUNNER: Runner = async (run) => (await import("./remote.ts")).runRemotely(run);
+/** Loaded by the first remote command only. */
+const runRemotely: Runner = async (run) => (await import("./remote.ts")).runRemotely(run);
 
 function runnerOf(type: string): Runner {
-  if (type === LOCAL) return LOCAL_RUNNER;
-  if (type === REMOTE) return REMOTE_RUNNER;
-  throw new Error(
-    `resource type ${type} is not supported by the stand-in plugin, which knows ${LOCAL} and ${REMOTE}; ` +
-      "install the official plugin `pulumi-resource-command` to use it",
-  );
+  if (type === LOCAL) return runLocally;
+  if (type === REMOTE) return runRemotely;
+  throw new Error(unsupported(`resource type ${type}`));
 }
 
-function unsupported(news: Properties) {
-  return ["assetPaths", "archivePaths"]
-    .filter((property) => news[property] !== undefined)
-    .map((property) => ({ property, reason: "is not supported by the stand-in plugin" }));
+/** The output that a resource's state holds. */
+function previousOutput(state: Properties): Output {
+  const text = (value: unknown) => (typeof value === "string" ? value : "");
+  return { stdout: text(reveal(state.stdout ?? "")), stderr: text(reveal(state.stderr ?? "")) };
 }
 
 /** Defaults of the official provider; times in seconds. */
 const CONNECTION_DEFAULTS = { user: "root", port: 22, dialErrorLimit: 10, perDialTimeout: 15 };
+const UNSUPPORTED_WAYS = ["proxy", "password", "privateKeyPassword"];
 
-/** The whole connection is a secret, as the official provider makes it: it may hold a private key. */
+/** The whole connection is a secret, as the official provider makes it: it can hold a private key. */
 function checkConnection(given: Properties[string] | undefined) {
   if (given === undefined) {
     return { connection: null, failure: { property: "connection", reason: "is required" } };
@@ -149,11 +145,11 @@ function checkConnection(given: Properties[string] | undefined) {
   const connection = new Secret({ ...CONNECTION_DEFAULTS, ...inner });
   if (inner.host === undefined || reveal(inner.host) === "")
     return { connection, failure: { property: "connection.host", reason: "is required" } };
-  if (inner.proxy !== undefined)
-    return {
-      connection,
-      failure: { property: "connection.proxy", reason: "is not supported by the stand-in plugin" },
-    };
+  const way = UNSUPPORTED_WAYS.map((name) => ({ name, property: `connection.${name}` })).find(
+    ({ name }) => inner[name] !== undefined,
+  );
+  if (way !== undefined)
+    return { connection, failure: { property: way.property, reason: unsupported(way.property) } };
   return { connection };
 }
 
@@ -162,14 +158,4 @@ function withoutInternals(inputs: Properties): Properties {
   return Object.fromEntries(
     Object.entries(inputs).filter(([key]) => key !== "version" && !key.startsWith("__")),
   );
-}
-
-/** Every output depends on every input: one secret among these makes both of those secret. */
-function outputs(
-  inputs: Properties,
-  { stdout, stderr }: { stdout: Properties[string]; stderr: Properties[string] },
-) {
-  const secret = containsSecret(inputs);
-  const mark = (text: Properties[string]) => (secret ? new Secret(text) : text);
-  return { ...inputs, stdout: mark(stdout), stderr: mark(stderr) };
 }

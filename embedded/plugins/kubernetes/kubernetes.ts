@@ -1,9 +1,10 @@
 /** A stand-in for pulumi-resource-kubernetes. */
-
 import { serveProvider } from "../protocol.ts";
 import { KubernetesProvider } from "./provider.ts";
 
 /** The version of the official provider whose behaviour this one follows. */
 const VERSION = "4.34.2";
+/** As the official provider, which looks for its engine every five minutes. */
+const ORPHANED_MS = 5 * 60_000;
 
-await serveProvider(VERSION, (log) => new KubernetesProvider(log));
+await serveProvider(VERSION, (log) => new KubernetesProvider(log), ORPHANED_MS);

@@ -1,12 +1,11 @@
-/** What the provider knows about Kubernetes objects without asking a server. */
-import { containsSecret, equal, isObject, type Properties, reveal, Secret, type Value } from "../values.ts";
-import type { KubernetesObject } from "./api.ts";
+/** What the provider knows about Kubernetes objects without a server. */
+import { isObject, type Properties, reveal, unsupported } from "../values.ts";
+import type { KubernetesObject } from "./cluster.ts";
 
-/** The marks that Pulumi's user sets on an object; see the official provider's documentation. */
+/** Annotations by which a program steers the provider; see the official provider's documentation. */
 export const ANNOTATIONS = {
   skipAwait: "pulumi.com/skipAwait",
   timeoutSeconds: "pulumi.com/timeoutSeconds",
-  autonamed: "pulumi.com/autonamed",
   patchForce: "pulumi.com/patchForce",
   patchFieldManager: "pulumi.com/patchFieldManager",
   deletionPropagation: "pulumi.com/deletionPropagationPolicy",
@@ -19,16 +18,16 @@ export function annotation(object: Properties, name: string): string | undefined
   return typeof value === "string" ? value : undefined;
 }
 
-/** Inputs as an object for the server: secrets revealed, and the SDK's names for CRD extensions put right. */
+/** Inputs as an object for the server, with secrets revealed. */
 export function toObject(inputs: Properties): KubernetesObject {
-  const object = rename(reveal(inputs), DASHED) as KubernetesObject;
+  const object = reveal(inputs) as KubernetesObject;
   return { ...object, metadata: object.metadata ?? {} };
 }
 
-/** A live object as outputs; whoever manages which field is no news to a program. */
+/** A live object as outputs, without the book of its fields' managers. */
 export function toOutputs(live: KubernetesObject): Properties {
   const { managedFields: _, ...metadata } = live.metadata;
-  return rename({ ...live, metadata }, UNDERSCORED) as Properties;
+  return { ...live, metadata };
 }
 
 /** The id that the official provider gives: `namespace/name`, or the name alone. */
@@ -49,40 +48,56 @@ export function kindOfType(type: string): { apiVersion: string; kind: string } {
   return { apiVersion: module.replace(/^core\//, ""), kind };
 }
 
-/** A resource that owns some fields of an object that somebody else made. */
+/** A resource that owns some fields of an object, and not the object. */
 export function isPatch(type: string, kind: unknown): boolean {
   const name = kindOfType(type).kind;
   return name.endsWith("Patch") && name !== kind;
 }
 
-/** Kinds of Kubernetes itself that live in no namespace. */
-const CLUSTER_SCOPED = new Set([
-  "APIService",
-  "CSIDriver",
-  "CSINode",
-  "CertificateSigningRequest",
-  "ClusterRole",
-  "ClusterRoleBinding",
-  "CustomResourceDefinition",
-  "IngressClass",
-  "MutatingWebhookConfiguration",
-  "Namespace",
-  "Node",
-  "PersistentVolume",
-  "PriorityClass",
-  "RuntimeClass",
-  "StorageClass",
-  "ValidatingAdmissionPolicy",
-  "ValidatingAdmissionPolicyBinding",
-  "ValidatingWebhookConfiguration",
-  "VolumeAttachment",
+/** The official provider waits for these in ways of their own, or writes them in another way. */
+const UNSUPPORTED_KINDS = new Set([
+  "apiextensions.k8s.io/v1/CustomResourceDefinition",
+  "apps/v1/DaemonSet",
+  "apps/v1/StatefulSet",
+  "batch/v1/Job",
+  "networking.k8s.io/v1/Ingress",
+  "v1/PersistentVolume",
+  "v1/Pod",
+  "v1/ReplicationController",
+  "v1/ResourceQuota",
 ]);
 
-export function isKnownClusterScoped(kind: unknown): boolean {
-  return CLUSTER_SCOPED.has(String(kind));
+/** What of a resource the stand-in cannot do, in words for the user; undefined when it can do all. */
+export function unsupportedPart(type: string, inputs: Properties): string | undefined {
+  const { apiVersion, kind } = inputs;
+  const name = `${String(apiVersion)}/${String(kind)}`;
+  if (/^kubernetes:(helm\.sh|yaml|kustomize)[/:]/.test(type)) return unsupported(`resource type ${type}`);
+  if (typeof apiVersion !== "string" || typeof kind !== "string") return undefined;
+  if (UNSUPPORTED_KINDS.has(name) || (apiVersion === "v1" && kind.endsWith("List")))
+    return unsupported(`kind ${name}`);
+  if (kind === "Secret" && inputs.type === "kubernetes.io/service-account-token")
+    return unsupported("a Secret of type kubernetes.io/service-account-token");
+  for (const mark of ["pulumi.com/waitFor", "pulumi.com/replaceUnready"])
+    if (annotation(inputs, mark) !== undefined) return unsupported(`annotation ${mark}`);
+  const metadata = reveal(inputs.metadata ?? {});
+  if (!isObject(metadata)) return undefined;
+  if (metadata.generateName !== undefined) return unsupported("metadata.generateName");
+  return metadata.name === undefined ? unsupported("an object without metadata.name") : undefined;
 }
 
-/** The property paths whose change needs a new object, because the server would refuse it or nothing would notice. */
+/** Kinds without a namespace, of those that the program can make. */
+const CLUSTER_SCOPED = new Set(["ClusterRole", "ClusterRoleBinding", "Namespace", "StorageClass"]);
+
+/** No namespace and "default" are the same; a kind without namespaces has none, whatever the program says. */
+export function comparable(inputs: Properties): Properties {
+  const normal = normalize(inputs);
+  if (!isObject(normal.metadata)) return normal;
+  const { namespace, ...metadata } = normal.metadata;
+  if (CLUSTER_SCOPED.has(String(normal.kind))) return { ...normal, metadata };
+  return { ...normal, metadata: { ...metadata, namespace: namespace || "default" } };
+}
+
+/** The property paths whose change needs a new object: the server refuses it, or it would go unnoticed. */
 export function immutablePaths(
   { apiVersion, kind, immutable }: Properties,
   { configMapMutable, secretMutable }: { configMapMutable: boolean; secretMutable: boolean },
@@ -97,31 +112,19 @@ export function immutablePaths(
 }
 
 const IMMUTABLE: Record<string, string[]> = {
-  "apps/v1/DaemonSet": ["spec.selector"],
   "apps/v1/Deployment": ["spec.selector"],
-  "apps/v1/StatefulSet": [
-    "spec.podManagementPolicy",
-    "spec.revisionHistoryLimit",
-    "spec.selector",
-    "spec.serviceName",
-    "spec.volumeClaimTemplates",
-  ],
-  "batch/v1/Job": ["spec.completions", "spec.parallelism", "spec.selector", "spec.template"],
   "rbac.authorization.k8s.io/v1/ClusterRoleBinding": ["roleRef"],
   "rbac.authorization.k8s.io/v1/RoleBinding": ["roleRef"],
-  "storage.k8s.io/v1/StorageClass": ["parameters", "provisioner"],
   "v1/PersistentVolumeClaim": [
     "spec.accessModes",
     "spec.selector",
     "spec.storageClassName",
     "spec.volumeName",
   ],
-  "v1/Pod": ["spec"],
-  "v1/ResourceQuota": ["spec.scopes"],
   "v1/Service": ["spec.clusterIP"],
 };
 
-/** What the server fills in, and what would be refused or cause a difference for ever if it came from a program. */
+/** The server fills these in; from a program they would be refused, or be a difference in each update. */
 const READ_ONLY_METADATA = [
   "creationTimestamp",
   "deletionGracePeriodSeconds",
@@ -155,81 +158,4 @@ export function normalize(inputs: Properties): Properties {
   );
   const data = reveal(inputs.data ?? {});
   return { ...normal, data: { ...(isObject(data) ? data : {}), ...encoded } };
-}
-
-/** Marks in `outputs` what is secret in `inputs`, and all that a Secret holds. */
-export function markSecrets(outputs: Properties, inputs: Properties): Properties {
-  const marked: Properties = { ...outputs };
-  if (outputs.kind === "Secret") {
-    for (const key of ["data", "stringData"])
-      if (marked[key] !== undefined) marked[key] = new Secret(reveal(marked[key]));
-    return marked;
-  }
-  for (const [key, input] of Object.entries(inputs)) {
-    const output = marked[key];
-    if (output === undefined || output instanceof Secret) continue;
-    if (isObject(output) && isObject(input)) marked[key] = markSecrets(output, input);
-    else if (containsSecret(input)) marked[key] = new Secret(output);
-  }
-  return marked;
-}
-
-/**
- * The inputs as they would have to be for the live object: where it still is as recorded, what the program said;
- * where somebody changed it, what is there now. Fields that the program does not set are left out.
- * @param recorded the object as it was after the last update
- */
-export function drifted(
-  input: Value,
-  recorded: Value | undefined,
-  live: Value | undefined,
-): Value | undefined {
-  if (equal(recorded, live)) return input;
-  if (live === undefined) return undefined;
-  if (isObject(input) && isObject(live)) {
-    const before = isObject(recorded) ? recorded : {};
-    const entries = Object.entries(input)
-      .map(([key, value]) => [key, drifted(value, before[key], live[key])] as const)
-      .filter(([, value]) => value !== undefined);
-    return Object.fromEntries(entries) as Properties;
-  }
-  if (Array.isArray(input) && Array.isArray(live)) {
-    const before = Array.isArray(recorded) ? recorded : [];
-    return live.map((element, index) => {
-      const ours = counterpart(element, index, input);
-      return ours === undefined
-        ? element
-        : (drifted(ours, counterpart(element, index, before), element) ?? element);
-    });
-  }
-  return live;
-}
-
-/** Elements with a name are the same by name (containers, ports, routes), others by place. */
-function counterpart(element: Value, index: number, list: Value[]): Value | undefined {
-  const name = isObject(element) ? element.name : undefined;
-  if (name === undefined) return list[index];
-  return list.find((other) => isObject(other) && other.name === name) ?? undefined;
-}
-
-/** The SDKs cannot have a dash in a name. */
-const DASHED: Record<string, string> = Object.fromEntries(
-  [
-    "embedded_resource",
-    "int_or_string",
-    "list_map_keys",
-    "list_type",
-    "map_type",
-    "preserve_unknown_fields",
-    "validations",
-  ].map((name) => [`x_kubernetes_${name}`, `x-kubernetes-${name.replaceAll("_", "-")}`]),
-);
-const UNDERSCORED = Object.fromEntries(Object.entries(DASHED).map(([from, to]) => [to, from]));
-
-function rename(value: Value, names: Record<string, string>): Value {
-  if (Array.isArray(value)) return value.map((element) => rename(element, names));
-  if (!isObject(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [names[key] ?? key, rename(member, names)]),
-  );
 }

@@ -1,6 +1,8 @@
-/** Who owns which field of an object, as the server books it in `metadata.managedFields`. */
+/** Field managers: which one owns which field of an object, as the server books it in `metadata.managedFields`. */
+
+import { ApiError } from "../../../clients/kubernetes.ts";
 import { isObject, type Properties } from "../values.ts";
-import { type Api, ApiError, type KubernetesObject, type Reference } from "./api.ts";
+import type { Cluster, KubernetesObject, Reference } from "./cluster.ts";
 
 interface Entry extends Properties {
   manager: string;
@@ -9,22 +11,26 @@ interface Entry extends Properties {
   fieldsV1: Properties;
 }
 
-/** A controller may write the object's status between our reading and writing it; hardly this often in a row. */
+/** A controller can write the object's status between the read and the write. */
 const ATTEMPTS = 5;
 
 /**
- * Makes one manager the owner of the fields that Pulumi created by other means or that somebody changed with
- * kubectl. Without that, a field that leaves the program would stay, and one changed by kubectl would be a conflict.
+ * Makes one manager the owner of the fields that Pulumi created by other means or that kubectl changed. Without that, a
+ * field that leaves the program would stay, and one changed by kubectl would be a conflict.
  */
-export async function adoptFields(api: Api, reference: Reference, fieldManager: string): Promise<void> {
+export async function adoptFields(
+  cluster: Cluster,
+  reference: Reference,
+  fieldManager: string,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
-    const operations = adoption(await api.get(reference), fieldManager);
+    const operations = adoption(await cluster.get(reference), fieldManager);
     if (operations === undefined) return;
     try {
-      await api.patch(reference, operations);
+      await cluster.patch(reference, operations);
       return;
     } catch (error) {
-      const changedMeanwhile = error instanceof ApiError && error.code === 409;
+      const changedMeanwhile = error instanceof ApiError && error.status === 409;
       if (!changedMeanwhile || attempt === ATTEMPTS) throw error;
     }
   }

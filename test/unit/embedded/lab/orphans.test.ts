@@ -65,7 +65,7 @@ async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: 
       return [];
     }
   };
-  await expect.poll(() => pids().length).toBe(3);
+  await expect.poll(() => pids().length, { timeout: 20_000 }).toBe(3);
   return { engine: started, pids: pids() };
 }
 

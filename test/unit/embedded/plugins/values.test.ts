@@ -46,7 +46,7 @@ describe("property values over the wire", () => {
   });
 
   test("an unknown never reaches a JSON document", () => {
-    expect(() => JSON.stringify({ port: UNKNOWN })).toThrow(/not known until/);
+    expect(() => JSON.stringify({ port: UNKNOWN })).toThrow(/not known before/);
   });
 });
 

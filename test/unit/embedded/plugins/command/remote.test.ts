@@ -1,20 +1,15 @@
-import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
-import ssh2, {
-  type Client,
-  type Server,
-  type ServerChannel,
-  type Connection as ServerConnection,
-} from "ssh2";
+import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Properties, reveal, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
+import { hostKey, keyPair, Machine, userKey } from "../../../../support/commandMachine.ts";
 import { Plugin, urn } from "../../../../support/pluginHarness.ts";
 
 const COMMAND = urn("command:remote:Command", "r");
-const hostKey = keyPair();
-const userKey = keyPair();
 const otherKey = keyPair();
+
+const PATIENCE = { timeout: 20_000 };
 
 let plugin: Plugin;
 let machine: Machine;
@@ -43,11 +38,11 @@ async function inputs(command: Properties, connection: Properties = {}): Promise
 }
 
 describe("remote.Command", () => {
-  test("runs over SSH with its input and keeps both outputs, as secret as the connection is", async () => {
+  test("runs over SSH with its input and keeps both outputs, in plain", async () => {
     machine.answer = { stdout: "out\n", stderr: "err\n" };
     const { id, outputs } = await plugin.create(COMMAND, await inputs({ create: "do it", stdin: "text" }));
     expect(id).toMatch(/^r[0-9a-f]{8}$/);
-    expect(outputs).toMatchObject({ stdout: new Secret("out"), stderr: new Secret("err") });
+    expect(outputs).toMatchObject({ stdout: "out", stderr: "err" });
     expect(machine.runs).toEqual([{ command: "do it", stdin: "text", env: {} }]);
   });
 
@@ -69,9 +64,10 @@ describe("remote.Command", () => {
 
   test("what is not supported is refused before anything is dialled", async () => {
     const failures = async (connection: Properties) => (await plugin.check(COMMAND, { connection })).failures;
-    expect(await failures({ host: "h", proxy: { host: "p" } })).toEqual([
-      "connection.proxy: is not supported by the stand-in plugin",
-    ]);
+    for (const way of ["proxy", "password", "privateKeyPassword"])
+      expect(await failures({ host: "h", [way]: "x" })).toEqual([
+        expect.stringContaining(`connection.${way}: not supported by the stand-in: connection.${way};`),
+      ]);
     expect(await failures({})).toEqual(["connection.host: is required"]);
     expect((await plugin.check(COMMAND, {})).failures).toEqual(["connection: is required"]);
   });
@@ -86,7 +82,7 @@ describe("remote.Command", () => {
   test("a command that is killed is a failure", async () => {
     machine.answer = { signal: "KILL" };
     await expect(plugin.create(COMMAND, await inputs({ create: "x" }))).rejects.toThrow(
-      /^Process exited from signal SIGKILL: running "x":/,
+      /^Process exited with status 137 from signal KILL: running "x":/,
     );
   });
 
@@ -110,19 +106,42 @@ describe("remote.Command", () => {
     expect(machine.runs).toHaveLength(1);
   });
 
-  test("a key that is not accepted is no reason to try again", async () => {
-    const wrong = await inputs({ create: "x" }, { privateKey: otherKey.private, dialErrorLimit: 10 });
+  test("a key that is not accepted is tried again, as each fault of a connection is", async () => {
+    const wrong = await inputs({ create: "x" }, { privateKey: otherKey.private, dialErrorLimit: 1 });
     await expect(plugin.create(COMMAND, wrong)).rejects.toThrow(
-      `ssh: unable to authenticate as lab at 127.0.0.1:${machine.port}`,
+      `after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate as lab at 127.0.0.1:${machine.port}`,
     );
-    expect(machine.connections).toBe(1);
+    expect(machine.connections).toBe(2);
   });
 
-  test("a password does too", async () => {
-    machine.password = "open";
-    const { privateKey: _, ...connection } = reveal((await inputs({})).connection as Secret) as Properties;
-    await plugin.create(COMMAND, { create: "x", connection: { ...connection, password: "open" } });
-    expect(machine.runs).toHaveLength(1);
+  test("the host key's own type alone is offered: for RSA that is SHA-1, which servers refuse", async () => {
+    const { port, offer } = await listener();
+    const { public: key } = ssh2.utils.generateKeyPairSync("rsa", { bits: 2048 });
+    const creation = plugin.create(COMMAND, await inputs({ create: "x" }, { port, hostKey: key }));
+    expect(await offer).toMatch(/[^-]ssh-rsa[^,]/);
+    expect(await offer).not.toContain("rsa-sha2");
+    await expect(creation).rejects.toThrow(`127.0.0.1:${port}`);
+  });
+
+  test("an agent's socket that is dead is an error, before the machine is dialled", async () => {
+    const lost = await Plugin.start("command/command.ts", { SSH_AUTH_SOCK: "/no/such.sock" });
+    await expect(lost.create(COMMAND, await inputs({ create: "x" }))).rejects.toThrow(
+      /^dial unix \/no\/such.sock: connect: no such file or directory$/,
+    );
+    expect(machine.connections).toBe(0);
+    await lost.stop();
+  });
+
+  test("an interrupt does not reach the command, which is waited for", async () => {
+    const interrupted = await Plugin.start("command/command.ts");
+    const release = Promise.withResolvers<void>();
+    machine.answer = { stdout: "done", after: release.promise };
+    const creation = interrupted.create(COMMAND, await inputs({ create: "x" }));
+    await expect.poll(() => machine.runs, PATIENCE).toHaveLength(1);
+    await interrupted.cancel();
+    release.resolve();
+    expect((await creation).outputs.stdout).toBe("done");
+    await interrupted.stop();
   });
 
   test("a machine that is off is dialled as often as configured, and named", async () => {
@@ -142,7 +161,9 @@ describe("remote.Command", () => {
     const port = await freePort();
     const urnOfIt = urn("command:remote:Command", "late");
     const creation = plugin.create(urnOfIt, await inputs({ create: "x" }, { port, dialErrorLimit: -1 }));
-    await expect.poll(() => plugin.log.map(({ text }) => text)).toContain("Dial 1/inf failed: retrying");
+    await expect
+      .poll(() => plugin.log.map(({ text }) => text), PATIENCE)
+      .toContain("Dial 1/inf failed: retrying");
     const late = await Machine.start(port);
     await creation;
     late.stop();
@@ -180,98 +201,23 @@ describe("remote.Command", () => {
   });
 });
 
-interface Answer {
-  stdout?: string;
-  stderr?: string;
-  code?: number;
-  signal?: string;
-}
-
-/** An SSH server that lets one key in and answers every command alike. */
-class Machine {
-  answer: Answer = {};
-  password: string | undefined;
-  /** Variables that it drops, as sshd does with all that AcceptEnv does not name. */
-  refuses: string[] = [];
-  connections = 0;
-  logins: string[] = [];
-  runs: { command: string; stdin: string; env: Record<string, string> }[] = [];
-  readonly #server: Server;
-
-  static async start(port = 0): Promise<Machine> {
-    const machine = new Machine();
-    machine.#server.listen(port, "127.0.0.1");
-    await once(machine.#server, "listening");
-    return machine;
-  }
-
-  constructor() {
-    this.#server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => this.#serve(client));
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  reset(): void {
-    this.answer = {};
-    this.password = undefined;
-    this.refuses = [];
-    this.connections = 0;
-    this.logins = [];
-    this.runs = [];
-  }
-
-  stop(): void {
-    this.#server.close();
-  }
-
-  #serve(client: ServerConnection): void {
-    (client as ServerConnection & Pick<Client, "setNoDelay">).setNoDelay(true);
-    this.connections++;
-    client.on("error", () => {});
-    client.on("authentication", (attempt) => {
-      this.logins.push(attempt.username);
-      const key = attempt.method === "publickey" ? attempt.key.data.toString("base64") : undefined;
-      const known = key !== undefined && userKey.public.includes(key);
-      const password = attempt.method === "password" && attempt.password === this.password;
-      known || password ? attempt.accept() : attempt.reject(["publickey", "password"]);
+/** Takes one connection, and the algorithms that the client offers in plain; then it closes. */
+async function listener(): Promise<{ port: number; offer: Promise<string> }> {
+  const offer = Promise.withResolvers<string>();
+  const server = createServer((socket) => {
+    let text = "";
+    socket.on("error", () => {});
+    socket.setEncoding("latin1").on("data", (chunk: string) => {
+      text += chunk;
+      if (!text.includes("none,zlib") && !/none(?!,).*none/s.test(text)) return;
+      offer.resolve(text);
+      socket.destroy();
+      server.close();
     });
-    client.on("session", (accept) => {
-      const env: Record<string, string> = {};
-      const session = accept();
-      session.on("env", (_accept, _reject, { key, val }) => {
-        if (!this.refuses.includes(key)) env[key] = val;
-      });
-      session.on("exec", (accepted, _reject, { command }) => this.#run(accepted(), command, env));
-    });
-  }
-
-  async #run(channel: ServerChannel, command: string, env: Record<string, string>): Promise<void> {
-    let stdin = "";
-    for await (const chunk of channel) stdin += chunk;
-    const asked = [...command.matchAll(/echo (\w+)/g)].map(([, name]) => name as string);
-    if (command.includes("+x}")) {
-      channel.write(asked.map((name) => (name in env ? "" : `${name}\n`)).join(""));
-      channel.exit(0);
-      channel.end();
-      return;
-    }
-    this.runs.push({ command, stdin, env });
-    const { stdout = "", stderr = "", code = 0, signal } = this.answer;
-    channel.write(stdout);
-    channel.stderr.write(stderr);
-    signal === undefined ? channel.exit(code) : channel.exit(signal);
-    channel.end();
-  }
-}
-
-function keyPair(): { private: string; public: string } {
-  const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const pem = pair.privateKey.export({ type: "pkcs1", format: "pem" }).toString();
-  const parsed = ssh2.utils.parseKey(pem);
-  if (parsed instanceof Error) throw parsed;
-  return { private: pem, public: `ssh-rsa ${parsed.getPublicSSH().toString("base64")} test` };
+    socket.write("SSH-2.0-listener\r\n");
+  });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  return { port: (server.address() as AddressInfo).port, offer: offer.promise };
 }
 
 async function freePort(): Promise<number> {

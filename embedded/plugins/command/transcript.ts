@@ -1,0 +1,88 @@
+/** What a command prints: its outputs, the lines for the user, and the text of an error. */
+import type { Readable } from "node:stream";
+import type { Properties } from "../values.ts";
+
+/** What a command printed, without its last newline. */
+export interface Output {
+  stdout: string;
+  stderr: string;
+}
+
+/** A command of a resource, as its create, update or delete runs it. */
+export interface CommandRun {
+  command: string;
+  /** The resource's inputs: stdin, environment, dir, interpreter, logging, connection … */
+  settings: Properties;
+  /** The command gets it as PULUMI_COMMAND_STDOUT and _STDERR, unless `addPreviousOutputInEnv` is false. */
+  previous: Output;
+  /** Fires when the user interrupts. */
+  signal: AbortSignal;
+  /** Called for each line that is printed to a stream that `logging` names. */
+  onLine(line: string): void;
+  onWarning(text: string): void;
+}
+
+/** Collects both streams: separately for the outputs, and in the order of arrival for an error message. */
+export class Transcript {
+  readonly #texts = { stdout: "", stderr: "" };
+  #all = "";
+  readonly #pending = { stdout: "", stderr: "" };
+  readonly #logged: { stdout: boolean; stderr: boolean };
+  readonly #onLine: (line: string) => void;
+
+  constructor(settings: Properties, onLine: (line: string) => void) {
+    const logging = settings.logging ?? "stdoutAndStderr";
+    this.#logged = {
+      stdout: logging === "stdout" || logging === "stdoutAndStderr",
+      stderr: logging === "stderr" || logging === "stdoutAndStderr",
+    };
+    this.#onLine = onLine;
+  }
+
+  follow(name: keyof Output, stream: Readable): void {
+    stream.setEncoding("utf8").on("data", (chunk: string) => {
+      this.#texts[name] += chunk;
+      this.#all += chunk;
+      if (this.#logged[name]) this.#log(name, chunk);
+    });
+  }
+
+  /** Logs what came without a last newline. */
+  end(): void {
+    for (const name of ["stdout", "stderr"] as const) {
+      if (this.#pending[name] !== "") this.#onLine(this.#pending[name]);
+      this.#pending[name] = "";
+    }
+  }
+
+  output(): Output {
+    const { stdout, stderr } = this.#texts;
+    return { stdout: withoutNewline(stdout), stderr: withoutNewline(stderr) };
+  }
+
+  failure(reason: string, command: string): Error {
+    return new Error(`${reason}: running ${JSON.stringify(command)}:\n${this.#all}`);
+  }
+
+  #log(name: keyof Output, chunk: string): void {
+    const lines = (this.#pending[name] + chunk).split("\n");
+    this.#pending[name] = lines.pop() ?? "";
+    for (const line of lines) this.#onLine(line.replace(/\r$/, ""));
+  }
+}
+
+export function environment(settings: Properties): Record<string, string> {
+  return (settings.environment ?? {}) as Record<string, string>;
+}
+
+export function previousOutputVariables(settings: Properties, previous: Output): Record<string, string> {
+  if (settings.addPreviousOutputInEnv === false) return {};
+  return {
+    ...(previous.stdout === "" ? {} : { PULUMI_COMMAND_STDOUT: previous.stdout }),
+    ...(previous.stderr === "" ? {} : { PULUMI_COMMAND_STDERR: previous.stderr }),
+  };
+}
+
+function withoutNewline(text: string): string {
+  return text.endsWith("\n") ? text.slice(0, -1) : text;
+}

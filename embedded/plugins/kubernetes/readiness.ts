@@ -1,0 +1,214 @@
+/** Whether an object is ready, by the rules of the official provider. */
+import { isObject, type Properties, type Value } from "../values.ts";
+import type { KubernetesObject } from "./cluster.ts";
+
+/** Objects by kind; undefined before they are known. */
+export type Known = (kind: string) => readonly KubernetesObject[] | undefined;
+
+export interface Verdict {
+  readonly ready: boolean;
+  /** Lines while it is waited for. */
+  readonly statuses: readonly { readonly severity: "info" | "warning"; readonly text: string }[];
+  /** Why it is not ready, for the end of the wait. */
+  readonly reasons: readonly string[];
+}
+
+export interface Rule {
+  /** The kinds whose changes count, by `apiVersion`; the object's own is one of them. */
+  readonly kinds: readonly { readonly apiVersion: string; readonly kind: string }[];
+  /** False: a refresh does not judge the object. */
+  readonly atRefresh: boolean;
+  /**
+   * @param live the object now
+   * @param written the object as the write left it
+   */
+  judge(live: KubernetesObject, known: Known, written: KubernetesObject): Verdict;
+}
+
+/** Kinds that are not here are ready when they are written. */
+export const RULES: Readonly<Record<string, Rule>> = {
+  "apps/v1/Deployment": {
+    kinds: [
+      { apiVersion: "apps/v1", kind: "Deployment" },
+      { apiVersion: "apps/v1", kind: "ReplicaSet" },
+      { apiVersion: "v1", kind: "Pod" },
+      { apiVersion: "v1", kind: "PersistentVolumeClaim" },
+    ],
+    atRefresh: true,
+    judge: judgeDeployment,
+  },
+  "v1/Service": {
+    kinds: [
+      { apiVersion: "v1", kind: "Service" },
+      { apiVersion: "v1", kind: "Endpoints" },
+    ],
+    atRefresh: true,
+    judge: judgeService,
+  },
+  "v1/PersistentVolumeClaim": {
+    kinds: [
+      { apiVersion: "v1", kind: "PersistentVolumeClaim" },
+      { apiVersion: "storage.k8s.io/v1", kind: "StorageClass" },
+    ],
+    atRefresh: false,
+    judge: judgeClaim,
+  },
+};
+
+const REVISION = "deployment.kubernetes.io/revision";
+const UNKNOWN_YET: Verdict = { ready: false, statuses: [], reasons: [] };
+
+function judgeDeployment(live: KubernetesObject, known: Known, written: KubernetesObject): Verdict {
+  const [sets, pods, claims] = ["ReplicaSet", "Pod", "PersistentVolumeClaim"].map(known);
+  const { status } = parts(live);
+  const current = number(live.metadata.generation) >= number(written.metadata.generation);
+  const observed = number(status.observedGeneration) === number(live.metadata.generation);
+  if (!sets || !pods || !claims || !current || !observed)
+    return { ...UNKNOWN_YET, reasons: ["Minimum number of live Pods was not attained"] };
+  const revision = live.metadata.annotations?.[REVISION];
+  const set = sets.find((each) => owns(live, each) && each.metadata.annotations?.[REVISION] === revision);
+  const wanted = number(set && parts(set).spec.replicas, 1);
+  const ready = number(set && parts(set).status.readyReplicas);
+  const complete = set !== undefined && ready >= wanted;
+  const [available, progressing] = [condition(live, "Available"), condition(live, "Progressing")];
+  const rolledOut = progressing?.reason === "NewReplicaSetAvailable" && progressing.status === "True";
+  // The first revision is made, not rolled out.
+  const first = revision === "1";
+  const unbound = unboundClaims(live, claims);
+  const failing = [progressing, available].flatMap((each) =>
+    each && each.status !== "True" ? [`[${String(each.reason)}] ${String(each.message)}`] : [],
+  );
+  const reasons = [
+    ...failing,
+    ...(unbound.length > 0 ? [`Failed to bind PersistentVolumeClaim(s): "${unbound.join(",")}"`] : []),
+    ...shortfall({ available: available?.status === "True", rolledOut: first || rolledOut, complete, first }),
+    ...(set ? pods.filter((pod) => owns(set, pod)).flatMap(podFaults) : []),
+  ];
+  return {
+    ready: available?.status === "True" && complete && (first || rolledOut) && unbound.length === 0,
+    statuses: [
+      ...failing.map((text) => ({ severity: "warning" as const, text })),
+      ...(complete || set === undefined
+        ? []
+        : [
+            {
+              severity: "info" as const,
+              text: `Waiting for app ReplicaSet to be available (${ready}/${wanted} Pods available)`,
+            },
+          ]),
+    ],
+    reasons,
+  };
+}
+
+function shortfall(is: {
+  available: boolean;
+  rolledOut: boolean;
+  complete: boolean;
+  first: boolean;
+}): string[] {
+  if (!is.available) return ["Minimum number of live Pods was not attained"];
+  if (!is.rolledOut || (is.first && !is.complete))
+    return ["Minimum number of Pods to consider the application live was not attained"];
+  return is.complete
+    ? []
+    : ["Attempted to roll forward to new ReplicaSet, but minimum number of Pods did not become live"];
+}
+
+function unboundClaims(live: KubernetesObject, claims: readonly KubernetesObject[]): string[] {
+  const template = parts(live).spec.template;
+  const pod = isObject(template) && isObject(template.spec) ? template.spec : {};
+  const used = (Array.isArray(pod.volumes) ? pod.volumes : []).flatMap((volume) =>
+    isObject(volume) && isObject(volume.persistentVolumeClaim)
+      ? [volume.persistentVolumeClaim.claimName]
+      : [],
+  );
+  return claims
+    .filter((claim) => used.includes(claim.metadata.name ?? "") && parts(claim).status.phase !== "Bound")
+    .map((claim) => claim.metadata.name ?? "");
+}
+
+/** What is wrong with a pod, as far as the kubelet and the scheduler report it. */
+export function podFaults(pod: KubernetesObject): string[] {
+  const { status } = parts(pod);
+  const name = `[Pod ${pod.metadata.namespace}/${pod.metadata.name}]`;
+  const containers = [status.initContainerStatuses, status.containerStatuses]
+    .flatMap((list) => (Array.isArray(list) ? list : []))
+    .filter(isObject);
+  const waiting = containers.flatMap((container) => {
+    const state = isObject(container.state) ? container.state : {};
+    const cause = [state.waiting, state.terminated].find(isObject);
+    if (
+      ["", "undefined", "Completed", "PodInitializing", "ContainerCreating"].includes(String(cause?.reason))
+    )
+      return [];
+    return [`${name}: [${String(cause?.reason)}] ${String(cause?.message ?? container.name)}`];
+  });
+  const conditions = ["PodScheduled", "ContainersReady"].flatMap((type) => {
+    const found = condition(pod, type);
+    return found?.status === "False" && found.message ? [`${name}: ${String(found.message)}`] : [];
+  });
+  return [...waiting, ...conditions];
+}
+
+function judgeService(live: KubernetesObject, known: Known): Verdict {
+  const { spec, status } = parts(live);
+  const ingress = isObject(status.loadBalancer) ? status.loadBalancer.ingress : undefined;
+  const addressed = spec.type !== "LoadBalancer" || (Array.isArray(ingress) && ingress.length > 0);
+  const special = spec.clusterIP === "None" || spec.type === "ExternalName";
+  const selects = isObject(spec.selector) && Object.keys(spec.selector).length > 0;
+  const endpoints = known("Endpoints")?.find(({ metadata }) => metadata.name === live.metadata.name);
+  const subsets = (Array.isArray(endpoints?.subsets) ? endpoints.subsets : []).filter(isObject);
+  const some = (key: string) =>
+    subsets.some((subset) => Array.isArray(subset[key]) && subset[key].length > 0);
+  const settled = special || !selects || (endpoints !== undefined && !some("notReadyAddresses"));
+  const reasons = [
+    ...(some("addresses")
+      ? []
+      : [
+          "Service does not target any Pods. Selected Pods may not be ready, or " +
+            "field '.spec.selector' may not match labels on any Pods",
+        ]),
+    ...(addressed ? [] : ["Service was not allocated an IP address; does your cloud provider support this?"]),
+  ];
+  const text = settled
+    ? "[2/3] Attempting to allocate IP address to Service"
+    : "[1/3] Finding Pods to direct traffic to";
+  return {
+    ready: addressed && settled,
+    statuses: [{ severity: "info", text }],
+    reasons: special ? [] : reasons,
+  };
+}
+
+function judgeClaim(live: KubernetesObject, known: Known): Verdict {
+  const classes = known("StorageClass");
+  const { spec, status } = parts(live);
+  const storage = classes?.find(({ metadata }) => metadata.name === spec.storageClassName);
+  const waits = storage?.volumeBindingMode === "WaitForFirstConsumer" && status.phase === "Pending";
+  return {
+    ready: classes !== undefined && (waits || status.phase === "Bound"),
+    statuses: [],
+    reasons: [`PersistentVolumeClaim is ${String(status.phase ?? "new")}`],
+  };
+}
+
+function owns(owner: KubernetesObject, { metadata }: KubernetesObject): boolean {
+  const references = (metadata.ownerReferences ?? []) as Properties[];
+  return references.some(({ uid }) => uid !== undefined && uid === owner.metadata.uid);
+}
+
+function condition(live: KubernetesObject, type: string): Record<string, Value> | undefined {
+  const { conditions } = parts(live).status;
+  return Array.isArray(conditions)
+    ? conditions.filter(isObject).find((each) => each.type === type)
+    : undefined;
+}
+
+function parts({ spec, status }: KubernetesObject) {
+  return { spec: isObject(spec) ? spec : {}, status: isObject(status) ? status : {} };
+}
+
+function number(value: Value | undefined, otherwise = 0): number {
+  return typeof value === "number" ? value : otherwise;
+}

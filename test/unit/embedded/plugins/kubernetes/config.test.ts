@@ -1,0 +1,92 @@
+import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  configReplaces,
+  readConfig,
+  writeKubeconfig,
+} from "../../../../../embedded/plugins/kubernetes/config.ts";
+import { changes, type Properties } from "../../../../../embedded/plugins/values.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "config-"));
+  vi.stubEnv("TMPDIR", directory);
+});
+afterEach(() => vi.unstubAllEnvs());
+
+const kubeconfig = (server = "https://a", user: Properties = { token: "t" }) =>
+  JSON.stringify({
+    "current-context": "c",
+    contexts: [{ name: "c", context: { cluster: "k", user: "u" } }],
+    clusters: [{ name: "k", cluster: { server } }],
+    users: [{ name: "u", user }],
+  });
+const replaces = (olds: Properties, news: Properties) => configReplaces(olds, news, changes(olds, news));
+
+describe("a kubeconfig that is an argument", () => {
+  test("leaves a file in TMPDIR at each start, which its user alone can read", () => {
+    const given = join(directory, "given");
+    writeFileSync(given, kubeconfig());
+    const [first, second] = [writeKubeconfig(given), writeKubeconfig(kubeconfig())];
+    expect(first).not.toBe(second);
+    for (const file of [first, second]) {
+      expect(dirname(file)).toBe(directory);
+      expect(file).toMatch(/\/kubeconfig[^/]+$/);
+      expect(statSync(file).mode & 0o777).toBe(0o600);
+      expect(JSON.parse(readFileSync(file, "utf8"))).toEqual(JSON.parse(kubeconfig()));
+    }
+  });
+
+  test("is one file or a text: a list of files is not read", () => {
+    const given = join(directory, "given");
+    writeFileSync(given, kubeconfig());
+    expect(() => writeKubeconfig([given, "/nonexistent"].join(delimiter))).toThrow(
+      "failed to parse kubeconfig data in `kubernetes:config:kubeconfig`- couldn't get version/kind",
+    );
+  });
+
+  test("has paths from the working directory, wherever the file lies", () => {
+    const given = join(directory, "given");
+    writeFileSync(given, kubeconfig("https://a", { "client-key": "pki/key.pem", tokenFile: "/abs" }));
+    expect(JSON.parse(readFileSync(writeKubeconfig(given), "utf8")).users[0].user).toEqual({
+      "client-key": join(process.cwd(), "pki/key.pem"),
+      tokenFile: "/abs",
+    });
+  });
+});
+
+describe("a change of the provider", () => {
+  test("to another kubeconfig of the same cluster replaces nothing", () => {
+    const [before, after] = [
+      { kubeconfig: "/a", clusterIdentifier: "lab" },
+      { kubeconfig: "/b", clusterIdentifier: "lab" },
+    ];
+    expect(replaces(before, after)).toEqual([]);
+    expect(replaces({ kubeconfig: kubeconfig() }, { kubeconfig: kubeconfig("https://a", {}) })).toEqual([]);
+  });
+
+  test("to another cluster replaces all", () => {
+    expect(replaces({ clusterIdentifier: "lab" }, { clusterIdentifier: "other" })).toEqual([
+      "clusterIdentifier",
+    ]);
+    expect(replaces({ kubeconfig: kubeconfig() }, { kubeconfig: kubeconfig("https://b") })).toEqual([
+      "kubeconfig",
+    ]);
+  });
+});
+
+test("flags arrive as text, and default to the official provider's variables", () => {
+  vi.stubEnv("PULUMI_K8S_ENABLE_PATCH_FORCE", "true");
+  expect(readConfig({ upsertExistingObjects: "true" })).toMatchObject({
+    upsert: true,
+    patchForce: true,
+    secretMutable: false,
+    kubeconfig: "",
+  });
+  expect(readConfig({ enablePatchForce: "false", enableServerSideApply: "true" }).patchForce).toBe(false);
+  expect(() => readConfig({ enableServerSideApply: "false" })).toThrow(
+    /provider argument enableServerSideApply/,
+  );
+});

@@ -1,0 +1,296 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
+import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
+import {
+  configMap,
+  deployment,
+  failureOf,
+  label,
+  PATHS,
+  TestProvider,
+  TYPES,
+  widget,
+  widgetKind,
+} from "../../../../support/kubernetesProvider.ts";
+
+let api: FakeApiServer;
+let it: TestProvider;
+
+beforeAll(async () => {
+  api = await FakeApiServer.start();
+});
+beforeEach(() => {
+  api.reset();
+  it = new TestProvider(api);
+});
+afterAll(() => api.stop());
+
+const upsert = () => it.provider.configure({ upsertExistingObjects: "true" });
+
+describe("create", () => {
+  test("returns the object as it is, with the id of the official provider and a random field manager", async () => {
+    const { id, outputs } = await it.create(TYPES.configMap, configMap);
+    expect(id).toBe("default/page");
+    expect(outputs).toMatchObject({
+      kind: "ConfigMap",
+      metadata: { name: "page", namespace: "default", resourceVersion: expect.any(String) },
+      __inputs: configMap,
+      __fieldManager: expect.stringMatching(/^pulumi-kubernetes-[0-9a-f]{8}$/),
+    });
+  });
+
+  test("without upsert is a plain create, and refused for an object that exists", async () => {
+    api.put(PATHS.configMap, configMap as never);
+    await expect(it.create(TYPES.configMap, configMap)).rejects.toThrow(/already exists/);
+    expect(it.writes).toMatchObject([{ method: "POST", query: { fieldManager: "pulumi-kubernetes" } }]);
+    expect((await it.create(TYPES.configMap, configMap, { preview: true })).outputs).toEqual(configMap);
+  });
+
+  test("with upsert is an apply that is not forced, under the manager in the state", async () => {
+    await upsert();
+    const managers = [];
+    for (const _ of ["made", "there already"]) {
+      const { outputs } = await it.create(TYPES.configMap, configMap);
+      managers.push(outputs.__fieldManager);
+      expect(it.writes.at(-1)).toMatchObject({
+        method: "PATCH",
+        path: PATHS.configMap,
+        contentType: "application/apply-patch+yaml",
+        query: { force: "false", fieldManager: outputs.__fieldManager },
+      });
+    }
+    // Another manager at each create: after a kill two of them own the object.
+    expect(managers[0]).not.toBe(managers[1]);
+    expect(it.writes).toHaveLength(2);
+  });
+
+  test("the annotation patchFieldManager names the manager, and enablePatchForce forces", async () => {
+    await it.provider.configure({ upsertExistingObjects: "true", enablePatchForce: "true" });
+    const metadata = { name: "page", annotations: { "pulumi.com/patchFieldManager": "lab" } };
+    const { outputs } = await it.create(TYPES.configMap, { ...configMap, metadata });
+    expect(outputs.__fieldManager).toBe("lab");
+    expect(it.writes).toMatchObject([{ query: { force: "true", fieldManager: "lab" } }]);
+  });
+
+  test("of a custom resource waits for its kind, and previews without it", async () => {
+    expect((await it.create(TYPES.widget, widget, { preview: true })).outputs).toEqual(widget);
+    const creation = it.create(TYPES.widget, widget);
+    await expect.poll(() => it.texts, PATIENCE).toContainEqual(expect.stringMatching(/^Retry #0/));
+    api.define(widgetKind);
+    expect((await creation).id).toBe("default/w");
+  });
+
+  test("as a preview is a dry run, or nothing where something is not known yet", async () => {
+    const { outputs } = await it.create(TYPES.configMap, configMap, { preview: true });
+    expect(outputs).toMatchObject({ metadata: { namespace: "default" } });
+    expect(it.writes).toMatchObject([{ query: { dryRun: "All" } }]);
+    expect(api.get(PATHS.configMap)).toBeUndefined();
+    const unknown = { ...configMap, data: { a: UNKNOWN } };
+    expect((await it.create(TYPES.configMap, unknown, { preview: true })).outputs).toEqual(unknown);
+    expect(it.writes).toHaveLength(1);
+  });
+
+  test("keeps what is secret, and all of a Secret", async () => {
+    const hidden = { ...configMap, data: { a: new Secret("x"), b: "y" } };
+    const { outputs } = await it.create(TYPES.configMap, hidden);
+    expect(outputs.data).toEqual({ a: new Secret("x"), b: "y" });
+    expect(outputs.__inputs).toMatchObject({ data: { a: new Secret("x") } });
+    const secret = { apiVersion: "v1", kind: "Secret", metadata: { name: "s" }, stringData: { k: "plain" } };
+    const { inputs } = await it.check(TYPES.secret, secret);
+    expect(inputs).toMatchObject({ data: new Secret({ k: "cGxhaW4=" }) });
+    expect((await it.create(TYPES.secret, inputs)).outputs.data).toEqual(new Secret({ k: "cGxhaW4=" }));
+  });
+});
+
+describe("update", () => {
+  const olds = { ...configMap, __fieldManager: "pulumi-kubernetes-11111111" };
+  const managed = (...managedFields: object[]) =>
+    api.put(PATHS.configMap, { ...configMap, metadata: { name: "page", managedFields } } as never);
+  const update = (news: Properties, preview = false) =>
+    it.update(TYPES.configMap, "default/page", olds, news, preview);
+  const entry = (manager: string, fields: object, more = {}) => ({
+    manager,
+    operation: "Update",
+    apiVersion: "v1",
+    fieldsType: "FieldsV1",
+    fieldsV1: fields,
+    ...more,
+  });
+
+  test("applies the inputs as the manager in the state, not forced", async () => {
+    managed(entry("other", {}));
+    const outputs = await update({ ...configMap, data: { a: "2" } });
+    expect(outputs).toMatchObject({ data: { a: "2" }, __fieldManager: "pulumi-kubernetes-11111111" });
+    expect(it.writes).toMatchObject([
+      {
+        contentType: "application/apply-patch+yaml",
+        query: { fieldManager: "pulumi-kubernetes-11111111", force: "false" },
+        body: { data: { a: "2" } },
+      },
+    ]);
+  });
+
+  test("adopts before that what it created plainly, and what kubectl changed", async () => {
+    const controller = entry("kube-controller-manager", { "f:status": {} }, { subresource: "status" });
+    managed(
+      entry("pulumi-kubernetes", { "f:data": { "f:a": {} } }),
+      entry("kubectl-edit", { "f:data": { "f:b": {} } }),
+      controller,
+    );
+    await update({ ...configMap, data: { a: "2" } });
+    const [adoption, apply] = it.writes;
+    expect(apply?.contentType).toBe("application/apply-patch+yaml");
+    expect(adoption).toMatchObject({ contentType: "application/json-patch+json" });
+    expect(Object.values(adoption?.body ?? {})[0]).toEqual({
+      op: "replace",
+      path: "/metadata/managedFields",
+      value: [
+        controller,
+        entry("pulumi-kubernetes-11111111", { "f:data": { "f:a": {}, "f:b": {} } }, { operation: "Apply" }),
+      ],
+    });
+  });
+
+  test("adopts once more when the object has changed meanwhile", async () => {
+    managed(entry("kubectl", {}));
+    api.conflicts = 2;
+    expect(await update({ ...configMap, data: { a: "2" } })).toMatchObject({ data: { a: "2" } });
+    expect(it.writes.map(({ contentType }) => contentType)).toEqual([
+      ...Array(3).fill("application/json-patch+json"),
+      "application/apply-patch+yaml",
+    ]);
+  });
+
+  test("under another manager gives the fields of the previous one up", async () => {
+    managed(entry("other", {}));
+    const metadata = { name: "page", annotations: { "pulumi.com/patchFieldManager": "lab" } };
+    expect(await update({ ...configMap, metadata })).toMatchObject({ __fieldManager: "lab" });
+    expect(it.writes.map(({ query }) => query.fieldManager)).toEqual(["lab", "pulumi-kubernetes-11111111"]);
+    expect(it.writes[1]?.body).toEqual({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "page" },
+    });
+  });
+
+  test("as a preview is a dry run", async () => {
+    managed(entry("other", {}));
+    expect(await update({ ...configMap, data: { a: "2" } }, true)).toMatchObject({ data: { a: "2" } });
+    expect(it.writes).toMatchObject([{ query: { dryRun: "All", force: "false" } }]);
+  });
+
+  test("of an object that is gone says so", async () => {
+    await expect(update(configMap)).rejects.toThrow(/update of resource ".*" failed: .*page.* not found/);
+  });
+});
+
+describe("a Patch resource", () => {
+  test("applies its fields, whether the object is there or not", async () => {
+    const { id, outputs } = await it.create(TYPES.namespacePatch, label);
+    expect(id).toBe("default");
+    expect(outputs).toMatchObject({ metadata: { labels: { "istio-injection": "enabled" } } });
+    expect(it.writes).toMatchObject([
+      { contentType: "application/apply-patch+yaml", query: { force: "false" } },
+    ]);
+  });
+
+  test("gives up its own fields when it is deleted, and makes an object anew that is gone", async () => {
+    await it.delete(TYPES.namespacePatch, "default", { ...label, __fieldManager: "m" });
+    expect(it.writes).toMatchObject([{ method: "PATCH", query: { fieldManager: "m" } }]);
+    expect(it.writes[0]?.body).toEqual({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: "default" },
+    });
+    expect(api.get(PATHS.namespace)).toBeDefined();
+  });
+
+  test("is replaced by another name only", async () => {
+    const labels = { ...label, metadata: { name: "default", labels: { "istio-injection": "disabled" } } };
+    const patch = TYPES.namespacePatch;
+    expect(await it.diff(patch, label, labels)).toMatchObject({ deleteBeforeReplace: false });
+    expect((await it.diff(patch, label, labels)).replaces).toEqual(["metadata.name", "metadata.namespace"]);
+  });
+});
+
+describe("diff", () => {
+  test("is none for the same inputs, with the default namespace or without, and needs no server", async () => {
+    const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
+    expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
+    expect(api.requests).toEqual([]);
+  });
+
+  test("of a ConfigMap's data replaces it, unless the provider says that it can change", async () => {
+    const news = { ...configMap, data: { a: "2" } };
+    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: true });
+    await it.provider.configure({ enableConfigMapMutable: "true" });
+    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: false });
+  });
+
+  test("of the name makes the new object first", async () => {
+    const other = { ...configMap, metadata: { name: "other" } };
+    expect(await it.diff(TYPES.configMap, configMap, other)).toMatchObject({ deleteBeforeReplace: false });
+  });
+});
+
+describe("read", () => {
+  const service = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "svc", namespace: "default", managedFields: [] },
+    spec: { type: "LoadBalancer", ports: [{ name: "http2", port: 80, nodePort: 30934 }] },
+    status: { loadBalancer: {} },
+  };
+  const servicePath = "/api/v1/namespaces/default/services/svc";
+
+  test("without a state gets an object by its id, under another manager each time, and does not judge it", async () => {
+    api.put(servicePath, service);
+    const [first, second] = [
+      await it.read(TYPES.service, "default/svc"),
+      await it.read(TYPES.service, "default/svc"),
+    ];
+    expect(first?.outputs).toMatchObject({ spec: service.spec, status: service.status });
+    expect(first?.outputs.metadata).not.toHaveProperty("managedFields");
+    expect(first?.inputs).not.toHaveProperty("status");
+    expect(first?.outputs.__fieldManager).toMatch(/^pulumi-kubernetes-/);
+    expect(first?.outputs.__fieldManager).not.toBe(second?.outputs.__fieldManager);
+  });
+
+  test("of a Service without an address is unhealthy at a refresh, unless it is not waited for", async () => {
+    api.put(servicePath, service);
+    const { managedFields: _, ...metadata } = service.metadata;
+    const inputs = { ...service, metadata };
+    const error = await failureOf(it.read(TYPES.service, "default/svc", inputs, inputs));
+    expect(error.reasons).toContain(
+      "Service was not allocated an IP address; does your cloud provider support this?",
+    );
+    const skipped = { ...inputs, metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } } };
+    expect((await it.read(TYPES.service, "default/svc", skipped, skipped))?.id).toBe("default/svc");
+  });
+
+  test("of nothing is nothing, of a kind that is gone too", async () => {
+    expect(await it.read(TYPES.service, "default/none")).toBeUndefined();
+    expect(await it.read(TYPES.widget, "default/w", widget, widget)).toBeUndefined();
+  });
+});
+
+test("what the stand-in cannot do is refused, by name", async () => {
+  const words = (what: string) => new RegExp(`^not supported by the stand-in: ${what}; with the official`);
+  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } };
+  await expect(it.check("kubernetes:helm.sh/v3:Release", {})).rejects.toThrow(
+    words("resource type kubernetes:helm.sh/v3:Release"),
+  );
+  await expect(it.check("kubernetes:core/v1:Pod", pod)).rejects.toThrow(words("kind v1/Pod"));
+  await expect(it.check(TYPES.configMap, { ...configMap, metadata: {} })).rejects.toThrow(
+    words("an object without metadata.name"),
+  );
+  await expect(it.provider.invoke("kubernetes:yaml:decode")).rejects.toThrow(
+    words("function kubernetes:yaml:decode"),
+  );
+  await expect(it.provider.configure({ renderYamlToDirectory: "/x" })).rejects.toThrow(
+    words("provider argument renderYamlToDirectory"),
+  );
+  expect((await it.check(TYPES.deployment, deployment)).failures ?? []).toEqual([]);
+});
+
+const PATIENCE = { timeout: 20_000 };
