@@ -37,10 +37,14 @@ const provider = new k8s.Provider("cluster", {
   ...(context ? { context } : {}),
   clusterIdentifier: cluster.id,
   enableConfigMapMutable: true,
-  // A new certificate is put in the old one's place; as a new Secret, it would leave the gateway without one meanwhile.
+  // A new certificate is put in the old one's place; as a new Secret, it would leave the gateway without one
+  // meanwhile.
   enableSecretMutable: true,
   // An update that was killed has made objects that no state knows; whose they are was looked at above.
   upsertExistingObjects: true,
+  // Fields that kubectl has changed since are set back; without it, each would be a conflict that stops the
+  // update.
+  enablePatchForce: true,
 });
 const inCluster = { providers: { kubernetes: provider } };
 
@@ -72,7 +76,11 @@ const split = new TrafficSplit(
   { ...inCluster, dependsOn: istio.ready },
 );
 
-const ingress = new IngressPorts("ingress", { gatewayService: istio.gatewayService }, inCluster);
+const ingress = new IngressPorts("ingress", {
+  gatewayService: istio.gatewayService,
+  cluster: { kubeconfig, context },
+  reinstall: istio.reinstall,
+});
 
 const edge = new HaproxyEdge(
   "edge",

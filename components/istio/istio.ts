@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
+import { quote } from "../../clients/shell.ts";
 import { ISTIO_GATEWAY } from "../../mesh/model.ts";
 import { OWNED_KINDS, resourceOf } from "../../mesh/ownedObject.ts";
 
@@ -47,6 +48,8 @@ export class Istio extends pulumi.ComponentResource {
   public readonly sidecar: string | undefined;
   /** `istio-system/istio-ingressgateway`, unknown until that Service has its NodePorts. */
   public readonly gatewayService: pulumi.Output<string>;
+  /** Command that installs Istio again. Undefined when `manage` is false. */
+  public readonly reinstall: string | undefined;
 
   constructor(name: string, args: IstioArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Istio", name, {}, opts);
@@ -55,10 +58,11 @@ export class Istio extends pulumi.ComponentResource {
     this.ready = this.createGate(name, "istiod", args, claim);
     this.installed = manage ? this.createInstall(name, args, claim) : this.ready;
     this.sidecar = manage ? sidecarHash(args) : undefined;
+    this.reinstall = manage ? reinstallCommand(args) : undefined;
     const gateway = this.createGate(name, "gateway", args, claim);
     this.gatewayService = afterRun(gateway, `${ISTIO_GATEWAY.namespace}/${ISTIO_GATEWAY.service}`);
-    const { ready, installed, sidecar, gatewayService } = this;
-    this.registerOutputs({ ready, installed, sidecar, gatewayService });
+    const { ready, installed, sidecar, gatewayService, reinstall } = this;
+    this.registerOutputs({ ready, installed, sidecar, gatewayService, reinstall });
   }
 
   /** Refuses an Istio of another owner and claims the cluster's; its deletion uninstalls. */
@@ -111,6 +115,14 @@ export function istioOperator({ version, profile, hub, tag, values }: IstioArgs)
       ...(values === undefined || Object.keys(values).length === 0 ? {} : { values }),
     },
   });
+}
+
+/**
+ * What a user types where a part of Istio was deleted by hand: the install command's inputs have not changed.
+ */
+function reinstallCommand(args: IstioArgs): string {
+  const context = args.context ? ` --context=${quote(args.context)}` : "";
+  return `istioctl install${context} --skip-confirmation --filename=- <<'END'\n${istioOperator(args)}END`;
 }
 
 /**

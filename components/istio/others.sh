@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Finds what would be lost with Istio and does not belong to this stack; sourced by uninstall.sh, after
 # common.sh.
+# shellcheck disable=SC2154 # namespace is set in common.sh, crds and kinds in uninstall.sh
 
 # What holds Istio, one a line: whatever uses it, and whatever another owner has in its namespace. Rules of
 # the namespace and Istio's own input (cacerts) hold the namespace, but not Istio.
@@ -58,7 +59,7 @@ kinds_in_namespaces() {
   # An API that does not answer is an error here, and the kinds of all others are printed all the same.
   known=$(kube api-resources --namespaced --verbs=list --output=name 2>/dev/null) || [ -n "$known" ] ||
     fail "kubectl api-resources prints nothing; try again later"
-  echo "$known" | grep -v -E '\.istio\.io$|^events|metrics\.k8s\.io$' | paste -s -d , -
+  echo "$known" | grep -v -E '\.istio\.io$|^events|^endpoints$|metrics\.k8s\.io$' | paste -s -d , -
 }
 
 # Aggregated APIs that do not answer, one a line. Those of metrics hold no objects.

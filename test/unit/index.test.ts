@@ -12,7 +12,16 @@ import {
 } from "../support/mocks.ts";
 
 /** What the program finds; a cluster where clients are asking already, unless a test says otherwise. */
-const found = vi.hoisted(() => ({ routed: [] as { name: string; version: string }[] }));
+const found = vi.hoisted(() => ({
+  routed: [] as { name: string; version: string }[],
+  ports: [] as object[],
+}));
+
+vi.mock("../../clients/kubernetes.ts", () => ({
+  KubernetesApi: {
+    connect: async () => ({ get: async () => ({ spec: { ports: found.ports } }), close: async () => {} }),
+  },
+}));
 
 vi.mock("../../preflight/preflight.ts", () => ({
   readCluster: async () => ({
@@ -33,6 +42,7 @@ const ROUTED = [
 beforeEach(() => vi.resetModules());
 beforeEach(() => {
   found.routed = ROUTED;
+  found.ports = GATEWAY_PORTS;
 });
 afterEach(() => pulumi.runtime.disconnect());
 
@@ -93,6 +103,7 @@ describe("the whole program", () => {
       clusterIdentifier: "0b7c1e2f",
       enableConfigMapMutable: "true",
       enableSecretMutable: "true",
+      enablePatchForce: "true",
     });
   });
 
@@ -109,7 +120,7 @@ describe("the whole program", () => {
       ["nginx-v116", "nginx-v117", "split-gateway", "split-subsets"].sort(),
     );
     expect(dependencies("edge", "HaproxyEdge")).toEqual(["istio-istiod"]);
-    expect(dependencies("edge", "remote:Command")).toEqual(["edge-undo", "ingress"]);
+    expect(dependencies("edge", "remote:Command")).toEqual(["edge-undo", "istio-gateway"]);
   });
 
   it("has these outputs", async () => {
@@ -153,7 +164,8 @@ describe("the whole program", () => {
     const gatewayPorts = GATEWAY_PORTS.map((port) =>
       port.name === "http2" ? { ...port, nodePort: 31000 } : port,
     );
-    const after = await up({}, { gatewayPorts });
+    found.ports = gatewayPorts;
+    const after = await up();
     expect(changed(before.resources, after.resources)).toEqual([
       "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
     ]);

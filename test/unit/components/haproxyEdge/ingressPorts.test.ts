@@ -1,27 +1,65 @@
 import * as pulumi from "@pulumi/pulumi";
-import { afterEach, describe, expect, it } from "vitest";
-import { IngressPorts, nodePortsOf } from "../../../../components/haproxyEdge/ingressPorts.ts";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { IngressPorts, nodePortsOf, readNodePorts } from "../../../../components/haproxyEdge/ingressPorts.ts";
 import { GATEWAY_PORTS, settled, startMocks } from "../../../support/mocks.ts";
+
+/** What the API server answers, and what it was asked. */
+const server = vi.hoisted(() => ({
+  service: undefined as object | undefined,
+  paths: [] as string[],
+  open: 0,
+}));
+
+vi.mock("../../../../clients/kubernetes.ts", () => ({
+  KubernetesApi: {
+    connect: async () => {
+      server.open++;
+      return {
+        get: async (path: string) => {
+          server.paths.push(path);
+          return server.service;
+        },
+        close: async () => {
+          server.open--;
+        },
+      };
+    },
+  },
+}));
 
 afterEach(() => pulumi.runtime.disconnect());
 
+const SERVICE = "istio-system/istio-ingressgateway";
+const args = { gatewayService: pulumi.output(SERVICE), cluster: {} };
+
 describe("IngressPorts", () => {
-  it("finds ports by name, in whatever order", async () => {
-    await startMocks({}, { gatewayPorts: [...GATEWAY_PORTS].reverse() });
-    const ingress = new IngressPorts("ingress", {
-      gatewayService: pulumi.output("istio-system/istio-ingressgateway"),
-    });
+  it("finds ports by name, in whatever order, and registers nothing that a refresh would judge", async () => {
+    server.service = { spec: { ports: [...GATEWAY_PORTS].reverse() } };
+    const resources = await startMocks();
+    const ingress = new IngressPorts("ingress", args);
     expect(await settled(ingress.nodePorts)).toEqual({ http2: 30934, statusPort: 30580, https: 30895 });
+    await pulumi.runtime.disconnect();
+    expect(server.paths).toEqual(["/api/v1/namespaces/istio-system/services/istio-ingressgateway"]);
+    expect(server.open).toBe(0);
+    expect(resources.map(({ type }) => type)).toEqual(["istio-lab:index:IngressPorts"]);
   });
 
   it("does without https", () => {
     const ports = GATEWAY_PORTS.filter(({ name }) => name !== "https");
-    expect(nodePortsOf(ports)).toEqual({ http2: 30934, statusPort: 30580, https: undefined });
+    expect(nodePortsOf(ports, SERVICE)).toEqual({ http2: 30934, statusPort: 30580, https: undefined });
   });
 
   it("says what a Service without NodePorts must become", () => {
-    expect(() => nodePortsOf([{ name: "http2" }])).toThrow(
-      "Service istio-ingressgateway has no NodePort of the name http2: its type must be LoadBalancer or NodePort",
+    expect(() => nodePortsOf([{ name: "http2" }], SERVICE)).toThrow(
+      `Service ${SERVICE} has no NodePort of the name http2: its type must be LoadBalancer or NodePort`,
+    );
+  });
+
+  it("says how a gateway that was deleted comes back", async () => {
+    server.service = undefined;
+    const reinstall = "istioctl install --filename=-";
+    await expect(readNodePorts(SERVICE, { cluster: {}, reinstall })).rejects.toThrow(
+      `Service ${SERVICE} does not exist: install Istio again, then run pulumi up:\n${reinstall}`,
     );
   });
 });

@@ -1,0 +1,78 @@
+// A stack that the previous version of the program made: its state is updated without a replacement.
+import { readFile } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
+import * as pulumi from "@pulumi/pulumi";
+import { afterEach, expect, it, vi } from "vitest";
+import { immutablePaths } from "../../embedded/plugins/kubernetes/objects.ts";
+import { makeCertificate } from "../support/certificates.ts";
+import { GATEWAY_PORTS, type Registered, startMocks } from "../support/mocks.ts";
+
+vi.mock("../../preflight/preflight.ts", () => ({
+  readCluster: async () => ({
+    id: "0b7c1e2f",
+    routed: [],
+    nodes: [{ name: "rancher-node02", address: "10.0.0.2" }],
+  }),
+}));
+
+vi.mock("../../clients/kubernetes.ts", () => ({
+  KubernetesApi: {
+    connect: async () => ({ get: async () => ({ spec: { ports: GATEWAY_PORTS } }), close: async () => {} }),
+  },
+}));
+
+afterEach(() => pulumi.runtime.disconnect());
+
+/** A resource of the previous version's state, without what is secret, long or another one in each stack. */
+interface Recorded {
+  readonly urn: string;
+  readonly type: string;
+  /** True: it was only read. */
+  readonly external?: boolean;
+  readonly inputs?: Record<string, unknown>;
+}
+
+it("keeps every resource of the previous version under its name, and replaces none", async () => {
+  const file = new URL("../support/previousState.json", import.meta.url);
+  const recorded = JSON.parse(await readFile(file, "utf8")) as Recorded[];
+  const mine = recorded.filter(
+    ({ type, external }) => !external && type !== "pulumi:pulumi:Stack" && !type.includes("command::default"),
+  );
+  const resources = await program();
+  const lost = mine.filter(({ urn }) => !resources.has(pathOf(urn)) && !urn.includes("providers:command"));
+  expect(lost.map(({ urn }) => urn)).toEqual([]);
+  const replaced = mine.flatMap(({ urn, type, inputs }) => {
+    const next = resources.get(pathOf(urn));
+    return next ? replacing(type, inputs ?? {}, next).map((path) => `${urn} ${path}`) : [];
+  });
+  expect(replaced).toEqual([]);
+});
+
+/** The program as it is now, with https in the gateway, by the ends of its URNs. */
+async function program(): Promise<Map<string, Registered>> {
+  vi.resetModules();
+  const { certificate, key } = makeCertificate("nginx.hung.org.hk");
+  const resources = await startMocks({
+    tls: { mode: "passthrough" },
+    tlsCertificate: certificate,
+    tlsKey: key,
+  });
+  await import("../../index.ts");
+  await pulumi.runtime.disconnect();
+  return new Map(resources.map((resource) => [resource.path, resource]));
+}
+
+const pathOf = (urn: string) => urn.split("::").slice(2).join("::");
+
+/** The property paths that a plugin would replace the resource for. */
+function replacing(type: string, before: Record<string, unknown>, { inputs: after }: Registered): string[] {
+  const paths = type.startsWith("command:")
+    ? ["triggers"]
+    : type === "pulumi:providers:kubernetes"
+      ? ["clusterIdentifier"]
+      : immutablePaths(after, { configMapMutable: true, secretMutable: true });
+  return paths.filter((path) => !isDeepStrictEqual(at(before, path), at(after, path)));
+}
+
+const at = (inputs: unknown, path: string) =>
+  path.split(".").reduce<unknown>((value, part) => (value as Record<string, unknown>)?.[part], inputs);
