@@ -8,20 +8,6 @@ export interface Subset {
   readonly version: string;
 }
 
-/** One version of the web application. */
-export interface Version extends Subset {
-  /** DNS label, e.g. `v116`: names the Deployment (`nginx-v116`), the subset and the key in `weights`. */
-  readonly name: string;
-  /** Value of the pods' label `version`, e.g. `1.16`. */
-  readonly version: string;
-  /** Image reference, e.g. `nginx:1.16.1`. */
-  readonly image: string;
-  /** Pods of this version. */
-  readonly replicas: number;
-  /** What `/echo/test.txt` answers: the way to tell one version from another. */
-  readonly page: string;
-}
-
 /** Version name to integer percent; the percents sum to 100. */
 export type Weights = Readonly<Record<string, number>>;
 

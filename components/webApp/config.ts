@@ -1,6 +1,5 @@
 /** Settings of the web application: its namespace and its versions. */
 import { z } from "zod";
-import type { Version } from "../../mesh/model.ts";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import { checkDistinct, image, integer, isLabel, isLabelValue, object, text } from "../../settings/values.ts";
 
@@ -88,14 +87,17 @@ export const webAppSettings = slice({
   },
   resolve: ({ namespace, versions }) => ({
     namespace,
-    versions: versions.map(withPage) as readonly Version[],
+    versions: versions.map(withPage),
   }),
 });
 
 /** The capability's part of the configuration. */
 export type WebAppConfig = ConfigOf<typeof webAppSettings>;
 
-type GivenVersion = z.output<typeof version>;
+type GivenVersion = Readonly<z.output<typeof version>>;
+
+/** One version of the web application. */
+export type Version = GivenVersion & { readonly page: string };
 
 /** Fills in a page that is not given, as the article has them. */
 function withPage(version: GivenVersion): Version {

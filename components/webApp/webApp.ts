@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Version } from "../../mesh/model.ts";
 import { metadataOf } from "../../mesh/ownedObject.ts";
 import { PROPAGATION_SECONDS } from "../../mesh/propagation.ts";
+import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 
 export interface WebAppArgs {
