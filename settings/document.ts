@@ -74,7 +74,9 @@ function table(keys: Keys): string {
 }
 
 function fieldRows(path: string, { properties = {}, required = [] }: JsonSchema): string[] {
-  return Object.entries(properties).flatMap(([name, field]) => {
+  // A field without a sentence of its own is part of what the field above says.
+  const documented = Object.entries(properties).filter(([, field]) => field.description !== undefined);
+  return documented.flatMap(([name, field]) => {
     const otherwise = field.otherwise ?? (required.includes(name) ? "required" : defaultOf(field));
     return [
       row(`${path}.${name}`, field.description ?? "", otherwise),

@@ -18,6 +18,13 @@ export const integer = (right: string, least: number, most: number) =>
     .number({ error: right })
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, { error: right });
 
+/** A quantity of Kubernetes as text; YAML reads one without a unit as a number. */
+export const quantity = (right: string, form: RegExp) =>
+  z
+    .union([z.string(), z.number()], { error: right })
+    .transform(String)
+    .refine((value) => form.test(value), { error: right });
+
 export const port = () => integer("give a port from 1 to 65535", 1, 65535);
 
 export const flag = () => z.boolean({ error: "give true or false" });

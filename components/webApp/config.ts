@@ -1,7 +1,16 @@
 /** Settings of the web application: its namespace and its versions. */
 import { z } from "zod";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
-import { checkDistinct, image, integer, isLabel, isLabelValue, object, text } from "../../settings/values.ts";
+import {
+  checkDistinct,
+  image,
+  integer,
+  isLabel,
+  isLabelValue,
+  object,
+  quantity,
+  text,
+} from "../../settings/values.ts";
 
 /** Namespaces in which Istio never injects a sidecar, and its own. */
 const WITHOUT_SIDECARS = [
@@ -15,6 +24,17 @@ const WITHOUT_SIDECARS = [
 /** What a ConfigMap may hold; all pages are in one. */
 const CONFIG_MAP_BYTES = 1_048_576;
 
+const CPU = /^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$/;
+const MEMORY = /^[0-9]+(\.[0-9]+)?(k|Ki|M|Mi|G|Gi)$/;
+
+/** Of CPU and memory. */
+function amounts() {
+  return object("give an object with cpu and memory", {
+    cpu: quantity("give cores or thousandths of one, e.g. 0.5 or 500m", CPU).optional(),
+    memory: quantity("give bytes with a unit, e.g. 64Mi", MEMORY).optional(),
+  }).optional();
+}
+
 const version = object("give an object with name, version and image", {
   name: field(
     text("give a DNS label of at most 57 characters, e.g. v116", (value) => isLabel(value, 57)),
@@ -26,6 +46,19 @@ const version = object("give an object with name, version and image", {
   ),
   image: field(image(), "Image with nginx"),
   replicas: field(integer("give an integer from 1 to 1000", 1, 1000).default(3), "Number of pods"),
+  resources: field(
+    object("give an object with requests and limits", {
+      requests: field(amounts(), "What is reserved: `cpu`, e.g. `100m`, and `memory`, e.g. `64Mi`", "none"),
+      limits: field(amounts(), "What may be used at most, in the same form", "none"),
+    }).optional(),
+    "CPU and memory of each pod's nginx",
+    "",
+  ),
+  securityContext: field(
+    z.enum(["restricted"], { error: "give restricted, or leave it out" }).optional(),
+    "`restricted`: the pods keep to Pod Security's profile of that name: user 101, no privileges, no capabilities",
+    "the image's own user",
+  ),
   page: field(
     text(
       "give a text of 1 to 65536 characters without control characters",
@@ -83,6 +116,7 @@ export const webAppSettings = slice({
       "give each version a page of its own, which tells it from the others",
       fault,
     );
+    checkResources(versions, fault);
     checkSize(whole, fault);
   },
   resolve: ({ namespace, versions }) => ({
@@ -105,6 +139,38 @@ function withPage(version: GivenVersion): Version {
 }
 
 const tagOf = (image: string) => /:([^:/@]+)$/.exec(image.replace(/@.*$/, ""))?.[1];
+
+/** The API server refuses a request above its limit. */
+function checkResources(versions: readonly GivenVersion[], fault: CheckContext["fault"]): void {
+  for (const [index, { resources }] of versions.entries()) {
+    for (const name of ["cpu", "memory"] as const) {
+      const [request, limit] = [resources?.requests?.[name], resources?.limits?.[name]];
+      if (request === undefined || limit === undefined || amountOf(request) <= amountOf(limit)) continue;
+      fault(
+        `versions[${index}].resources.requests.${name}`,
+        request,
+        `give ${limit} at most, the limit in versions[${index}].resources.limits.${name}`,
+      );
+    }
+  }
+}
+
+/** A quantity of Kubernetes as a number. */
+function amountOf(quantity: string): number {
+  const [, digits = "", unit = ""] = /^([0-9.]+)([A-Za-z]*)$/.exec(quantity) ?? [];
+  return Number(digits) * (UNITS[unit] ?? Number.NaN);
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+};
 
 function checkSize(versions: readonly Version[], fault: CheckContext["fault"]): void {
   const bytes = versions.reduce((sum, { name, page }) => sum + Buffer.byteLength(name + page), 0);

@@ -53,7 +53,7 @@ describe("versions and namespace", () => {
       "a misspelt field of a version",
       { versions: [V116, { ...V117, imgae: "nginx:1.17.9" }] },
       [
-        "versions[1].imgae is no key of this project (did you mean image?); the keys are name, version, image, replicas, page",
+        "versions[1].imgae is no key of this project (did you mean image?); the keys are name, version, image, replicas, resources, securityContext, page",
       ],
     ],
     [
@@ -102,5 +102,46 @@ describe("versions and namespace", () => {
         /^versions is \[.*: their pages have 1048577 bytes in all, and one ConfigMap holds them, 1048576 at most: /,
       ),
     ]);
+  });
+
+  it("takes resources and a security context for each version", () => {
+    const resources = { requests: { cpu: 0.1, memory: "32Mi" }, limits: { cpu: "100m", memory: "1Gi" } };
+    const { versions } = settings({
+      versions: [{ ...V116, resources, securityContext: "restricted" }, V117],
+    });
+    expect(versions[0]).toMatchObject({
+      resources: { requests: { cpu: "0.1", memory: "32Mi" }, limits: { cpu: "100m", memory: "1Gi" } },
+      securityContext: "restricted",
+    });
+    expect(versions[1]).not.toHaveProperty("resources");
+  });
+
+  it.each<[unknown, string[]]>([
+    [
+      { resources: { requests: { cpu: "2", memory: "1Gi" }, limits: { cpu: "1500m", memory: "1000M" } } },
+      [
+        'versions[0].resources.requests.cpu is "2": give 1500m at most, the limit in versions[0].resources.limits.cpu',
+        'versions[0].resources.requests.memory is "1Gi": give 1000M at most, the limit in versions[0].resources.limits.memory',
+      ],
+    ],
+    [
+      { resources: { limits: { memory: "100m", cpu: true } } },
+      [
+        "versions[0].resources.limits.cpu is true: give cores or thousandths of one, e.g. 0.5 or 500m",
+        'versions[0].resources.limits.memory is "100m": give bytes with a unit, e.g. 64Mi',
+      ],
+    ],
+    [
+      { resources: { limit: {} } },
+      [
+        "versions[0].resources.limit is no key of this project (did you mean limits?); the keys are requests, limits",
+      ],
+    ],
+    [
+      { securityContext: "privileged" },
+      ['versions[0].securityContext is "privileged": give restricted, or leave it out'],
+    ],
+  ])("reports %j", (change, lines) => {
+    expect(faultsOf({ versions: [{ ...V116, ...(change as object) }, V117] })).toEqual(lines);
   });
 });
