@@ -9,7 +9,7 @@ import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
-import { readCluster } from "./preflight/preflight.ts";
+import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
 const config = loadSettings(capabilities);
@@ -17,23 +17,14 @@ const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } =
 const tls = config.tls && { ...config.tls, key: pulumi.secret(config.tls.key) };
 const gatewayTls = tls?.mode === "passthrough";
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-const cluster = await readCluster({
-  kubeconfig,
-  context,
-  namespace,
-  wantNodes: config.nodes.length === 0,
-  owner,
-  versions,
-  gatewayTls,
-  istio: config.istio,
-  loadBalancer: { ...loadBalancer, privateKey: config.loadBalancerPrivateKey },
-});
+const cluster = await preflight(capabilities, config, { owner });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 /** Somebody may be asking; where nobody can yet, nothing has to wait for the sake of requests. */
 const live = cluster.routed.length > 0;
 
 const provider = new k8s.Provider("cluster", {
-  ...(kubeconfig ? { kubeconfig } : {}),
+  // Given even where it is empty: the SDK would fill in KUBECONFIG, of which the provider reads one path only.
+  kubeconfig,
   ...(context ? { context } : {}),
   clusterIdentifier: cluster.id,
   enableConfigMapMutable: true,

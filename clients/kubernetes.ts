@@ -76,8 +76,11 @@ export class KubernetesApi {
   }
 
   /** The object at that path; undefined where there is none. */
-  async get<T = KubernetesObject>(path: string): Promise<T | undefined> {
-    return orUndefined(this.#json<T>("GET", path, { accept: JSON_TYPE }));
+  async get<T = KubernetesObject>(
+    path: string,
+    options: { readonly answerMs?: number } = {},
+  ): Promise<T | undefined> {
+    return orUndefined(this.#json<T>("GET", path, options));
   }
 
   /** The object's metadata alone; undefined where there is none. */
@@ -209,7 +212,8 @@ export class KubernetesApi {
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
     const { accept = JSON_TYPE, contentType = JSON_TYPE } = options;
     const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
-    const { signal: whole, answerMs = ANSWER_MS } = this.#options;
+    const { signal: whole } = this.#options;
+    const answerMs = options.answerMs ?? this.#options.answerMs ?? ANSWER_MS;
     const signals = [whole, options.signal].flatMap((signal) => signal ?? []);
     return new Promise((resolve, reject) => {
       const request = http.request({
@@ -253,6 +257,7 @@ export class KubernetesApi {
 }
 
 interface RequestOptions {
+  readonly answerMs?: number;
   readonly accept?: string;
   readonly body?: object;
   readonly contentType?: string;

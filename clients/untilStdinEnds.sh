@@ -13,6 +13,7 @@ exec 3<&0
 trap : TERM # a handler, not '': the command would inherit that it is ignored
 "$@" </dev/null 3<&- &
 command=$!
+exec 2>/dev/null # the shell's own words about what it ends
 {
   read -r _
   kill 0

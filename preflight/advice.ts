@@ -6,24 +6,21 @@ import {
   NoAnswer,
   type Selection,
 } from "../clients/kubernetes.ts";
-import { Fault } from "./fault.ts";
 
-/** The fault for an error of {@link KubernetesApi}; any other error as it is. */
+/** The fault's message for an error of {@link KubernetesApi}; undefined for any other error. */
 export async function adviceOn(
   error: unknown,
   selection: Selection,
   api: KubernetesApi | undefined,
   signal: AbortSignal,
-): Promise<unknown> {
-  if (error instanceof KubectlError) return new Fault(onKubectl(error, selection));
+): Promise<string | undefined> {
+  if (error instanceof KubectlError) return onKubectl(error, selection);
   const where = api?.where ?? "the cluster";
-  if (error instanceof NoAnswer) return new Fault(onNoAnswer(error, where));
-  if (signal.aborted) return new Fault(tooLate(where));
-  if (!(error instanceof ApiError)) return error;
-  if (error.status === 401) return new Fault(await onUnknownUser(where, api));
-  return new Fault(
-    `${where} answers with an error: ${error.message} (HTTP ${error.status}); try again later`,
-  );
+  if (error instanceof NoAnswer) return onNoAnswer(error, where);
+  if (signal.aborted) return tooLate(where);
+  if (!(error instanceof ApiError)) return undefined;
+  if (error.status === 401) return await onUnknownUser(where, api);
+  return `${where} answers with an error: ${error.message} (HTTP ${error.status}); try again later`;
 }
 
 function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, context }: Selection): string {

@@ -9,31 +9,63 @@ export interface Permission {
   readonly verbs: readonly string[];
   readonly group: string;
   readonly resource: string;
-  /** Empty: the whole cluster. */
+  /** Empty: the whole cluster. A namespace counts as within itself: roles that are bound in it apply to it. */
   readonly namespace: string;
   readonly name?: string;
 }
 
-/** What a check may look at. */
-export interface CheckContext<Config> {
+/** What a check that needs no cluster may look at. */
+export interface MachineContext<Config> {
   readonly config: Config;
   /** The stack: `ORGANIZATION/PROJECT/STACK`. */
   readonly owner: string;
-  readonly api: KubernetesApi;
   /** Aborted when the preflight's time is over. */
   readonly signal: AbortSignal;
 }
 
-/** One line of capabilities.ts. */
-export interface Capability<Config, S extends Slice = Slice> {
-  readonly name: string;
-  readonly settings: S;
+/** What a check of the cluster may look at. */
+export interface CheckContext<Config> extends MachineContext<Config> {
+  readonly api: KubernetesApi;
+}
+
+/** What a check brings back. */
+export interface Findings<Facts extends object = object> {
+  readonly faults: readonly Fault[];
+  /** What the program needs to know; counts only where no check has faults. @default nothing */
+  readonly facts?: Facts;
+}
+
+/** What a capability brings to the preflight. */
+export interface Preflight<Config> {
   /** Everything that the capability owns with this configuration. @default nothing */
   readonly objects?: (config: Config) => readonly OwnedObject[];
   /** What it needs besides the verbs on its own objects. @default nothing */
   readonly permissions?: (config: Config) => readonly Permission[];
-  /** Looked at before anything is touched, at preview too. @default nothing */
-  readonly checks?: (context: CheckContext<Config>) => Promise<readonly Fault[]>;
+  /**
+   * Look at the cluster before anything is touched, at preview too. A check that ends in HTTP 403 has no findings: the
+   * permission check names what is not allowed.
+   * @default none
+   */
+  readonly checks?: readonly ((context: CheckContext<Config>) => Promise<Findings>)[];
+  /** Look at tools and other machines, at the same time and whether or not the cluster answers. @default none */
+  readonly machineChecks?: readonly ((context: MachineContext<Config>) => Promise<Findings>)[];
+}
+
+/** One line of capabilities.ts. */
+export interface Capability<Config, S extends Slice = Slice> extends Preflight<Config> {
+  readonly name: string;
+  readonly settings: S;
   /** What it adds to the values of Istio's charts. @default nothing */
   readonly istioValues?: (config: Config) => Record<string, unknown>;
 }
+
+type FactsOfCheck<F> = F extends (...args: never[]) => Promise<Findings<infer Facts>> ? Facts : never;
+type ChecksOf<P> =
+  | (P extends { readonly checks: readonly (infer F)[] } ? F : never)
+  | (P extends { readonly machineChecks: readonly (infer F)[] } ? F : never);
+type Intersection<U> = (U extends unknown ? (part: U) => void : never) extends (all: infer I) => void
+  ? I
+  : never;
+
+/** What all checks of these capabilities find out together. */
+export type FactsOf<C extends readonly unknown[]> = Intersection<FactsOfCheck<ChecksOf<C[number]>>>;

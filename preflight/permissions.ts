@@ -1,115 +1,142 @@
-/** Whether the user may do what the program does. */
-import type { KubernetesApi } from "../clients/kubernetes.ts";
+/** Whether the user may do what the program does, in as few requests as possible. */
+import { ApiError, type KubernetesApi } from "../clients/kubernetes.ts";
+import type { Fault } from "../settings/faults.ts";
+import type { Permission } from "./capability.ts";
 
-/** Verbs on one resource. */
-interface Need {
-  readonly verbs: readonly string[];
-  readonly group: string;
-  readonly resource: string;
-  /** Empty: the whole cluster. */
-  readonly namespace: string;
-  readonly name?: string;
-}
-
-export interface PermissionsArgs {
-  /** Namespace of the application. */
-  readonly namespace: string;
-  /** True: Istio is installed, changed and uninstalled. */
-  readonly manage: boolean;
-  /** True: the cluster's nodes are listed. */
-  readonly wantNodes: boolean;
-  /** True: the gateway's certificate goes into a Secret beside it. */
-  readonly gatewayTls: boolean;
-}
-
-/** What the user may not do, in one line; nobody who may do everything is asked further. */
-export async function permissionFaults(api: KubernetesApi, args: PermissionsArgs): Promise<string[]> {
-  if (await isAllowed(api, "*", { group: "*", resource: "*", namespace: "" })) return [];
-  const refused = (
-    await Promise.all(
-      needs(args).map(async (need) => {
-        const answers = await Promise.all(need.verbs.map((verb) => isAllowed(api, verb, need)));
-        const verbs = need.verbs.filter((_, index) => !answers[index]);
-        return verbs.length === 0 ? [] : [`${verbs.join(", ")} ${described(need)}`];
-      }),
-    )
-  ).flat();
-  if (refused.length === 0) return [];
+/** What the user is not allowed to do, in one fault. */
+export async function permissionFaults(
+  api: KubernetesApi,
+  permissions: readonly Permission[],
+): Promise<Fault[]> {
+  const everything = { verbs: ["*"], group: "*", resource: "*", namespace: "" };
+  if (await isAllowed(api, "*", everything)) return [];
+  const rules = await readRules(api, namespacesOf(permissions));
+  const refused = await Promise.all(
+    merged(permissions).map(async (permission) => {
+      const allowed = await Promise.all(
+        permission.verbs.map((verb) => decide(rules, verb, permission) ?? isAllowed(api, verb, permission)),
+      );
+      const verbs = permission.verbs.filter((_, index) => !allowed[index]);
+      return verbs.length === 0 ? [] : [`${verbs.join(", ")} ${described(permission)}`];
+    }),
+  );
+  if (refused.flat().length === 0) return [];
   return [
-    `${api.where} does not allow this user to ${refused.join("; ")}: have these allowed, or use a context whose user has the cluster role cluster-admin`,
+    {
+      key: "",
+      message: `${api.where} does not allow this user to ${refused.flat().join("; ")}: allow these, or use a context whose user has the cluster role cluster-admin`,
+    },
   ];
 }
 
-async function isAllowed(api: KubernetesApi, verb: string, need: Omit<Need, "verbs">): Promise<boolean> {
-  const { group, resource, namespace, name } = need;
-  const review = await api.create<{ status?: { allowed?: boolean } }>(
-    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-    {
-      apiVersion: "authorization.k8s.io/v1",
-      kind: "SelfSubjectAccessReview",
-      spec: {
-        resourceAttributes: {
-          verb,
-          group,
-          resource,
-          ...(namespace ? { namespace } : {}),
-          ...(name ? { name } : {}),
-        },
-      },
-    },
-  );
-  return review.status?.allowed === true;
+/** Rules of the roles that are bound in one namespace, and in the whole cluster. */
+interface Rules {
+  readonly resourceRules: readonly {
+    readonly verbs: readonly string[];
+    readonly apiGroups?: readonly string[];
+    readonly resources?: readonly string[];
+    readonly resourceNames?: readonly string[];
+  }[];
+  /** True: what no rule allows is refused. */
+  readonly complete: boolean;
 }
 
-const described = ({ group, resource, namespace, name }: Need) =>
+/** A namespace that does not exist, so that no role is bound in it: only the rules of the whole cluster apply there. */
+const NOWHERE = "istio-lab-preflight-no-such-namespace";
+
+/** A rule review answers for all resources of a namespace at once; an access review for one verb on one resource. */
+async function readRules(
+  api: KubernetesApi,
+  namespaces: readonly string[],
+): Promise<ReadonlyMap<string, Rules>> {
+  const reviews = await Promise.all(
+    namespaces.map(async (namespace) => [namespace, await reviewRules(api, namespace || NOWHERE)] as const),
+  );
+  return new Map(reviews.flatMap(([namespace, rules]) => (rules ? [[namespace, rules]] : [])));
+}
+
+interface RulesReview {
+  readonly status?: {
+    readonly resourceRules?: Rules["resourceRules"] | null;
+    readonly incomplete?: boolean;
+    readonly evaluationError?: string;
+  };
+}
+
+/** The node authorizer lists no rules, and allows nothing to a user that is no node. */
+const HARMLESS = /^node authorizer does not support user rule resolution$/;
+
+async function reviewRules(api: KubernetesApi, namespace: string): Promise<Rules | undefined> {
+  try {
+    const { status } = await review<RulesReview>(api, "SelfSubjectRulesReview", { namespace });
+    const { incomplete = false, evaluationError = "" } = status ?? {};
+    return {
+      resourceRules: status?.resourceRules ?? [],
+      complete: !incomplete || HARMLESS.test(evaluationError),
+    };
+  } catch (error) {
+    if (error instanceof ApiError) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined where the rules do not decide it. */
+function decide(
+  rules: ReadonlyMap<string, Rules>,
+  verb: string,
+  { group, resource, namespace, name }: Permission,
+): boolean | undefined {
+  const known = rules.get(namespace);
+  const allowed = known?.resourceRules.some(
+    ({ verbs, apiGroups = [], resources = [], resourceNames = [] }) =>
+      has(verbs, verb) &&
+      has(apiGroups, group) &&
+      has(resources, resource) &&
+      (resourceNames.length === 0 || (name !== undefined && resourceNames.includes(name))),
+  );
+  return allowed || known?.complete ? Boolean(allowed) : undefined;
+}
+
+const has = (list: readonly string[], word: string) => list.includes("*") || list.includes(word);
+
+async function isAllowed(api: KubernetesApi, verb: string, permission: Permission): Promise<boolean> {
+  const { group, resource, namespace, name } = permission;
+  const resourceAttributes = {
+    verb,
+    group,
+    resource,
+    ...(namespace ? { namespace } : {}),
+    ...(name ? { name } : {}),
+  };
+  const { status } = await review<{ status?: { allowed?: boolean } }>(api, "SelfSubjectAccessReview", {
+    resourceAttributes,
+  });
+  return status?.allowed === true;
+}
+
+function review<T>(api: KubernetesApi, kind: string, spec: object): Promise<T> {
+  const group = "authorization.k8s.io/v1";
+  return api.create<T>(`/apis/${group}/${kind.toLowerCase()}s`, { apiVersion: group, kind, spec });
+}
+
+/** One entry for each resource and place: capabilities may need the same one. */
+function merged(permissions: readonly Permission[]): Permission[] {
+  const byPlace = new Map<string, Permission>();
+  for (const permission of permissions) {
+    const place = described(permission);
+    const verbs = [...(byPlace.get(place)?.verbs ?? []), ...permission.verbs];
+    byPlace.set(place, { ...permission, verbs: [...new Set(verbs)] });
+  }
+  return [...byPlace.values()];
+}
+
+const namespacesOf = (permissions: readonly Permission[]) => [
+  ...new Set(permissions.map(({ namespace }) => namespace)),
+];
+
+const described = ({ group, resource, namespace, name }: Permission) =>
   [
     group ? `${resource}.${group}` : resource,
     ...(name ? [name] : []),
-    ...(namespace ? [`in namespace ${namespace}`] : []),
+    ...(namespace && resource !== "namespaces" ? [`in namespace ${namespace}`] : []),
   ].join(" ");
-
-function needs({ namespace, manage, wantNodes, gatewayTls }: PermissionsArgs): Need[] {
-  const own = ["get", "create", "patch", "delete"];
-  const need = (verbs: readonly string[], resources: string, where = "", name?: string): Need => {
-    const [resource = "", ...group] = resources.split(".");
-    return { verbs, resource, group: group.join("."), namespace: where, ...(name ? { name } : {}) };
-  };
-  return [
-    need(["get"], "namespaces", "", "kube-system"),
-    need(["get", "patch"], "namespaces", "", namespace),
-    ...(wantNodes ? [need(["list"], "nodes")] : []),
-    need([...own, "list", "watch"], "deployments.apps", namespace),
-    need(["list", "watch"], "pods", namespace),
-    ...["configmaps", "services", ...ROUTING].map((resource) => need(own, resource, namespace)),
-    ...(gatewayTls ? [need(own, "secrets", "istio-system")] : []),
-    need(["list"], "deployments.apps"),
-    need(["get"], "services", "istio-system"),
-    need(["list"], "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
-    ...(manage ? [...OF_ISTIO_CLUSTER.map((resource) => need(own, resource))] : []),
-    ...(manage ? [...OF_ISTIO_NAMESPACE.map((resource) => need(own, resource, "istio-system"))] : []),
-  ];
-}
-
-const ROUTING = ["gateways", "virtualservices", "destinationrules"].map(
-  (resource) => `${resource}.networking.istio.io`,
-);
-
-/** What `istioctl install` makes; it also grants rights, which needs them all in turn. */
-const OF_ISTIO_CLUSTER = [
-  "namespaces",
-  "customresourcedefinitions.apiextensions.k8s.io",
-  "clusterroles.rbac.authorization.k8s.io",
-  "clusterrolebindings.rbac.authorization.k8s.io",
-  "mutatingwebhookconfigurations.admissionregistration.k8s.io",
-  "validatingwebhookconfigurations.admissionregistration.k8s.io",
-];
-const OF_ISTIO_NAMESPACE = [
-  "deployments.apps",
-  "services",
-  "serviceaccounts",
-  "configmaps",
-  "roles.rbac.authorization.k8s.io",
-  "rolebindings.rbac.authorization.k8s.io",
-  "poddisruptionbudgets.policy",
-  "horizontalpodautoscalers.autoscaling",
-];

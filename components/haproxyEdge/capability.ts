@@ -1,8 +1,10 @@
 /** The load balancer in front of the nodes. */
 import type { Capability } from "../../preflight/capability.ts";
 import { type HaproxyEdgeConfig, haproxyEdgeSettings } from "./config.ts";
+import { haproxyEdgePreflight, type Needs } from "./preflight.ts";
 
 export const haproxyEdge = {
   name: "haproxyEdge",
   settings: haproxyEdgeSettings,
-} satisfies Capability<HaproxyEdgeConfig>;
+  ...haproxyEdgePreflight,
+} satisfies Capability<HaproxyEdgeConfig & Needs>;

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Client, ConnectConfig, ParsedKey } from "ssh2";
 import { sudoComplaint } from "../../clients/shell.ts";
+import type { Findings, MachineContext, Preflight } from "../../preflight/capability.ts";
 import { reason } from "../../preflight/fault.ts";
 
 export interface LoadBalancerAccess {
@@ -25,6 +26,28 @@ export interface LoadBalancerState {
   readonly faults: readonly string[];
   /** Edits by hand of haproxy.cfg, sorted, by hash: the file as it is, and those that a push has kept beside it. */
   readonly edits: readonly string[];
+}
+
+/** What the checks of the load balancer need of the configuration. */
+export interface Needs {
+  readonly loadBalancer: Omit<LoadBalancerAccess, "privateKey">;
+  readonly loadBalancerPrivateKey: string;
+}
+
+export interface HaproxyEdgeFacts {
+  /** Edits by hand that the load balancer holds, by hash. */
+  readonly edits: readonly string[];
+}
+
+export const haproxyEdgePreflight = { machineChecks: [checkLoadBalancer] } satisfies Preflight<Needs>;
+
+async function checkLoadBalancer({
+  config,
+  signal,
+}: MachineContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
+  const access = { ...config.loadBalancer, privateKey: config.loadBalancerPrivateKey };
+  const { faults, edits } = await askLoadBalancer(access, signal);
+  return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits } };
 }
 
 /**

@@ -1,40 +1,58 @@
-/** Labels that a Deployment of the stack has for good. */
-
-import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+/** What the web application needs of a cluster: its namespace, rights, and Deployments whose labels can stay. */
+import type { KubernetesObject } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
+import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
+import { webAppObjects } from "./objects.ts";
 
-export interface LabelArgs {
-  /** The stack, as it stands in the annotation istio-lab/owner. */
-  readonly owner: string;
-  /** Namespace of the application. */
+/** What the checks of the web application need of the configuration. */
+export interface Needs {
   readonly namespace: string;
-  /** The application's versions: name and value of the pods' label `version`. */
   readonly versions: readonly { readonly name: string; readonly version: string }[];
 }
 
+export const webAppPreflight = {
+  objects: webAppObjects,
+  permissions,
+  checks: [checkNamespace, checkLabels],
+} satisfies Preflight<Needs>;
+
+/** The namespace is patched with the injection label; the wait for a Deployment watches what belongs to it. */
+function permissions({ namespace }: Needs): Permission[] {
+  const watched = ["list", "watch"];
+  return [
+    { verbs: ["get", "patch"], group: "", resource: "namespaces", namespace, name: namespace },
+    { verbs: watched, group: "", resource: "pods", namespace },
+    { verbs: watched, group: "apps", resource: "replicasets", namespace },
+    { verbs: watched, group: "", resource: "persistentvolumeclaims", namespace },
+  ];
+}
+
+async function checkNamespace({ api, config }: CheckContext<Needs>): Promise<Findings> {
+  const { namespace } = config;
+  if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return { faults: [] };
+  const message = `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create namespace ${namespace}), or set namespace to one that exists`;
+  return { faults: [{ key: "namespace", message }] };
+}
+
 /**
- * A version that keeps its name and gets another label, one a line: its Deployment would have to be deleted
- * before the new one is made, and its share of the requests fail meanwhile.
+ * A version that keeps its name and gets another label: its Deployment would have to be deleted before the new one is
+ * made, and its share of the requests would fail meanwhile.
  */
-export async function labelFaults(
-  api: KubernetesApi,
-  { owner, namespace, versions }: LabelArgs,
-): Promise<string[]> {
-  const list = await api.get<{ items?: Deployment[] }>(
-    `/apis/apps/v1/namespaces/${namespace}/deployments?labelSelector=app%3Dnginx`,
-  );
-  const ours = (list?.items ?? []).filter(
-    ({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner,
-  );
-  return versions.flatMap(({ name, version }, index) => {
+async function checkLabels({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
+  const { namespace, versions } = config;
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+  const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
+  const own = items.filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner);
+  const faults = versions.flatMap(({ name, version }, index) => {
     const deployment = `nginx-${name}`;
-    const label = ours.find(({ metadata }) => metadata.name === deployment)?.spec?.selector?.matchLabels
+    const label = own.find(({ metadata }) => metadata.name === deployment)?.spec?.selector?.matchLabels
       ?.version;
     if (label === undefined || label === version) return [];
-    return [
-      `versions[${index}].version is ${version}, and the pods of Deployment ${deployment} in namespace ${namespace} have the label version=${label}, which a Deployment cannot change: give ${version} a name of its own, or do without ${name} for a while (kubectl delete --namespace=${namespace} deployment ${deployment})`,
-    ];
+    const key = `versions[${index}].version`;
+    const message = `${key} is ${version}, and the pods of Deployment ${deployment} in namespace ${namespace} have the label version=${label}, which a Deployment cannot change: give ${version} a name of its own, or do without ${name} for a while (kubectl delete --namespace=${namespace} deployment ${deployment})`;
+    return [{ key, message }];
   });
+  return { faults };
 }
 
 interface Deployment extends KubernetesObject {

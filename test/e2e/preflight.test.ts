@@ -50,7 +50,7 @@ describe("what is wrong is told before anything is touched", () => {
     refused(
       seen,
       { settings: { kubeconfig: "/no/such/file" } },
-      /^kubeconfig \/no\/such\/file cannot be read: ENOENT.*; set kubeconfig to the path of one that can$/,
+      /^kubeconfig \/no\/such\/file cannot be used: .*no such file or directory; correct it, or set kubeconfig to the path of another one$/,
     ),
   );
 
@@ -66,7 +66,7 @@ describe("what is wrong is told before anything is touched", () => {
     refused(
       seen,
       { settings: { kubeconfig: await kubeconfig({ cluster: { server: "https://127.0.0.1:1" } }) } },
-      /^cluster https:\/\/127\.0\.0\.1:1 \(kubeconfig \S+, context istio-lab-check-test\) does not answer: .*ECONNREFUSED/,
+      /^cluster https:\/\/127\.0\.0\.1:1 \(kubeconfig \S+, context istio-lab-check-test\) does not answer: .*connection refused/,
     ),
   );
 
@@ -85,7 +85,7 @@ describe("what is wrong is told before anything is touched", () => {
     await refused(
       seen,
       { settings: { kubeconfig: await kubeconfig({ user }) } },
-      /: the user's certificate expired on \d{4}-\S+Z; get a new kubeconfig from whoever runs the cluster$/,
+      /: the user's certificate expired on \d{4}-\S+Z; get a new kubeconfig from the cluster's administrator$/,
     );
   });
 
@@ -96,7 +96,7 @@ describe("what is wrong is told before anything is touched", () => {
     await refused(
       seen,
       { settings: { kubeconfig: await kubeconfig({ cluster: { server } }) } },
-      /: the API server's certificate has expired; renew it on the cluster$/,
+      /: the API server's certificate has expired \(.*\); renew it on the cluster$/,
     );
   });
 
@@ -109,7 +109,7 @@ describe("what is wrong is told before anything is touched", () => {
     await refused(
       seen,
       { settings: { kubeconfig: await kubeconfig({ cluster: authority }) } },
-      /: the API server's certificate is not to be trusted: .*; is it the kubeconfig of this cluster\?$/,
+      /: the API server's certificate is not trusted: .*; is it the kubeconfig of this cluster\?$/,
     );
   });
 
@@ -125,7 +125,7 @@ describe("what is wrong is told before anything is touched", () => {
       await refused(
         seen,
         { settings: { kubeconfig: await kubeconfig({ user: { token } }) } },
-        /does not allow this user to get namespaces kube-system; .*list nodes; .*get, create, patch, delete clusterroles\.rbac\.authorization\.k8s\.io; .*: have these allowed, or use a context whose user has the cluster role cluster-admin$/,
+        /does not allow this user to get namespaces kube-system; list nodes; .*get, create, patch, delete clusterroles\.rbac\.authorization\.k8s\.io; .*: allow these, or use a context whose user has the cluster role cluster-admin$/,
       );
     },
   );
@@ -169,7 +169,7 @@ describe("what is wrong is told before anything is touched", () => {
     await refused(
       seen,
       {},
-      /^nodes is empty, and none of the 3 nodes of .* is ready, schedulable and has an InternalIP: give nodes as a list/,
+      /^nodes is empty, and none of the 3 nodes of .* is ready, schedulable and has an address \(.* is cordoned.*\): give nodes as a list/,
     );
     await lab.kubectl("uncordon", ...workers);
   });
@@ -202,7 +202,7 @@ describe("what is wrong is told before anything is touched", () => {
       });
       const theirs = (object: string) =>
         new RegExp(
-          `^${object} in namespace default exists already and belongs to somebody else \\(made by kubectl-create\\): delete it, or set namespace to another one, or have it taken over \\(kubectl annotate `,
+          `^${object} in namespace default exists already and is not this stack's \\(field manager: kubectl-create\\): delete it, or set namespace to another one, or let this stack take it over \\(kubectl annotate `,
         );
       await refused(
         seen,

@@ -24,7 +24,7 @@ vi.mock("../../clients/kubernetes.ts", () => ({
 }));
 
 vi.mock("../../preflight/preflight.ts", () => ({
-  readCluster: async () => ({
+  preflight: async () => ({
     id: "0b7c1e2f",
     routed: found.routed,
     nodes: [

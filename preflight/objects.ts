@@ -1,0 +1,46 @@
+/** Owned objects: whether the names are free or this stack's, and which verbs the program needs on them. */
+import type { KubernetesApi, KubernetesObject } from "../clients/kubernetes.ts";
+import { type OwnedObject, pathOf } from "../mesh/ownedObject.ts";
+import { OWNER_ANNOTATION } from "../mesh/owner.ts";
+import type { Fault } from "../settings/faults.ts";
+import type { Permission } from "./capability.ts";
+
+/** A fault for each object that exists and is not this stack's. */
+export async function ownershipFaults(
+  api: KubernetesApi,
+  objects: readonly OwnedObject[],
+  owner: string,
+): Promise<Fault[]> {
+  const found = await Promise.all(
+    objects.map(async (object) => ({ object, live: await api.metadata(pathOf(object)) })),
+  );
+  return found.flatMap(({ object, live }) => {
+    const other = live && otherOwner(live, owner);
+    return other ? [{ key: "", message: taken(object, other, owner) }] : [];
+  });
+}
+
+/** The verbs of an update and a destroy: both wait, which lists and watches the object's own kind. */
+export function objectPermissions(objects: readonly OwnedObject[]): Permission[] {
+  return objects.map(({ group, plural, namespace }) => ({
+    verbs: ["get", "list", "watch", "create", "patch", "delete"],
+    group,
+    resource: plural,
+    namespace,
+  }));
+}
+
+/** Who made the object instead of this stack; undefined for this stack. */
+function otherOwner({ metadata }: KubernetesObject, owner: string): string | undefined {
+  const other = metadata.annotations?.[OWNER_ANNOTATION];
+  if (other !== undefined) return other === owner ? undefined : `belongs to stack ${other}`;
+  // A manager of the status is a controller; it did not make the object.
+  const makers = (metadata.managedFields ?? []).filter(({ subresource }) => !subresource);
+  const managers = [...new Set(makers.flatMap(({ manager }) => manager || []))];
+  return `is not this stack's (field manager: ${managers.join(", ") || "none"})`;
+}
+
+function taken({ kind, namespace, name }: OwnedObject, other: string, owner: string): string {
+  const annotate = `kubectl annotate --overwrite --namespace=${namespace} ${kind} ${name} ${OWNER_ANNOTATION}=${owner}`;
+  return `${kind} ${name} in namespace ${namespace} exists already and ${other}: delete it, or set namespace to another one, or let this stack take it over (${annotate})`;
+}

@@ -1,0 +1,17 @@
+/** Runs the checks of one capability's preflight. */
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import type { Preflight } from "../../preflight/capability.ts";
+
+/** The stack that the checks run for. */
+export const OWNER = "organization/istio-lab/test";
+
+/** All faults, as messages, and all facts. */
+export async function runChecks<Config>(preflight: Preflight<Config>, api: KubernetesApi, config: Config) {
+  const context = { api, config, owner: OWNER, signal: AbortSignal.timeout(20_000) };
+  const { checks = [], machineChecks = [] } = preflight;
+  const findings = await Promise.all([...checks, ...machineChecks].map((check) => check(context)));
+  return {
+    faults: findings.flatMap(({ faults }) => faults.map(({ message }) => message)),
+    facts: Object.assign({}, ...findings.map(({ facts }) => facts)) as object,
+  };
+}

@@ -1,0 +1,63 @@
+import { expect, it } from "vitest";
+import { clusterPreflight } from "../../../../components/cluster/preflight.ts";
+import { apiOf, type Paths } from "../../../support/clusterServer.ts";
+import { runChecks } from "../../../support/preflight.ts";
+
+const node = (name: string, address: string) => ({
+  metadata: { name },
+  status: {
+    conditions: [{ type: "Ready", status: "True" }],
+    addresses: [{ type: "InternalIP", address }],
+  },
+});
+
+const check = async (paths: Paths, nodes: readonly unknown[] = []) => {
+  const { api, requests } = await apiOf(paths);
+  return { ...(await runChecks(clusterPreflight, api, { nodes })), requests };
+};
+
+it("finds the cluster's identity and its nodes", async () => {
+  const { faults, facts } = await check({
+    "/api/v1/namespaces/kube-system": { metadata: { name: "kube-system", uid: "0b7c1e2f" } },
+    "/api/v1/nodes": { items: [node("node3", "10.0.0.3"), node("node2", "10.0.0.2")] },
+  });
+  expect(faults).toEqual([]);
+  expect(facts).toEqual({
+    id: "0b7c1e2f",
+    nodes: [
+      { name: "node2", address: "10.0.0.2" },
+      { name: "node3", address: "10.0.0.3" },
+    ],
+  });
+});
+
+it("reads no nodes where they are given, and needs no right to", async () => {
+  const { facts, requests } = await check({}, [{ name: "a", address: "b" }]);
+  expect(facts).toMatchObject({ nodes: [] });
+  expect(requests).toEqual(["GET /api/v1/namespaces/kube-system"]);
+  const resources = clusterPreflight.permissions({ nodes: [{}] }).map(({ resource }) => resource);
+  expect(resources).toEqual(["namespaces"]);
+});
+
+it("says why no node is usable", async () => {
+  const { faults } = await check({
+    "/api/v1/nodes": {
+      items: [{ ...node("a", "10.0.0.1"), spec: { unschedulable: true } }, { metadata: { name: "b" } }],
+    },
+  });
+  expect(faults).toEqual([
+    expect.stringMatching(
+      /^nodes is empty, and none of the 2 nodes of cluster \S+ .* has an address \(a is cordoned, b is not ready\): give nodes as a list/,
+    ),
+  ]);
+});
+
+it("refuses nodes that share one address", async () => {
+  const items = ["a", "b", "c"].map((name) => node(name, "10.0.2.15"));
+  const { faults } = await check({ "/api/v1/nodes": { items } });
+  expect(faults).toEqual([
+    expect.stringMatching(
+      /^nodes is empty, and nodes a, b, c of cluster .* all have the address 10\.0\.2\.15, .*: give nodes as a list of name and address that the load balancer reaches, or start each kubelet with --node-ip$/,
+    ),
+  ]);
+});
