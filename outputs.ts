@@ -21,12 +21,11 @@ export interface Page {
 const ADDED_LATER = { namespace: "default", configFile: "/etc/haproxy/haproxy.cfg" };
 
 /**
- * Reads what `pulumi stack output --json` prints.
+ * Outputs as Pulumi keeps or prints them.
  *
  * @returns undefined when the stack is not up.
  */
-export function readOutputs(json: string): Outputs | undefined {
-  const outputs = JSON.parse(json) as Partial<Outputs>;
+export function readOutputs(outputs: Readonly<Record<string, unknown>>): Outputs | undefined {
   if (!outputs.url || !outputs.pages) return undefined;
   return { ...ADDED_LATER, ...outputs } as Outputs;
 }

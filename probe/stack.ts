@@ -27,7 +27,7 @@ export async function selectedStack(cwd: string, { secrets = false } = {}): Prom
     pulumi(cwd, "stack", "output", "--json"),
     pulumi(cwd, "config", "--json", ...(secrets ? ["--show-secrets"] : [])),
   ]);
-  const outputs = readOutputs(printed);
+  const outputs = readOutputs(JSON.parse(printed));
   if (!outputs) throw new NoStack("the selected stack has no outputs yet; run `pulumi up` first");
   const config = readConfig(settings);
   const { host } = (config.loadBalancer ?? {}) as { host?: string };

@@ -1,5 +1,4 @@
 /** Pulumi on the lab's stack: its environment, its commands, its outputs. */
-import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { LabError, launch } from "../../clients/process.ts";
@@ -9,7 +8,7 @@ import { cacheHome, type Instance, upCommand } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { httpsFiles } from "./certificate.ts";
 import { pluginPath, pulumiHome } from "./plugins.ts";
-import { recoverState } from "./stackState.ts";
+import { recoverState, savedOutputs } from "./stackState.ts";
 
 /** The program's directory: the one with Pulumi.yaml. */
 export const PROGRAM = join(import.meta.dirname, "../..");
@@ -92,10 +91,12 @@ export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): 
     throw new LabError(`pulumi ${args[0]} ended with exit code ${result.exitCode}`, result.exitCode ?? 255);
 }
 
-/** The stack's outputs after its last update, or undefined when it is not up. */
+/**
+ * The stack's outputs after its last update, or undefined when it is not up. They are read from the state file:
+ * `pulumi stack output` would take half a second, which each command would wait for.
+ */
 export async function stackOutputs(lab: Instance): Promise<Outputs | undefined> {
-  if (!existsSync(stackFile(lab))) return undefined;
-  return readOutputs(await pulumi(lab, ["stack", "output", "--json"]));
+  return readOutputs(await savedOutputs(lab));
 }
 
 /** @throws LabError when the stack is not up. */

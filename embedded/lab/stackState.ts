@@ -1,4 +1,4 @@
-/** Repair of a stack's state file after an update that was killed. */
+/** A stack's state file: the outputs in it, and its repair after an update that was killed. */
 import { existsSync } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,14 +10,27 @@ import type { Instance } from "../instance.ts";
  */
 export async function recoverState(lab: Instance): Promise<void> {
   if (await isLocked(lab)) return;
-  const stacks = join(lab.dir, "pulumi", ".pulumi", "stacks");
-  for (const project of await readdir(stacks).catch(() => [])) {
-    await repair(join(stacks, project, `${lab.name}.json`));
+  for (const file of await stateFiles(lab)) await repair(file);
+}
+
+/** The plain outputs of the last update; none when the stack is not up. */
+export async function savedOutputs(lab: Instance): Promise<Record<string, unknown>> {
+  for (const file of await stateFiles(lab)) {
+    const state = (await readCheckpoint(file)) ?? (await readCheckpoint(`${file}.bak`));
+    const stack = state?.checkpoint.latest?.resources?.find(({ type }) => type === "pulumi:pulumi:Stack");
+    if (stack?.outputs) return stack.outputs;
   }
+  return {};
+}
+
+/** One file a project. */
+async function stateFiles(lab: Instance): Promise<string[]> {
+  const stacks = join(lab.dir, "pulumi", ".pulumi", "stacks");
+  const projects = await readdir(stacks).catch(() => []);
+  return projects.map((project) => join(stacks, project, `${lab.name}.json`)).filter(existsSync);
 }
 
 async function repair(file: string): Promise<void> {
-  if (!existsSync(file)) return;
   const whole = await readCheckpoint(file);
   const checkpoint = whole ?? (await readCheckpoint(`${file}.bak`));
   if (!checkpoint) return;
@@ -45,7 +58,12 @@ async function isAlive(lock: string): Promise<boolean> {
 
 /** The part of the engine's state file that is read here. */
 interface Checkpoint {
-  checkpoint: { latest?: { pending_operations?: unknown[] } };
+  checkpoint: {
+    latest?: {
+      resources?: { type: string; outputs?: Record<string, unknown> }[];
+      pending_operations?: unknown[];
+    };
+  };
 }
 
 /** Undefined when missing or truncated; Pulumi keeps the previous one as FILE.bak. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { instance } from "../../../../embedded/instance.ts";
-import { recoverState } from "../../../../embedded/lab/stackState.ts";
+import { recoverState, savedOutputs } from "../../../../embedded/lab/stackState.ts";
 
 let root: string;
 let backend: string;
@@ -71,6 +71,21 @@ test("nothing is touched while a Pulumi is at work", async () => {
   } finally {
     pulumi.kill();
   }
+});
+
+test("outputs are those of the stack, as its last update left them", async () => {
+  expect(await savedOutputs(instance("x"))).toEqual({});
+  const resources = [
+    { type: "pulumi:pulumi:Stack", outputs: { url: "http://nginx.hung.org.hk/", weights: { v116: 50 } } },
+    { type: "istio-lab:index:Istio", outputs: { url: "of a component" } },
+  ];
+  await writeFile(file, JSON.stringify({ version: 3, checkpoint: { latest: { resources } } }));
+  expect(await savedOutputs(instance("x"))).toEqual(resources[0]?.outputs);
+});
+
+test("a stack that is down, or was never up, has no outputs", async () => {
+  await writeFile(file, JSON.stringify({ version: 3, checkpoint: { stack: "x", latest: {} } }));
+  expect(await savedOutputs(instance("x"))).toEqual({});
 });
 
 /** A stack's state as the engine writes it, with these operations under way and this resource. */
