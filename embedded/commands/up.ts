@@ -1,6 +1,7 @@
 /** `./lab up`: brings the lab up from whatever state it is in, and shows the split. */
 import { join } from "node:path";
 import { Command } from "commander";
+import type { ListrTask } from "listr2";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
 import { group, runTasks } from "../host/progress.ts";
@@ -39,21 +40,16 @@ async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: 
   await requireInotify(lab);
   const tools = await ensureToolchain((steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }), note);
   let plugins: Plugin[] = [];
-  await runTasks(
-    [
-      group(`machines of lab "${lab.name}"`, startTasks(lab, tools)),
-      {
-        title: "Pulumi stack",
-        task: async (_, task) => {
-          plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
-            task.output = line;
-          });
-          await initStack(lab, tools.images);
-        },
-      },
-    ],
-    { quiet },
-  );
+  const stack: ListrTask = {
+    title: "Pulumi stack",
+    task: async (_, task) => {
+      plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
+        task.output = line;
+      });
+      await initStack(lab, tools.images);
+    },
+  };
+  await runTasks([group(`machines of lab "${lab.name}"`, startTasks(lab, tools, [stack]))], { quiet });
   note(describePlugins(plugins));
   for (const line of pluginWarnings(plugins)) console.error(`lab: ${line}`);
   if (!program) return;

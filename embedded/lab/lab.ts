@@ -9,7 +9,12 @@ import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, clusterReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
-import { loadBalancerReady, startLoadBalancer, stopLoadBalancer } from "../machines/loadBalancer.ts";
+import {
+  loadBalancerReady,
+  makeKeys,
+  startLoadBalancer,
+  stopLoadBalancer,
+} from "../machines/loadBalancer.ts";
 import { powerOff } from "../machines/machine.ts";
 import { startNetwork, stopNetwork } from "../machines/network.ts";
 import { powerOffBroken, replacePods } from "../machines/repair.ts";
@@ -26,8 +31,16 @@ export async function roomForMachines(lab: Instance): Promise<number> {
   return state === cache ? 1000 : 3000;
 }
 
-/** What starts the machines, in order. Each step has nothing to do where it is done already. */
-export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
+/**
+ * What starts the machines, in order. Each step has nothing to do where it is done already.
+ *
+ * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines start.
+ */
+export function startTasks(
+  lab: Instance,
+  tools: Toolchain,
+  meanwhile: readonly ListrTask[] = [],
+): ListrTask[] {
   const kubectl = join(tools.tools, "kubectl");
   let repaired: MachineSpec[] = [];
   return [
@@ -40,7 +53,10 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
         await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
       },
     },
-    { title: "certificates", task: () => Promise.all([makePki(lab), makeHttpsCertificate(lab)]) },
+    {
+      title: "certificates and keys",
+      task: () => Promise.all([makePki(lab), makeHttpsCertificate(lab), makeKeys(lab)]),
+    },
     {
       title: "machines",
       task: (_, task) =>
@@ -75,6 +91,7 @@ export function startTasks(lab: Instance, tools: Toolchain): ListrTask[] {
                 await loadBalancerReady(lab);
               },
             },
+            ...meanwhile,
           ],
           { concurrent: true },
         ),

@@ -95,7 +95,8 @@ async function systemctl(lab: Instance, ...args: string[]): Promise<Ended> {
   return launch("nsenter", ["--target", String(init), "--all", "systemctl", ...args], { all: true });
 }
 
-async function makeKeys(lab: Instance): Promise<void> {
+/** Makes the machine's host key and its user's key once, and the files that bring them into the machine. */
+export async function makeKeys(lab: Instance): Promise<void> {
   const ssh = join(lab.dir, "ssh");
   const files = join(lab.loadBalancer.dir, "files");
   if (existsSync(files)) return;
