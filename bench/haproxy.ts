@@ -15,8 +15,8 @@ import { Command } from "commander";
 import { standardInput } from "../components/haproxyEdge/haproxyEdge.ts";
 import { labModel } from "../haproxy/model.ts";
 import { renderHaproxy } from "../haproxy/render.ts";
-import { EdgeMachine } from "../test/support/e2e/edgeMachine.ts";
-import { RequestLoop } from "../test/support/e2e/requestLoop.ts";
+import { RequestLoop } from "../probe/loop.ts";
+import { EdgeMachine } from "./edgeMachine.ts";
 import { type Load, render, type Scale, withinLimits } from "./haproxyTable.ts";
 import { describeMachine } from "./machine.ts";
 

@@ -8,6 +8,7 @@ import type { AddressInfo } from "node:net";
 import { execa } from "execa";
 import { Agent, request } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { EdgeMachine, haproxyWorker } from "../../bench/edgeMachine.ts";
 import { until } from "../../clients/process.ts";
 import {
   certificateFile,
@@ -19,9 +20,8 @@ import { hostKey, SSH_USER, sshKeyFile } from "../../embedded/machines/loadBalan
 import { runRemotely } from "../../embedded/plugins/command/remote.ts";
 import { credential, type LabModelArgs, labModel } from "../../haproxy/model.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
+import { RequestLoop } from "../../probe/loop.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { EdgeMachine, haproxyWorker } from "../support/e2e/edgeMachine.ts";
-import { RequestLoop } from "../support/e2e/requestLoop.ts";
 import { type Sightings, trial } from "../support/e2e/trial.ts";
 
 const edge = new EdgeMachine("edge-test");

@@ -2,7 +2,7 @@
 
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { haproxyWorker } from "../support/e2e/edgeMachine.ts";
+import { haproxyWorker } from "../../bench/edgeMachine.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
 import { trial } from "../support/e2e/trial.ts";

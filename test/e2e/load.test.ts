@@ -7,6 +7,7 @@ import { delimiter, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { haproxyWorker, onLoadBalancer } from "../../bench/edgeMachine.ts";
 import { until } from "../../clients/process.ts";
 import type { WorkerSpec } from "../../embedded/instance.ts";
 import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/lab/stack.ts";
@@ -17,10 +18,9 @@ import {
   sshKeyFile,
   stopLoadBalancer,
 } from "../../embedded/machines/loadBalancer.ts";
+import { RequestLoop } from "../../probe/loop.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { haproxyWorker, onLoadBalancer } from "../support/e2e/edgeMachine.ts";
 import { type KubernetesObject, type Outcome, TestLab } from "../support/e2e/harness.ts";
-import { RequestLoop } from "../support/e2e/requestLoop.ts";
 import { allFilesBelow, duringProcesses, foundIn, secret } from "../support/e2e/secrets.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 

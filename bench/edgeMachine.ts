@@ -1,27 +1,28 @@
+/** The load-balancer machine alone, for benchmarks and tests: no cluster. */
 import { mkdir } from "node:fs/promises";
 import { execa } from "execa";
-import { until } from "../../../clients/process.ts";
-import { commands, standardInput } from "../../../components/haproxyEdge/haproxyEdge.ts";
-import { runTasks } from "../../../embedded/host/progress.ts";
-import { type Instance, instance } from "../../../embedded/instance.ts";
-import { stop } from "../../../embedded/lab/lab.ts";
+import { until } from "../clients/process.ts";
+import { commands, standardInput } from "../components/haproxyEdge/haproxyEdge.ts";
+import { runTasks } from "../embedded/host/progress.ts";
+import { type Instance, instance } from "../embedded/instance.ts";
+import { stop } from "../embedded/lab/lab.ts";
 import {
   knownHostsFile,
   loadBalancerReady,
   SSH_USER,
   sshKeyFile,
   startLoadBalancer,
-} from "../../../embedded/machines/loadBalancer.ts";
-import { initPid } from "../../../embedded/machines/machine.ts";
-import { startNetwork } from "../../../embedded/machines/network.ts";
-import { ensureToolchain } from "../../../embedded/toolchain/toolchain.ts";
+} from "../embedded/machines/loadBalancer.ts";
+import { initPid } from "../embedded/machines/machine.ts";
+import { startNetwork } from "../embedded/machines/network.ts";
+import { ensureToolchain } from "../embedded/toolchain/toolchain.ts";
 
-/** The load balancer's machine alone: sshd, sudo, systemd and HAProxy, and no cluster. */
+/** A machine with sshd, sudo, systemd and HAProxy. */
 export class EdgeMachine {
   readonly lab: Instance;
-  /** Who pushes. */
+  /** Owner of what is pushed. */
   readonly owner: string;
-  /** As HaproxyEdge wants it; the host key is for whoever asks for it. */
+  /** As HaproxyEdge takes it; without the host key, which OpenSSH reads from a file here. */
   readonly machine: {
     host: string;
     port: number;
@@ -42,7 +43,7 @@ export class EdgeMachine {
     };
   }
 
-  /** Starts it anew, and resolves when Debian's own configuration serves. */
+  /** Recreates it, and resolves when Debian's own configuration serves. */
   async start(): Promise<void> {
     await stop(this.lab);
     const tools = await ensureToolchain(
@@ -57,7 +58,7 @@ export class EdgeMachine {
     await until("haproxy.service", active);
   }
 
-  /** Leaves nothing of it on the host. */
+  /** Removes all of it from the host. */
   stop(): Promise<void> {
     return stop(this.lab);
   }
@@ -67,7 +68,11 @@ export class EdgeMachine {
     return onLoadBalancer(this.lab, script);
   }
 
-  /** The command that HaproxyEdge builds, over OpenSSH. @param input everything that is sent; without it, the caller sends. */
+  /**
+   * The command that HaproxyEdge builds, over OpenSSH.
+   *
+   * @param input everything that is sent; without it, the caller sends.
+   */
   push(input?: string, { reloadCommand }: { reloadCommand?: string } = {}) {
     return this.ssh(commands({ ...this.machine, reloadCommand }, this.owner).update, input);
   }
@@ -90,7 +95,7 @@ export class EdgeMachine {
   }
 }
 
-/** Runs as root on a lab's load balancer, past sshd and sudo: for the faults, and for looking afterwards. */
+/** Runs as root on a lab's load balancer, without sshd and sudo: to cause faults, and to inspect. */
 export async function onLoadBalancer({ loadBalancer }: Instance, script: string): Promise<string> {
   const pid = await initPid(loadBalancer);
   const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];

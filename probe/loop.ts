@@ -1,11 +1,11 @@
+/** A closed loop of requests: each client sends its next one when it has its answer. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "undici";
-import type { Sightings } from "./trial.ts";
 
 export interface LoopOptions {
   /** Host header. @default the URL's own host */
   readonly host?: string;
-  /** What may be answered, without white space at the end. */
+  /** The right answers, without white space at the end. */
   readonly pages: readonly string[];
   /** Clients that keep their connection. @default 0 */
   readonly kept?: number;
@@ -18,22 +18,22 @@ export interface LoopOptions {
 }
 
 /**
- * Clients that each ask again when they have their answer, as many requests as the way takes. Nothing is tried again: what is
- * not answered with one of the pages counts as failed, a kept connection that was closed under a request too.
+ * Clients that send as many requests as the way to the page allows. Nothing is retried: an answer that is none of the
+ * pages counts as failed, and so does a kept connection that is closed during a request.
  */
 export class RequestLoop {
   sent = 0;
   failed = 0;
   /** Connections opened. */
   opened = 0;
-  /** Of the request that waited longest for its answer. */
+  /** The longest wait for an answer. */
   slowestMs = 0;
   /** What went wrong, and how often. */
   readonly failures: Record<string, number> = {};
   readonly #url: URL;
   readonly #options: LoopOptions;
   readonly #waiting: { sent: number; go: () => void }[] = [];
-  #asking: Promise<unknown> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   #over = false;
 
   constructor(url: string, options: LoopOptions) {
@@ -43,9 +43,9 @@ export class RequestLoop {
 
   start(): this {
     const { kept = 0, fresh = 0 } = this.#options;
-    // A client that pipelines nothing, not even one, asks for the connection to be closed.
+    // With a pipelining of 0, undici sends "connection: close".
     const clients = Array.from({ length: kept + fresh }, (_, i) => this.#client(i < kept ? 1 : 0));
-    this.#asking = Promise.all(clients.map((client) => this.#ask(client)));
+    this.#running = Promise.all(clients.map((client) => this.#loop(client)));
     return this;
   }
 
@@ -55,10 +55,15 @@ export class RequestLoop {
     return new Promise((go) => this.#waiting.push({ sent, go }));
   }
 
-  /** Sends no more, and resolves when all are answered. @returns what went wrong, e.g. `status 503: 3 of 1200`: expect nothing. */
-  async stop(seen?: Sightings): Promise<string[]> {
+  /**
+   * Sends no more, and resolves when all are answered.
+   *
+   * @param seen counts that this loop's are added to.
+   * @returns what went wrong, e.g. `status 503: 3 of 1200`: expect nothing.
+   */
+  async stop(seen?: { requests: number; failed: number }): Promise<string[]> {
     this.#over = true;
-    await this.#asking;
+    await this.#running;
     if (seen) {
       seen.requests += this.sent;
       seen.failed += this.failed;
@@ -81,12 +86,12 @@ export class RequestLoop {
     return client;
   }
 
-  async #ask(client: Client): Promise<void> {
+  async #loop(client: Client): Promise<void> {
     const { pause = 0 } = this.#options;
     while (!this.#over) {
       this.sent++;
       const sentAt = performance.now();
-      await this.#one(client).catch((error: Error & { code?: string }) => {
+      await this.#request(client).catch((error: Error & { code?: string }) => {
         const why = error.code ?? error.message;
         this.failures[why] = (this.failures[why] ?? 0) + 1;
         this.failed++;
@@ -98,7 +103,7 @@ export class RequestLoop {
     await client.close();
   }
 
-  async #one(client: Client): Promise<void> {
+  async #request(client: Client): Promise<void> {
     const { host, pages } = this.#options;
     const headers = host === undefined ? {} : { host };
     const { statusCode, body } = await client.request({ method: "GET", path: this.#url.pathname, headers });
