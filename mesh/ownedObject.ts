@@ -65,3 +65,9 @@ export function pathOf(object: OwnedObject): string {
 export function metadataOf({ namespace, name }: OwnedObject, owner: string) {
   return { name, ...(namespace ? { namespace } : {}), annotations: ownedBy(owner) };
 }
+
+/**
+ * How long a destroy waits for an object without pods to be gone. Only a finalizer holds one for longer, and Pulumi's
+ * provider then names the object; its default is ten minutes.
+ */
+export const DELETION_LIMIT = { delete: "30s" };

@@ -12,7 +12,7 @@ import {
   virtualServiceSpec,
 } from "../../mesh/istio.ts";
 import { type GatewayRef, ISTIO_GATEWAY, type Routes, type Subset, type Weights } from "../../mesh/model.ts";
-import { apiVersionOf, metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
+import { apiVersionOf, DELETION_LIMIT, metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
 
@@ -87,7 +87,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
         type: "kubernetes.io/tls",
         stringData: { "tls.crt": certificate, "tls.key": pulumi.secret(key) },
       },
-      { parent: this },
+      { parent: this, customTimeouts: DELETION_LIMIT },
     );
   }
 
@@ -134,7 +134,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
         metadata: { ...metadata, annotations },
         spec,
       },
-      { parent: this, dependsOn: [...dependsOn] },
+      { parent: this, dependsOn: [...dependsOn], customTimeouts: DELETION_LIMIT },
     );
   }
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { metadataOf } from "../../mesh/ownedObject.ts";
+import { DELETION_LIMIT, metadataOf } from "../../mesh/ownedObject.ts";
 import { PROPAGATION_SECONDS } from "../../mesh/propagation.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
@@ -32,7 +32,7 @@ export class WebApp extends pulumi.ComponentResource {
     const pages = new k8s.core.v1.ConfigMap(
       `${name}-pages`,
       { metadata: metadataOf(pagesObject(args.namespace), args.owner), data: pagesOf(args.versions) },
-      { parent: this },
+      { parent: this, customTimeouts: DELETION_LIMIT },
     );
     this.deployments = args.versions.map(
       (version) =>
@@ -44,7 +44,10 @@ export class WebApp extends pulumi.ComponentResource {
           { parent: this, dependsOn: pages },
         ),
     );
-    const service = new k8s.core.v1.Service(name, serviceOf(args), { parent: this });
+    const service = new k8s.core.v1.Service(name, serviceOf(args), {
+      parent: this,
+      customTimeouts: DELETION_LIMIT,
+    });
     this.service = service.metadata.name;
     this.registerOutputs({ service: this.service, deployments: this.deployments });
   }

@@ -1,0 +1,132 @@
+// What is not the stack's stays; and a destroy ends, whatever holds it.
+import { execa } from "execa";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { until } from "../../clients/process.ts";
+import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
+import { type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { trial } from "../support/e2e/trial.ts";
+
+const lab = new TestLab("ground-test");
+/** The cluster and the load balancer before the first update. */
+let before: Inventory;
+
+beforeAll(async () => {
+  await lab.run("down", "--fast", "--quiet");
+  await lab.run("up", "--no-program");
+  before = await inventory(lab);
+});
+afterAll(() => lab.run("down", "--fast", "--quiet"));
+
+describe("what is not the stack's stays", () => {
+  trial(
+    "a Secret and a ConfigMap of others beside Istio keep it, until they are gone; the stack's own orphan goes",
+    async (seen) => {
+      await lab.up();
+      await lab.kubectl("create", "secret", "generic", "theirs", IN_ISTIO, "--from-literal=key=kept");
+      await lab.kubectl("create", "configmap", "theirs", IN_ISTIO, "--from-literal=key=kept");
+      await lab.create(ORPHAN);
+      const { exitCode, output } = await destroy();
+      expect(exitCode, output).toBe(0);
+      expect(await namesOf("secrets")).not.toContain(ORPHAN.metadata.name);
+      expect(output).toContain("because of ConfigMap istio-system/theirs, Secret istio-system/theirs; when");
+      expect(await lab.get("secret", "theirs", IN_ISTIO)).toMatchObject({ data: { key: "a2VwdA==" } });
+      expect(await lab.get("configmap", "theirs", IN_ISTIO)).toMatchObject({ data: { key: "kept" } });
+      await lab.kubectl("delete", "secret,configmap", "theirs", IN_ISTIO);
+      const [, uninstall = ""] = /uninstall it from the directory of this program: (.*)/.exec(output) ?? [];
+      await execa("sh", ["-c", uninstall], { cwd: PROGRAM, env: labEnvironment(lab.instance) });
+      expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+    },
+  );
+
+  trial("a namespace istio-system that existed before, with its rules", async (seen) => {
+    await lab.kubectl("create", "namespace", "istio-system");
+    await lab.kubectl("label", "namespace", "istio-system", "team=mesh");
+    await lab.create({
+      apiVersion: "v1",
+      kind: "LimitRange",
+      metadata: { name: "theirs", namespace: "istio-system" },
+      spec: { limits: [{ type: "PersistentVolumeClaim", max: { storage: "1Gi" } }] },
+    });
+    const withNamespace = await inventory(lab);
+    await lab.up();
+    const { exitCode, output } = await destroy();
+    expect(exitCode, output).toBe(0);
+    expect(output).toContain("namespace istio-system stays, because it holds LimitRange istio-system/theirs");
+    expect(await leaksSince(withNamespace, lab, seen)).toEqual({ leaks: [], missing: [] });
+    const { metadata } = await lab.get("namespace", "istio-system");
+    expect(metadata.annotations ?? {}).toEqual({});
+    await lab.kubectl("delete", "namespace", "istio-system");
+  });
+});
+
+describe("a destroy ends", () => {
+  trial(
+    "within a minute where a finalizer holds an object, which it names; again, when it is gone",
+    async () => {
+      await lab.up();
+      await lab.kubectl("patch", "configmap", "nginx-static-files", "--type=merge", `--patch=${HOLD}`);
+      const { exitCode, output } = await destroy();
+      expect(exitCode).not.toBe(0);
+      expect(output).toMatch(/nginx-static-files/);
+      await lab.kubectl("patch", "configmap", "nginx-static-files", "--type=merge", `--patch=${RELEASE}`);
+      expect(await destroy()).toMatchObject({ exitCode: 0 });
+    },
+  );
+
+  trial("where an API of the cluster is down, which holds the namespace", async (seen) => {
+    await lab.up();
+    await lab.create(BROKEN_API);
+    await until("the API to count as down", async () => {
+      const { status } = await lab.get<{ status?: { conditions?: { status: string }[] } }>(...API);
+      return status?.conditions?.[0]?.status === "False";
+    });
+    const { exitCode, output } = await destroy();
+    expect(exitCode, output).toBe(0);
+    expect(output).toContain(`kubectl delete apiservice ${API[1]}`);
+    await lab.kubectl("delete", ...API);
+    await until(
+      "the namespace to be gone",
+      async () => !(await namesOf("namespaces")).includes("istio-system"),
+    );
+    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+  });
+});
+
+const IN_ISTIO = "--namespace=istio-system";
+/** What an update leaves that was killed before it wrote its state. */
+const ORPHAN = {
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: {
+    name: "nginx-gateway-tls-default",
+    namespace: "istio-system",
+    annotations: { "istio-lab/owner": `organization/istio-lab/${lab.instance.name}` },
+  },
+};
+const HOLD = JSON.stringify({ metadata: { finalizers: ["example.org/hold"] } });
+const RELEASE = JSON.stringify({ metadata: { finalizers: null } });
+
+const API = ["apiservice", "v1beta1.metrics.k8s.io"] as const;
+/** An aggregated API whose server does not exist. */
+const BROKEN_API = {
+  apiVersion: "apiregistration.k8s.io/v1",
+  kind: "APIService",
+  metadata: { name: API[1] },
+  spec: {
+    group: "metrics.k8s.io",
+    version: "v1beta1",
+    groupPriorityMinimum: 100,
+    versionPriority: 100,
+    insecureSkipTLSVerify: true,
+    service: { name: "none", namespace: "kube-system" },
+  },
+};
+
+const namesOf = async (kind: string) =>
+  (await lab.list(kind, "--all-namespaces")).map(({ metadata }) => metadata.name);
+
+async function destroy(): Promise<Pick<Outcome, "exitCode"> & { output: string }> {
+  const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
+  return { exitCode, output: stdout + stderr };
+}
