@@ -1,10 +1,11 @@
 /** Ends what a killed Pulumi left behind: plugins of a lab that have lost their engine, and what these started. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { until } from "../../clients/process.ts";
 import type { Instance } from "../instance.ts";
 import { PLUGIN_NAMES, standIn } from "./pluginInstall.ts";
 import { pulumiHome } from "./plugins.ts";
+import { PROGRAM } from "./stack.ts";
 
 interface Process {
   readonly pid: number;
@@ -16,18 +17,22 @@ interface Process {
 
 /**
  * A plugin is a process whose command line names a plugin of Pulumi and whose PULUMI_HOME is the lab's. It is an
- * orphan when its parent is no Pulumi. What it started is below it, or in the process group that the engine gave it.
+ * orphan when its parent is no Pulumi. What it started is below it, or in the process group that the engine gave it;
+ * where the plugin has ended, that group has no leader.
  *
  * @returns how many processes were ended
  */
 export async function endOrphans(lab: Instance): Promise<number> {
   const all = await processes();
-  const byPid = new Map(all.map((process) => [process.pid, process]));
+  const byPid = new Map(all.map((each) => [each.pid, each]));
+  const ownGroup = byPid.get(process.pid)?.group;
   const doomed = new Set<number>();
-  for (const process of all) {
-    if (byPid.get(process.parent)?.name === "pulumi" || !(await isPluginOf(lab, process.pid))) continue;
-    doomed.add(process.pid);
-    for (const other of all) if (other.group === process.pid) doomed.add(other.pid);
+  for (const { pid, parent, group } of all) {
+    if (group === ownGroup || byPid.get(parent)?.name === "pulumi" || !(await belongsTo(lab, pid))) continue;
+    const leaderless = !byPid.has(group) && (await directoryOf(pid)) === PROGRAM;
+    if (!leaderless && !(await isPlugin(pid))) continue;
+    doomed.add(pid);
+    for (const other of all) if (other.group === pid) doomed.add(other.pid);
   }
   // A child can have a lower number than its parent: go on until nothing is added.
   for (let size = -1; size !== doomed.size; ) {
@@ -42,18 +47,23 @@ export async function endOrphans(lab: Instance): Promise<number> {
   return doomed.size;
 }
 
-async function isPluginOf(lab: Instance, pid: number): Promise<boolean> {
-  const [command, environment] = await Promise.all([
-    readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""),
-    readFile(`/proc/${pid}/environ`, "utf8").catch(() => ""),
-  ]);
-  const names = command
+async function belongsTo(lab: Instance, pid: number): Promise<boolean> {
+  const environment = await readFile(`/proc/${pid}/environ`, "utf8").catch(() => "");
+  return environment.split("\0").includes(`PULUMI_HOME=${pulumiHome(lab)}`);
+}
+
+async function isPlugin(pid: number): Promise<boolean> {
+  const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return command
     .split("\0")
     .slice(0, 3)
     .some((word) =>
       PLUGIN_NAMES.some((name) => basename(word) === `pulumi-${name}` || word === standIn(name)),
     );
-  return names && environment.split("\0").includes(`PULUMI_HOME=${pulumiHome(lab)}`);
+}
+
+async function directoryOf(pid: number): Promise<string> {
+  return await readlink(`/proc/${pid}/cwd`).catch(() => "");
 }
 
 /** All but zombies, which have ended already. */

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Instance, instance } from "../../../../embedded/instance.ts";
 import { endOrphans } from "../../../../embedded/lab/orphans.ts";
 import { pulumiHome } from "../../../../embedded/lab/plugins.ts";
+import { PROGRAM } from "../../../../embedded/lab/stack.ts";
 
 let root: string;
 let lab: Instance;
@@ -27,6 +28,17 @@ test("a plugin whose engine was killed ends, and what it started too", async () 
   engine.kill("SIGKILL");
   await once(engine, "exit");
   expect(await endOrphans(lab)).toBe(3);
+  expect(pids.filter(runs)).toEqual([]);
+});
+
+test("what a plugin started ends too when the plugin itself was killed", async () => {
+  const { engine, pids } = await startPlugin(lab);
+  const [plugin] = pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi-"));
+  engine.kill("SIGKILL");
+  await once(engine, "exit");
+  process.kill(plugin as number, "SIGKILL");
+  await expect.poll(() => runs(plugin as number), { timeout: 20_000 }).toBe(false);
+  expect(await endOrphans(lab)).toBe(2);
   expect(pids.filter(runs)).toEqual([]);
 });
 
@@ -54,6 +66,7 @@ async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: 
   );
   const start = `my $pid = fork; if (!$pid) { setpgrp; exec "${plugin}" } waitpid $pid, 0`;
   const started = spawn(engine, ["-e", start], {
+    cwd: PROGRAM,
     env: { PATH: process.env.PATH, PULUMI_HOME: pulumiHome(of) },
     stdio: "ignore",
   });
