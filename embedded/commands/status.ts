@@ -2,6 +2,7 @@
 import { styleText } from "node:util";
 import { Command } from "commander";
 import { readStatus, type Status } from "../lab/status.ts";
+import type { Part } from "../toolchain/parts.ts";
 import type { Context } from "./context.ts";
 
 export function statusCommand(context: Context): Command {
@@ -16,7 +17,7 @@ export function statusCommand(context: Context): Command {
     });
 }
 
-function render({ machines, cluster, stack, haproxyConfig, standIns }: Status): string {
+function render({ machines, cluster, stack, haproxyConfig, parts, standIns }: Status): string {
   return [
     ...machines.flatMap(({ machine, address, state, problems }) => [
       line(state === "running", machine, `${address.padEnd(15)} ${state}`),
@@ -29,10 +30,18 @@ function render({ machines, cluster, stack, haproxyConfig, standIns }: Status): 
       ? line(true, "stack", `${stack.url}  ${shares(stack.weights)}`)
       : line(false, "stack", "not up: ./lab up"),
     line(haproxyConfig === "as pushed", "haproxy.cfg", haproxyConfig),
-    "",
-    "Stand-ins, for what this kind of machine cannot download:",
-    ...standIns.map((standIn) => `  - ${standIn}`),
+    ...section("Parts:", parts.map(describePart)),
+    ...section("Stand-ins, for what this kind of machine cannot download:", standIns),
   ].join("\n");
+}
+
+/** Nothing where there is nothing to list. */
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ["", title, ...lines.map((each) => `  - ${each}`)];
+}
+
+function describePart({ part, official, why }: Part): string {
+  return `${part}: ${official ? "official" : `built on this host (${why})`}`;
 }
 
 function line(ok: boolean, name: string, text: string): string {

@@ -1,6 +1,6 @@
 /** `./lab up`: brings the lab up from whatever state it is in, and shows the split. */
 import { join } from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import type { ListrTask } from "listr2";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
@@ -8,11 +8,13 @@ import { group, runTasks } from "../host/progress.ts";
 import { requireFreeSubnet } from "../host/subnet.ts";
 import type { Instance } from "../instance.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
+import { imagesOf } from "../lab/made.ts";
 import { initStack } from "../lab/newStack.ts";
 import { choosePlugins, type Plugin, pluginWarnings } from "../lab/plugins.ts";
 import { showSplit } from "../lab/split.ts";
 import { pulumiOnTerminal } from "../lab/stack.ts";
-import { ensureToolchain } from "../toolchain/toolchain.ts";
+import type { From } from "../toolchain/parts.ts";
+import { ensureToolchain, type Wanted } from "../toolchain/toolchain.ts";
 import type { Context } from "./context.ts";
 
 /** Title of everything that the machines are made of. */
@@ -25,12 +27,21 @@ export function upCommand(context: Context): Command {
       "--no-program",
       "start the machines alone: an empty cluster and a load balancer without our config",
     )
-    .action(({ program }: { program: boolean }) =>
-      context.exclusively((lab) => up(lab, { quiet: context.quiet, program })),
+    .addOption(
+      new Option(
+        "--from <kind>",
+        "official: release binaries and images alone; build: none of them (default: where they can be had)",
+      ).choices(["official", "build"]),
+    )
+    .action(({ program, from }: { program: boolean; from?: From }) =>
+      context.exclusively((lab) => up(lab, { quiet: context.quiet, program, from })),
     );
 }
 
-async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: boolean }): Promise<void> {
+async function up(
+  lab: Instance,
+  { quiet, program, from }: { quiet: boolean; program: boolean; from: From | undefined },
+): Promise<void> {
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
@@ -38,7 +49,12 @@ async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: 
   await requireFreeSubnet(lab);
   await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
   await requireInotify(lab);
-  const tools = await ensureToolchain((steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }), note);
+  const wanted: Wanted = from ? { from } : {};
+  const tools = await ensureToolchain(
+    (steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }),
+    note,
+    wanted,
+  );
   let plugins: Plugin[] = [];
   const stack: ListrTask = {
     title: "Pulumi stack",
@@ -46,7 +62,7 @@ async function up(lab: Instance, { quiet, program }: { quiet: boolean; program: 
       plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
         task.output = line;
       });
-      await initStack(lab, tools.images);
+      await initStack(lab, await imagesOf(lab, tools));
     },
   };
   await runTasks([group(`machines of lab "${lab.name}"`, startTasks(lab, tools, [stack]))], { quiet });

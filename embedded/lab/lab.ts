@@ -21,6 +21,7 @@ import { powerOffBroken, replacePods } from "../machines/repair.ts";
 import { startWorker } from "../machines/worker.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
+import { imagesOf, noteMade } from "./made.ts";
 
 /** Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it. */
 export async function roomForMachines(lab: Instance): Promise<number> {
@@ -51,6 +52,7 @@ export function startTasks(
         await startNetwork(lab);
         await mkdir(lab.dir, { recursive: true, mode: 0o700 });
         await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
+        await noteMade(lab, tools);
       },
     },
     {
@@ -67,7 +69,7 @@ export function startTasks(
               task: async () => {
                 await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
                 await controlPlaneReady(lab, kubectl);
-                await applyClusterDns(lab, kubectl, tools.images.coredns);
+                await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
                 await clusterReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
               },
@@ -79,7 +81,7 @@ export function startTasks(
                   root: tools.nodeRoot,
                   bin: tools.kubernetes,
                   imageStore: tools.imageStore,
-                  pause: tools.images.pause,
+                  pause: (await imagesOf(lab, tools)).pause,
                 });
                 await importImages(worker, tools.archives);
               },

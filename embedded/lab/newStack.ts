@@ -45,7 +45,7 @@ async function machineSettings(lab: Instance, images: ImageNames): Promise<Recor
     "istio.hub": images.istio.hub,
     "istio.tag": images.istio.tag,
     // The plain build of Envoy lacks the filters that Istio's telemetry configures.
-    "istio.values.telemetry.enabled": "false",
+    ...(images.istio.plain ? { "istio.values.telemetry.enabled": "false" } : {}),
     "versions[0].name": "v116",
     "versions[0].version": "1.16",
     "versions[0].image": images.nginx.v116,

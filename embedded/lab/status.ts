@@ -9,7 +9,10 @@ import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { deadUnits, sshTarget } from "../machines/loadBalancer.ts";
 import { deadDaemons, runningPid } from "../machines/machine.ts";
-import { ENVOY_VERSION } from "../versions.ts";
+import { BUILT_IMAGES } from "../toolchain/images/names.ts";
+import type { Part } from "../toolchain/parts.ts";
+import { ENVOY_VERSION, IMAGE_HUB, PROMETHEUS_VERSION } from "../versions.ts";
+import { type Made, readMade } from "./made.ts";
 import { findInstalled } from "./plugins.ts";
 import { labEnvironment, stackOutputs } from "./stack.ts";
 
@@ -30,6 +33,8 @@ export interface Status {
   readonly stack: { url: string; weights: Record<string, number> } | null;
   /** Whether haproxy.cfg on the load balancer is what was pushed last. */
   readonly haproxyConfig: string;
+  /** Which parts are official artifacts, and which are built on this host, with the reason. */
+  readonly parts: readonly Part[];
   readonly standIns: readonly string[];
   readonly ok: boolean;
 }
@@ -40,13 +45,15 @@ export async function readStatus(lab: Instance): Promise<Status> {
   const cluster = on(lab.controlPlane) ? await clusterProblems(lab) : ["the control plane is off"];
   const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
   const haproxyConfig = outputs && on(lab.loadBalancer) ? await drift(lab, outputs) : "unknown: not up";
+  const made = await readMade(lab);
   return {
     name: lab.name,
     machines,
     cluster,
     stack: outputs ? { url: outputs.url, weights: outputs.weights } : null,
     haproxyConfig,
-    standIns: await standIns(lab),
+    parts: made?.parts ?? [],
+    standIns: await standIns(lab, made),
     ok:
       machines.every(({ state }) => state === "running") &&
       cluster.length === 0 &&
@@ -107,11 +114,21 @@ async function readOnLoadBalancer(lab: Instance, file: string): Promise<string> 
   return result.stdout;
 }
 
-async function standIns(lab: Instance): Promise<string[]> {
+async function standIns(lab: Instance, made: Made | undefined): Promise<string[]> {
   const plugins = (await findInstalled(lab)).filter(({ official }) => !official);
+  const built = (image: string | undefined) => image?.startsWith(`docker.io/${IMAGE_HUB}/`);
+  const { nginx, istio, prometheus, zipkin } = made?.images ?? BUILT_IMAGES;
   return [
-    "nginx: Debian's build under the article's tags; the page tells the version",
-    `Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters (no istio_requests_total)`,
+    ...(built(nginx.v116)
+      ? ["nginx: Debian's build under the article's tags; the page tells the version"]
+      : []),
+    ...(istio.plain
+      ? [`Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters (no istio_requests_total)`]
+      : []),
+    ...(made && built(prometheus)
+      ? [`Prometheus: Debian's ${PROMETHEUS_VERSION}, with its classic pages`]
+      : []),
+    ...(made && built(zipkin) ? ["Zipkin: its own server, on Debian's Java"] : []),
     ...plugins.map(
       ({ name }) => `Pulumi plugin ${name}: this project's, where the official one cannot be downloaded`,
     ),

@@ -1,17 +1,21 @@
-/** Finds or makes everything that the lab's machines are made of, in a cache that all labs share. */
+/** Finds, downloads or makes everything that the lab's machines are made of, in a cache that all labs share. */
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
 import { withLock } from "../host/lock.ts";
 import { cacheHome } from "../instance.ts";
-import { goBinaries } from "./go/go.ts";
+import { goBinaries, type OnProgress } from "./go/go.ts";
 import { COREDNS, type GoModule, ISTIO, KUBERNETES, PULUMI } from "./go/modules.ts";
 import { corednsImage, nginxImage, pauseImage, pilotImage, proxyImage } from "./images/images.ts";
 import { BUILT_IMAGES, type ImageNames } from "./images/names.ts";
 import { prometheusImage, zipkinImage, zipkinJar } from "./images/observe.ts";
 import { builtImage, type ImageRecipe } from "./images/recipe.ts";
 import { imageStore } from "./images/store.ts";
-import { ROOTS, rootFileSystem } from "./roots.ts";
+import { type ImagePart, OFFICIAL_IMAGES, officialImages } from "./official/images.ts";
+import { officialIstioctl, officialKubernetes, officialPulumi } from "./official/official.ts";
+import { officialOrigin } from "./official/origin.ts";
+import { type From, type Part, Parts, Turns } from "./parts.ts";
+import { ROOTS, type RootSpec, rootFileSystem } from "./roots.ts";
 import { type Step, step } from "./step.ts";
 import { wheels } from "./wheels/wheels.ts";
 
@@ -28,6 +32,8 @@ export interface Toolchain {
   readonly imageStore: string;
   /** kubectl, istioctl, pulumi and the tools of the checks, to be put on PATH. */
   readonly tools: string;
+  /** Which parts are official artifacts, and which are built. */
+  readonly parts: readonly Part[];
 }
 
 /** What only some labs need. */
@@ -36,6 +42,8 @@ export interface Wanted {
   readonly monitoring?: boolean;
   /** The image of Zipkin. */
   readonly tracing?: boolean;
+  /** Official artifacts alone, or none; by default those that can be had. */
+  readonly from?: From;
 }
 
 /** Makes {@link Toolchain}, one lab at a time: the cache is shared by all labs of this user. */
@@ -46,96 +54,159 @@ export async function ensureToolchain(
 ): Promise<Toolchain> {
   const waiting = () => note("waiting for another lab on this host to finish its downloads and builds");
   return withLock(join(cacheHome(), ".lock"), waiting, async () => {
-    const { tasks, result } = toolchainSteps(wanted);
+    const { tasks, result } = await toolchainSteps(wanted);
     await runTasks(tasks);
     return result();
   });
 }
 
-/** The list of what is found or made; long where it is new. `result` is there when all tasks have run. */
-function toolchainSteps(wanted: Wanted): { tasks: ListrTask[]; result: () => Promise<Toolchain> } {
-  const kubernetes = binaries(KUBERNETES);
-  const istio = binaries(ISTIO);
-  const coredns = binaries(COREDNS);
-  const pulumi = binaries(PULUMI);
-  const wheel = step("wheels", wheels);
-  const nodeRoot = step("root file system of the nodes", () => rootFileSystem(ROOTS.node));
-  const loadBalancerRoot = step("root file system of the load balancer", () =>
-    rootFileSystem(ROOTS.loadBalancer),
-  );
-  const imagesRoot = step("root file system for images", () => rootFileSystem(ROOTS.images));
-  const monitoringRoot = step("root file system for monitoring", () => rootFileSystem(ROOTS.monitoring));
-  const needsMonitoringRoot = wanted.monitoring || wanted.tracing;
-  const images = step("container images", async () => {
-    const root = await imagesRoot.result;
-    const from = { root, istio: await istio.result, wheels: await wheel.result };
-    const recipes = [
-      pauseImage(root),
-      corednsImage(await coredns.result),
-      nginxImage(root),
-      pilotImage(from),
-      proxyImage(from),
-      ...(wanted.monitoring ? [prometheusImage(await monitoringRoot.result)] : []),
-      ...(wanted.tracing ? [await zipkin(await monitoringRoot.result, root)] : []),
-    ];
-    const archives: string[] = [];
-    for (const recipe of recipes) archives.push(await builtImage(recipe));
-    const name = [
-      "store",
-      ...(wanted.monitoring ? ["monitoring"] : []),
-      ...(wanted.tracing ? ["tracing"] : []),
-    ];
-    const pause = BUILT_IMAGES.pause;
-    const store = await imageStore(name.join("-"), { nodeRoot: await nodeRoot.result, archives, pause });
-    return { archives, store };
+/** What is found or made, all at once; `result` is there when all tasks have run. */
+async function toolchainSteps(
+  wanted: Wanted,
+): Promise<{ tasks: ListrTask[]; result: () => Promise<Toolchain> }> {
+  const origin = await officialOrigin({ anew: wanted.from === "official" });
+  const parts = new Parts(wanted.from);
+  const { build, root } = makers();
+
+  const kubernetes = step("Kubernetes", async (report) => {
+    const official = () => officialKubernetes(origin, report);
+    return (await parts.choose("Kubernetes", { official, build: () => build(0, KUBERNETES, report) })).value;
   });
+  const istioctl = step("istioctl", async (report) => {
+    const official = () => officialIstioctl(origin, report);
+    return (await parts.choose("istioctl", { official, build: () => build(1, ISTIO, report) })).value;
+  });
+  const pulumi = step("Pulumi", async (report) => {
+    const official = () => officialPulumi(origin, report);
+    return (await parts.choose("Pulumi", { official, build: () => build(3, PULUMI, report) })).value;
+  });
+  const wheel = step("wheels", wheels);
+  const nodeRoot = step("root file system of the nodes", () => root(0, ROOTS.node));
+  const loadBalancerRoot = step("root file system of the load balancer", () => root(1, ROOTS.loadBalancer));
+
+  /** A part that is one or two images. */
+  const image = (part: string, name: ImagePart, recipes: (report: OnProgress) => Promise<ImageRecipe[]>) =>
+    step(`image of ${part}`, async (report) =>
+      parts.choose(`image of ${part}`, {
+        official: () => officialImages(origin, name, report),
+        build: async () => {
+          const archives: string[] = [];
+          for (const recipe of await recipes(report)) archives.push(await builtImage(recipe));
+          return archives;
+        },
+      }),
+    );
+  const imagesRoot = () => root(2, ROOTS.images);
+  const monitoringRoot = () => root(3, ROOTS.monitoring);
+  const pause = image("pause", "pause", async () => [pauseImage(await imagesRoot())]);
+  const coredns = image("CoreDNS", "coredns", async (report) => [
+    corednsImage(await build(2, COREDNS, report)),
+  ]);
+  const nginx = image("nginx", "nginx", async () => [nginxImage(await imagesRoot())]);
+  const istio = image("Istio", "istio", async (report) => {
+    const from = {
+      root: await imagesRoot(),
+      istio: await build(1, ISTIO, report),
+      wheels: await wheel.result,
+    };
+    return [pilotImage(from), proxyImage(from)];
+  });
+  const prometheus = image("Prometheus", "prometheus", async () => [prometheusImage(await monitoringRoot())]);
+  const zipkin = image("Zipkin", "zipkin", async () => {
+    const java = await monitoringRoot();
+    return [zipkinImage({ root: java, busybox: await imagesRoot(), jar: await zipkinJar(java) })];
+  });
+  const images = [
+    ...[pause, coredns, nginx, istio],
+    ...(wanted.monitoring ? [prometheus] : []),
+    ...(wanted.tracing ? [zipkin] : []),
+  ];
+
+  const names = async (): Promise<ImageNames> => ({
+    pause: await nameOf(pause, "pause"),
+    coredns: await nameOf(coredns, "coredns"),
+    nginx: await nameOf(nginx, "nginx"),
+    istio: await nameOf(istio, "istio"),
+    ...(wanted.monitoring ? { prometheus: await nameOf(prometheus, "prometheus") } : {}),
+    ...(wanted.tracing ? { zipkin: await nameOf(zipkin, "zipkin") } : {}),
+  });
+  const archives = async () =>
+    (await Promise.all(images.map(({ result }) => result))).flatMap(({ value }) => value);
+  const store = step("images, unpacked", async () =>
+    imageStore(
+      ["store", wanted.monitoring && "monitoring", wanted.tracing && "tracing"].filter(Boolean).join("-"),
+      {
+        nodeRoot: await nodeRoot.result,
+        archives: await archives(),
+        pause: await nameOf(pause, "pause"),
+      },
+    ),
+  );
   const tools = step("tools on PATH", async () =>
     linkTools(
       [
         join(await kubernetes.result, "kubectl"),
-        join(await istio.result, "istioctl"),
+        join(await istioctl.result, "istioctl"),
         join(await pulumi.result, "pulumi"),
         join(await wheel.result, "bin", "shellcheck"),
       ],
       await loadBalancerRoot.result,
     ),
   );
-  const made = group(
-    "binaries and root file systems",
-    [
-      group("binaries, built from Go modules", [kubernetes.task, istio.task, coredns.task, pulumi.task]),
-      group("Debian root file systems and wheels", [
-        ...[wheel.task, nodeRoot.task, loadBalancerRoot.task, imagesRoot.task],
-        ...(needsMonitoringRoot ? [monitoringRoot.task] : []),
-      ]),
-    ],
-    { concurrent: true },
-  );
+  const steps: Step<unknown>[] = [
+    ...[kubernetes, istioctl, ...images, pulumi, wheel, nodeRoot, loadBalancerRoot, store, tools],
+  ];
   return {
-    tasks: [made, images.task, tools.task],
+    tasks: [
+      {
+        title: "parts",
+        task: (_, task) =>
+          task.newListr(
+            steps.map((each) => each.task),
+            { concurrent: true },
+          ),
+      },
+    ],
     result: async () => ({
       kubernetes: await kubernetes.result,
       pulumi: await pulumi.result,
       nodeRoot: await nodeRoot.result,
       loadBalancerRoot: await loadBalancerRoot.result,
-      images: BUILT_IMAGES,
-      archives: (await images.result).archives,
-      imageStore: (await images.result).store,
+      images: await names(),
+      archives: await archives(),
+      imageStore: await store.result,
       tools: await tools.result,
+      parts: parts.list,
     }),
   };
 }
 
-async function zipkin(root: string, busybox: string): Promise<ImageRecipe> {
-  return zipkinImage({ root, busybox, jar: await zipkinJar(root) });
+/** Builds and root file systems, each made once and when it is first wanted; one build at a time, and one root. */
+function makers() {
+  const builds = new Turns();
+  const debootstraps = new Turns();
+  const made = new Map<string, Promise<string>>();
+  const keep = (name: string, make: () => Promise<string>) => {
+    const known = made.get(name) ?? make();
+    made.set(name, known);
+    return known;
+  };
+  return {
+    /** @param rank builds that the machines wait for come first */
+    build: (rank: number, module: GoModule, report: OnProgress) =>
+      keep(`binaries ${module.name}`, () => builds.take(rank, () => goBinaries(module, report))),
+    root: (rank: number, spec: RootSpec) =>
+      keep(`root ${spec.name}`, () => debootstraps.take(rank, () => rootFileSystem(spec))),
+  };
 }
 
-function binaries(module: GoModule): Step<string> {
-  return step(`binaries of ${module.name}`, (report) => goBinaries(module, report));
-}
-
-function group(title: string, tasks: ListrTask[], { concurrent = false } = {}): ListrTask {
-  return { title, task: (_, task) => task.newListr(tasks, { concurrent }) };
+/** The official name of an image, or the name of what is built in its place. */
+async function nameOf<P extends keyof ImageNames>(
+  image: Step<{ official: boolean }>,
+  part: P,
+): Promise<(typeof BUILT_IMAGES | typeof OFFICIAL_IMAGES)[P]> {
+  const { official } = await image.result;
+  return official ? OFFICIAL_IMAGES[part] : BUILT_IMAGES[part];
 }
 
 /** A directory for PATH: links to these programs, and the load balancer's own HAProxy for the checks. */

@@ -13,10 +13,12 @@ export interface ImageNames {
   readonly coredns: string;
   /** The article's two versions. */
   readonly nginx: { readonly v116: string; readonly v117: string };
-  /** Registry and tag of pilot and proxyv2. */
-  readonly istio: { readonly hub: string; readonly tag: string };
-  readonly prometheus: string;
-  readonly zipkin: string;
+  /** Registry and tag of pilot and proxyv2; plain where the proxy lacks Istio's own filters. */
+  readonly istio: { readonly hub: string; readonly tag: string; readonly plain: boolean };
+  /** Of a lab with monitoring. */
+  readonly prometheus?: string;
+  /** Of a lab with tracing. */
+  readonly zipkin?: string;
 }
 
 const built = (name: string) => `docker.io/${IMAGE_HUB}/${name}`;
@@ -26,7 +28,7 @@ export const BUILT_IMAGES = {
   coredns: built(`coredns:${COREDNS_VERSION}`),
   // Debian's nginx under the article's tags: a stand-in, which `./lab status` lists.
   nginx: { v116: built("nginx:1.16.1"), v117: built("nginx:1.17.9") },
-  istio: { hub: `docker.io/${IMAGE_HUB}`, tag: ISTIO_VERSION },
+  istio: { hub: `docker.io/${IMAGE_HUB}`, tag: ISTIO_VERSION, plain: true },
   prometheus: built(`prometheus:${PROMETHEUS_VERSION}`),
   zipkin: built(`zipkin:${ZIPKIN_VERSION}`),
 } as const satisfies ImageNames;

@@ -1,0 +1,137 @@
+/** Where official artifacts come from: their own hosts, or a mirror that is laid out like them. */
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Readable } from "node:stream";
+import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from "undici";
+import { LabError } from "../../../clients/process.ts";
+
+/** An official artifact cannot be had; the message says why, in one line. The toolchain then builds the part. */
+export class Unavailable extends Error {
+  override readonly name = "Unavailable";
+  readonly scope: Scope;
+  constructor(message: string, scope: Scope) {
+    super(message);
+    this.scope = scope;
+  }
+}
+
+/**
+ * What a reason holds for: a host that does not answer or refuses, one file that is not there, or this one request
+ * of a host that has too much to do.
+ */
+export type Scope = "host" | "file" | "request";
+
+/** A registry asks for a token. */
+export class Unauthorized extends Unavailable {
+  /** The header WWW-Authenticate: where the token comes from. */
+  readonly challenge: string;
+  constructor(url: string, challenge: string) {
+    super(`${hostOf(url)} answered 401 to ${url}`, "request");
+    this.challenge = challenge;
+  }
+}
+
+/** An answer that may begin in the middle of the file. */
+export interface Opened {
+  readonly body: Readable;
+  /** Bytes of the whole file that come before the body. */
+  readonly offset: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+export type Headers = Readonly<Record<string, string>>;
+
+export interface Source {
+  /**
+   * Opens a file.
+   *
+   * @param path its URL without the scheme: dl.k8s.io/v1.34.4/bin/linux/amd64/kubelet
+   * @param offset bytes that the caller has already; the answer may begin earlier
+   * @throws Unavailable
+   */
+  open(path: string, offset?: number, headers?: Headers): Promise<Opened>;
+}
+
+/** Milliseconds for a connection, and for the first byte of an answer. */
+const CONNECT_TIMEOUT = 3_000;
+const ANSWER_TIMEOUT = 10_000;
+/** Milliseconds between two pieces of an answer. */
+const PAUSE_TIMEOUT = 20_000;
+
+/** HTTP as all downloads use it: through the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, following redirections. */
+export function httpClient(answerTimeout = ANSWER_TIMEOUT): Dispatcher {
+  return new EnvHttpProxyAgent({
+    connect: { timeout: CONNECT_TIMEOUT },
+    proxyTls: { timeout: CONNECT_TIMEOUT },
+    requestTls: { timeout: CONNECT_TIMEOUT },
+    headersTimeout: answerTimeout,
+    bodyTimeout: PAUSE_TIMEOUT,
+  }).compose(interceptors.redirect({ maxRedirections: 5 }));
+}
+
+/**
+ * The source that LAB_MIRROR names, a directory or a URL; the original hosts without it.
+ *
+ * @throws LabError when LAB_MIRROR is neither
+ */
+export async function source(client: Dispatcher, mirror = process.env.LAB_MIRROR): Promise<Source> {
+  if (!mirror) return overHttp(client, "https:/");
+  if (/^https?:\/\//.test(mirror)) return overHttp(client, mirror.replace(/\/+$/, ""));
+  const is = await stat(mirror).catch(() => undefined);
+  if (!is?.isDirectory())
+    throw new LabError(`LAB_MIRROR is "${mirror}": it has to be a directory that exists, or an http(s) URL`);
+  return { open: (path, offset) => openFile(join(mirror, path), offset) };
+}
+
+/** @param base what stands before a path and its slash */
+export function overHttp(client: Dispatcher, base: string): Source {
+  return { open: (path, offset, headers) => openUrl(client, `${base}/${path}`, offset, headers) };
+}
+
+async function openFile(file: string, offset = 0): Promise<Opened> {
+  const is = await stat(file).catch(() => undefined);
+  if (!is?.isFile()) throw new Unavailable(`${file} is not there`, "file");
+  const from = offset < is.size ? offset : 0;
+  return { body: createReadStream(file, { start: from }), offset: from, headers: {} };
+}
+
+/**
+ * Opens a URL from an offset on.
+ *
+ * @throws Unavailable that names the status, or what happened to the connection
+ */
+export async function openUrl(
+  client: Dispatcher,
+  url: string,
+  offset = 0,
+  headers: Headers = {},
+): Promise<Opened> {
+  const range = offset > 0 ? { range: `bytes=${offset}-` } : {};
+  const answer = await request(url, { dispatcher: client, headers: { ...headers, ...range } }).catch(
+    (error) => {
+      throw new Unavailable(`${hostOf(url)} cannot be reached: ${reasonOf(error)}`, "host");
+    },
+  );
+  const { statusCode, body } = answer;
+  if (statusCode === 200) return { body, offset: 0, headers: answer.headers };
+  if (statusCode === 206) return { body, offset, headers: answer.headers };
+  await body.dump();
+  // The file on the server is shorter than what is there: it is another one.
+  if (statusCode === 416) return openUrl(client, url, 0, headers);
+  if (statusCode === 404 || statusCode === 410) throw new Unavailable(`${url}: ${statusCode}`, "file");
+  if (statusCode === 401) throw new Unauthorized(url, String(answer.headers["www-authenticate"] ?? ""));
+  const scope = statusCode === 429 || statusCode >= 500 ? "request" : "host";
+  throw new Unavailable(`${hostOf(url)} answered ${statusCode} to ${url}`, scope);
+}
+
+/** The few words of an error that matter: undici wraps what the system said. */
+export function reasonOf(error: unknown): string {
+  const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
+  if (cause) return reasonOf(cause);
+  return [code, message].filter(Boolean).join(": ");
+}
+
+function hostOf(url: string): string {
+  return new URL(url).host;
+}

@@ -1,0 +1,91 @@
+/** Chooses for each part of the toolchain whether it is the official artifact or is built here. */
+import { LabError } from "../../clients/process.ts";
+import { Unavailable } from "./official/source.ts";
+
+/** Decides by hand where parts come from. */
+export type From = "official" | "build";
+
+/** What a part is, as `./lab status` shows it. */
+export interface Part {
+  readonly part: string;
+  readonly official: boolean;
+  /** Why it is not the official one. */
+  readonly why?: string;
+}
+
+/** The choices of one run, in the order in which they were made. */
+export class Parts {
+  readonly #from: From | undefined;
+  readonly #parts: Part[] = [];
+
+  /** @param from official where that can be had, by default */
+  constructor(from?: From) {
+    this.#from = from;
+  }
+
+  get list(): readonly Part[] {
+    return this.#parts;
+  }
+
+  /**
+   * Gets the official artifact, or builds the part where that cannot be had.
+   *
+   * @throws LabError when only the official one is wanted and cannot be had
+   */
+  async choose<T>(
+    part: string,
+    { official, build }: { official: () => Promise<T>; build: () => Promise<T> },
+  ): Promise<{ value: T; official: boolean }> {
+    if (this.#from === "build") return this.#built(part, "--from build", build);
+    try {
+      const value = await official();
+      this.#parts.push({ part, official: true });
+      return { value, official: true };
+    } catch (error) {
+      if (!(error instanceof Unavailable)) throw error;
+      if (this.#from === "official")
+        throw new LabError(
+          `${part}: the official one cannot be had: ${error.message}. ` +
+            "Without --from official it is built; behind a wall, LAB_MIRROR names a mirror",
+        );
+      return this.#built(part, error.message, build);
+    }
+  }
+
+  async #built<T>(
+    part: string,
+    why: string,
+    build: () => Promise<T>,
+  ): Promise<{ value: T; official: boolean }> {
+    const value = await build();
+    this.#parts.push({ part, official: false, why });
+    return { value, official: false };
+  }
+}
+
+/** Runs work of one kind one at a time, the lowest rank first: it takes all cores by itself. */
+export class Turns {
+  readonly #waiting: { rank: number; start: () => void }[] = [];
+  #busy = false;
+
+  async take<T>(rank: number, work: () => Promise<T>): Promise<T> {
+    await new Promise<void>((start) => {
+      this.#waiting.push({ rank, start });
+      // Others that come at the same time are heard before one is chosen.
+      setImmediate(() => this.#next());
+    });
+    try {
+      return await work();
+    } finally {
+      this.#busy = false;
+      this.#next();
+    }
+  }
+
+  #next(): void {
+    if (this.#busy || this.#waiting.length === 0) return;
+    this.#waiting.sort((a, b) => a.rank - b.rank);
+    this.#busy = true;
+    this.#waiting.shift()?.start();
+  }
+}
