@@ -1,28 +1,23 @@
-// The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach of an update; its secrets.
+// The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach; its secrets.
 
 import { randomBytes } from "node:crypto";
-import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { haproxyWorker, onLoadBalancer } from "../../bench/edgeMachine.ts";
 import { until } from "../../clients/process.ts";
-import type { WorkerSpec } from "../../embedded/instance.ts";
-import { labEnvironment, PROGRAM, pulumi, stackFile } from "../../embedded/lab/stack.ts";
-import {
-  hostKey,
-  knownHostsFile,
-  SSH_USER,
-  sshKeyFile,
-  stopLoadBalancer,
-} from "../../embedded/machines/loadBalancer.ts";
+import { pulumi, stackFile } from "../../embedded/lab/stack.ts";
+import { hostKey, SSH_USER, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { type KubernetesObject, type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { documentedCheck, inUse } from "../support/e2e/loadBalancer.ts";
 import { allFilesBelow, duringProcesses, foundIn, secret } from "../support/e2e/secrets.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
+import { gatewayAgent, workerWithoutPods } from "../support/e2e/workers.ts";
 
 const lab = new TestLab("load-test");
 const { instance } = lab;
@@ -61,19 +56,20 @@ describe("the load balancer under load", () => {
   trial(
     "a worker is cut off: HAProxy takes it out, no request fails, and it comes back by itself",
     async (seen) => {
-      const { name, link } = await workerWithoutPods();
-      const set = (state: "up" | "down") => execa("ip", ["link", "set", link, state]);
+      const { name, link } = await workerWithoutPods(lab);
+      const set = (state: "up" | "down") =>
+        execa("ip", ["-n", instance.switchNetns, "link", "set", link, state]);
       const loop = startLoop();
       try {
         await loop.reached(500);
         await set("down");
         const cutAt = performance.now();
         // Two checks in a row, each of which may wait for a second.
-        await until(`${name} to be out`, async () => !(await inUse(name)), { timeoutMs: 5000 });
+        await until(`${name} to be out`, async () => !(await inUse(instance, name)), { timeoutMs: 5000 });
         console.log(`${name} is out ${Math.round(performance.now() - cutAt)} ms after it was cut off`);
         await loop.reached(loop.sent + 2000);
         await set("up");
-        await until(`${name} to be in again`, () => inUse(name));
+        await until(`${name} to be in again`, () => inUse(instance, name));
         await loop.reached(loop.sent + 500);
       } finally {
         await set("up");
@@ -86,8 +82,8 @@ describe("the load balancer under load", () => {
   trial("the gateway is too busy to answer checks: every node is out, no request fails", async (seen) => {
     const names = instance.workers.map(({ name }) => name);
     const allInUse = (expected: boolean) => async () =>
-      (await Promise.all(names.map(inUse))).every((used) => used === expected);
-    const agent = await gatewayAgent();
+      (await Promise.all(names.map((name) => inUse(instance, name)))).every((used) => used === expected);
+    const agent = await gatewayAgent(lab);
     const loop = startLoop();
     try {
       process.kill(agent, "SIGSTOP");
@@ -103,36 +99,39 @@ describe("the load balancer under load", () => {
 });
 
 describe("haproxy.cfg edited by hand", () => {
-  trial("is told by status and by the documented line, kept by the next up, and seen once", async (seen) => {
-    expect(await documentedCheck()).toBe("as pushed");
-    await onLoadBalancer(instance, `sed -i 's/retries 5/retries 9/' ${FILE}`);
-    expect(await documentedCheck()).toBe("not as pushed");
-    expect((await lab.try("status")).stdout).toContain("edited by hand since it was pushed");
-    expect(await duringTraffic(lab, seen, { pages: PAGES }, () => lab.up())).toEqual([]);
-    expect(await documentedCheck()).toBe("as pushed");
-    expect(await onLoadBalancer(instance, `grep retries ${FILE}.by-hand-*`)).toContain("retries 9");
-    await lab.up("--expect-no-changes");
-  });
+  trial(
+    "is reported by status and by the documented line, kept by the next up, and seen once",
+    async (seen) => {
+      expect(await documentedCheck(instance)).toBe("as pushed");
+      await onLoadBalancer(instance, `sed -i 's/retries 5/retries 9/' ${FILE}`);
+      expect(await documentedCheck(instance)).toBe("not as pushed");
+      expect((await lab.try("status")).stdout).toContain("edited by hand since it was pushed");
+      expect(await duringTraffic(lab, seen, { pages: PAGES }, () => lab.up())).toEqual([]);
+      expect(await documentedCheck(instance)).toBe("as pushed");
+      expect(await onLoadBalancer(instance, `grep retries ${FILE}.by-hand-*`)).toContain("retries 9");
+      await lab.up("--expect-no-changes");
+    },
+  );
 });
 
 describe("an update that cannot reach the load balancer changes nothing, and the next one does", () => {
-  trial("another machine answers there: it is told neither name nor key", async (seen) => {
+  trial("another machine answers there: it receives neither name nor key", async (seen) => {
     const { stdout: other } = await execa("cut", ["-d", " ", "-f", "1,2", `${sshKeyFile(instance)}.pub`]);
     const right = await hostKey(instance);
     await lab.set({ "loadBalancer.hostKey": other, "stats.prometheus": "127.0.0.1:9111" });
     const before = await onLoadBalancer(instance, LOG_ONS);
-    const said = await upInVain(seen);
+    const said = await failingUpdate(seen);
     expect(said).toMatch(/shows the host key SHA256:\S+, and loadBalancer\.hostKey is SHA256:/);
     expect(await onLoadBalancer(instance, LOG_ONS)).toBe(before);
     await lab.set({ "loadBalancer.hostKey": right });
     await upPushes("127.0.0.1:9111");
   });
 
-  trial("the key is not let in", async (seen) => {
+  trial("the key is not accepted", async (seen) => {
     const own = await readFile(sshKeyFile(instance), "utf8");
     await setSecret("loadBalancerPrivateKey", await newKey());
     await lab.set({ "stats.prometheus": "127.0.0.1:9112" });
-    const said = await upInVain(seen);
+    const said = await failingUpdate(seen);
     expect(said).toMatch(
       /does not accept loadBalancerPrivateKey: add its public key to \S+authorized_keys of lab/,
     );
@@ -166,10 +165,10 @@ describe("secrets", () => {
     await setSecret("statsPassword", password);
     await lab.set({ "tls.mode": "terminate", "stats.page": "127.0.0.1:8404" });
 
-    let said = "";
+    let printed = "";
     const run = async (...args: string[]) => {
       const outcome = await lab.try("pulumi", ...args);
-      said += text(outcome);
+      printed += text(outcome);
       return outcome.exitCode;
     };
     const processes = await duringProcesses(async () => {
@@ -183,11 +182,11 @@ describe("secrets", () => {
       expect(await run("stack", "export")).toBe(0);
       expect(await run("stack", "output", "--json")).toBe(0);
     });
-    expect(said).toContain("HAProxy could not listen on 127.0.0.1:22");
+    expect(printed).toContain("HAProxy could not listen on 127.0.0.1:22");
     expect(processes).toContain("push.sh");
 
     const places = {
-      "what Pulumi said": said,
+      "what Pulumi printed": printed,
       "command lines": processes,
       "state, its history and its copies": await allFilesBelow(join(instance.dir, "pulumi")),
       "the stack's settings": await readFile(stackFile(instance), "utf8"),
@@ -218,85 +217,17 @@ function startLoop(): RequestLoop {
   return new RequestLoop(lab.url, { host: HOST, pages: PAGES, kept: 8, fresh: 1, pause: 20 }).start();
 }
 
-// ---- the machine ----
-
-/** How often somebody was let in or not, as sshd has it. */
+/** How many log-ons sshd has logged, accepted or not. */
 const LOG_ONS = `journalctl --unit=ssh --output=cat | grep -c '${SSH_USER}'`;
-
-/** Whether HAProxy sends requests to that server. */
-async function inUse(server: string): Promise<boolean> {
-  const states = await onLoadBalancer(
-    instance,
-    `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/admin.sock"); print $s "show stat\\n"; print while <$s>;'`,
-  );
-  const line = states.split("\n").find((row) => row.split(",")[1] === server);
-  return line?.split(",")[17]?.startsWith("UP") ?? false;
-}
-
-/** What the line of docs/config.md says, run as it stands there, where `lb` is the load balancer to ssh. */
-async function documentedCheck(): Promise<string> {
-  const documentation = await readFile(join(PROGRAM, "docs", "config.md"), "utf8");
-  const line = documentation.split("\n").find((candidate) => candidate.includes("echo as pushed"));
-  if (!line) throw new Error("docs/config.md has no line with `echo as pushed`");
-  const bin = await mkdtemp(join(tmpdir(), "istio-lab-ssh-"));
-  try {
-    const options = `-i ${sshKeyFile(instance)} -o UserKnownHostsFile=${knownHostsFile(instance)} -o HostName=${instance.loadBalancer.address} -o HostKeyAlias=${instance.loadBalancer.address} -l ${SSH_USER}`;
-    await writeFile(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`);
-    await chmod(join(bin, "ssh"), 0o755);
-    const env = labEnvironment(instance);
-    const { stdout } = await execa("sh", ["-c", line], {
-      cwd: PROGRAM,
-      env: { ...env, PATH: `${bin}${delimiter}${env.PATH}` },
-    });
-    return stdout;
-  } finally {
-    await rm(bin, { recursive: true });
-  }
-}
-
-// ---- the cluster ----
-
-/** A worker that only hands on what comes to its NodePort: neither the gateway nor the app has a pod there. */
-async function workerWithoutPods(): Promise<WorkerSpec> {
-  const gateways = await podNodes("--namespace=istio-system", "--selector=app=istio-ingressgateway");
-  const worker = instance.workers.find(({ name }) => !gateways.includes(name));
-  if (!worker) throw new Error(`every worker has a gateway: ${gateways.join(", ")}`);
-  await lab.kubectl("cordon", worker.name);
-  await lab.kubectl(
-    "delete",
-    "pods",
-    "--selector=app=nginx",
-    `--field-selector=spec.nodeName=${worker.name}`,
-  );
-  for (const version of ["v116", "v117"])
-    await lab.kubectl("rollout", "status", `deployment/nginx-${version}`);
-  expect(await podNodes("--selector=app=nginx")).not.toContain(worker.name);
-  await lab.kubectl("uncordon", worker.name);
-  return worker;
-}
-
-/** Pid of what answers the checks in the gateway's pod, beside Envoy. */
-async function gatewayAgent(): Promise<number> {
-  const [pod] = await lab.list("pods", "--namespace=istio-system", "--selector=app=istio-ingressgateway");
-  for (const pid of await readdir("/proc")) {
-    const [name, environment] = await Promise.all(
-      ["comm", "environ"].map((file) => readFile(join("/proc", pid, file), "utf8").catch(() => "")),
-    );
-    if (name === "pilot-agent\n" && environment?.includes(`\0POD_NAME=${pod?.metadata.name}\0`))
-      return Number(pid);
-  }
-  throw new Error("the gateway has no pilot-agent");
-}
-
-async function podNodes(...what: string[]): Promise<string[]> {
-  type Pod = KubernetesObject & { readonly spec: { readonly nodeName?: string } };
-  return (await lab.list<Pod>("pods", ...what)).flatMap(({ spec }) => spec.nodeName ?? []);
-}
 
 // ---- the stack ----
 
-/** An update that fails, with requests meanwhile: none of them does, and file and service are as before. @returns what it said. */
-async function upInVain(seen: Sightings): Promise<string> {
+/**
+ * An update that fails while requests go on: none of them fails, and file and service stay as they are.
+ *
+ * @returns what it printed.
+ */
+async function failingUpdate(seen: Sightings): Promise<string> {
   const machine = `cat ${FILE}; systemctl is-active haproxy; curl --silent http://127.0.0.1/.istio-lab/worker`;
   const before = await onLoadBalancer(instance, machine);
   let said = "";
@@ -333,7 +264,7 @@ const setSecret = (key: string, input: string) =>
 
 const text = ({ stdout, stderr }: Outcome) => `${stdout}\n${stderr}`;
 
-/** A key that nobody knows. */
+/** A key that no machine accepts. */
 async function newKey(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "istio-lab-key-"));
   try {

@@ -1,0 +1,50 @@
+/** HAProxy on a lab's load balancer, for the end-to-end tests. */
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { execa } from "execa";
+import { onLoadBalancer } from "../../../bench/edgeMachine.ts";
+import type { Instance } from "../../../embedded/instance.ts";
+import { labEnvironment, PROGRAM } from "../../../embedded/lab/stack.ts";
+import { knownHostsFile, SSH_USER, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
+
+/** Whether HAProxy sends requests to that server. */
+export async function inUse(lab: Instance, server: string): Promise<boolean> {
+  const states = await onLoadBalancer(
+    lab,
+    `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/admin.sock");` +
+      ` print $s "show stat\\n"; print while <$s>;'`,
+  );
+  const line = states.split("\n").find((row) => row.split(",")[1] === server);
+  return line?.split(",")[17]?.startsWith("UP") ?? false;
+}
+
+/** What the line of docs/config.md prints, run as it stands there, with `lb` as the load balancer's name for ssh. */
+export async function documentedCheck(lab: Instance): Promise<string> {
+  const documentation = await readFile(join(PROGRAM, "docs", "config.md"), "utf8");
+  const line = documentation.split("\n").find((candidate) => candidate.includes("echo as pushed"));
+  if (!line) throw new Error("docs/config.md has no line with `echo as pushed`");
+  const bin = await mkdtemp(join(tmpdir(), "istio-lab-ssh-"));
+  try {
+    const { address } = lab.loadBalancer;
+    const settings = [
+      `UserKnownHostsFile=${knownHostsFile(lab)}`,
+      `HostName=${address}`,
+      `HostKeyAlias=${address}`,
+    ];
+    const options = [
+      `-i ${sshKeyFile(lab)} -l ${SSH_USER}`,
+      ...settings.map((setting) => `-o ${setting}`),
+    ].join(" ");
+    await writeFile(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options} "$@"\n`);
+    await chmod(join(bin, "ssh"), 0o755);
+    const env = labEnvironment(lab);
+    const { stdout } = await execa("sh", ["-c", line], {
+      cwd: PROGRAM,
+      env: { ...env, PATH: `${bin}${delimiter}${env.PATH}` },
+    });
+    return stdout;
+  } finally {
+    await rm(bin, { recursive: true });
+  }
+}
