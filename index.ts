@@ -1,7 +1,7 @@
-// The lab from top to bottom: config, cluster, components, outputs.
-import * as k8s from "@pulumi/kubernetes";
+/** The lab from top to bottom: settings, preflight, provider, components, outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { capabilities } from "./capabilities.ts";
+import { clusterProvider } from "./components/cluster/provider.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
@@ -13,33 +13,16 @@ import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
 const config = loadSettings(capabilities);
-const { kubeconfig, context, namespace, versions, gatewayHosts, loadBalancer } = config;
-const tls = config.tls && { ...config.tls, key: pulumi.secret(config.tls.key) };
-const gatewayTls = tls?.mode === "passthrough";
+const { kubeconfig, context, namespace, versions, tls, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
 const cluster = await preflight(capabilities, config, { owner });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
-/** Somebody may be asking; where nobody can yet, nothing has to wait for the sake of requests. */
+/** True when traffic may already flow; a first `up` skips the zero-downtime waits. */
 const live = cluster.routed.length > 0;
+const gatewayTls = tls?.mode === "passthrough" ? tls : undefined;
+const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, cluster.id) } };
 
-const provider = new k8s.Provider("cluster", {
-  // Given even where it is empty: the SDK would fill in KUBECONFIG, of which the provider reads one path only.
-  kubeconfig,
-  ...(context ? { context } : {}),
-  clusterIdentifier: cluster.id,
-  enableConfigMapMutable: true,
-  // A new certificate is put in the old one's place; as a new Secret, it would leave the gateway without one
-  // meanwhile.
-  enableSecretMutable: true,
-  // An update that was killed has made objects that no state knows; whose they are was looked at above.
-  upsertExistingObjects: true,
-  // Fields that kubectl has changed since are set back; without it, each would be a conflict that stops the
-  // update.
-  enablePatchForce: true,
-});
-const inCluster = { providers: { kubernetes: provider } };
-
-const istio = new Istio("istio", { ...config.istio, owner, kubeconfig, context }, inCluster);
+const istio = new Istio("istio", { ...config.istio, kubeconfig, context, owner }, inCluster);
 
 const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
 
@@ -55,13 +38,13 @@ const split = new TrafficSplit(
     namespace,
     service: serviceObject(namespace).name,
     host: config.host,
-    gatewayHosts,
+    gatewayHosts: config.gatewayHosts,
     versions,
     weights: config.weights,
     routed: cluster.routed,
-    // A new version gets no traffic before it answers.
+    // A new version gets no traffic before its pods answer.
     backends: live ? app.deployments : [],
-    tls: gatewayTls ? tls : undefined,
+    tls: gatewayTls,
     owner,
   },
   { ...inCluster, dependsOn: istio.ready },
@@ -81,29 +64,29 @@ const edge = new HaproxyEdge(
     nodePorts: ingress.nodePorts,
     machine: loadBalancer,
     edits: cluster.edits,
-    privateKey: pulumi.secret(config.loadBalancerPrivateKey),
+    privateKey: config.loadBalancerPrivateKey,
     tls,
     stats: config.stats,
   },
-  // Costs nothing on the way up; on the way down the load balancer lets go before Istio does.
+  // On destroy, haproxy.cfg is restored before Istio is uninstalled.
   { dependsOn: gatewayTls ? [istio.ready, split.gateway] : istio.ready },
 );
 
 /** The test page, through the load balancer. */
 export const url = `${tls ? "https" : "http"}://${config.host}/echo/test.txt`;
 /** Host name that the application answers to. */
-export const host = config.host;
+export const { host } = config;
 /** Namespace of the application and its routes. */
 export { namespace };
 /** Version name to percent, as the VirtualService holds them. */
-export const weights = split.weights;
+export const { weights } = split;
 /** NodePorts of the ingress gateway. */
-export const nodePorts = ingress.nodePorts;
+export const { nodePorts } = ingress;
 /** Nodes behind the load balancer. */
 export { nodes };
 /** Path of haproxy.cfg on the load balancer. */
-export const configFile = loadBalancer.configFile;
+export const { configFile } = loadBalancer;
 /** SHA-256 in the first line of haproxy.cfg on the load balancer. */
-export const configHash = edge.configHash;
-/** Version name to page: who answered. */
+export const { configHash } = edge;
+/** Version name to page: the page of an answer tells its version. */
 export const pages = pagesOf(versions);

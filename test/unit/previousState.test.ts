@@ -1,27 +1,11 @@
 // A stack that the previous version of the program made: its state is updated without a replacement.
 import { readFile } from "node:fs/promises";
 import { isDeepStrictEqual } from "node:util";
-import * as pulumi from "@pulumi/pulumi";
-import { afterEach, expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { immutablePaths } from "../../embedded/plugins/kubernetes/objects.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { GATEWAY_PORTS, type Registered, startMocks } from "../support/mocks.ts";
-
-vi.mock("../../preflight/preflight.ts", () => ({
-  readCluster: async () => ({
-    id: "0b7c1e2f",
-    routed: [],
-    nodes: [{ name: "rancher-node02", address: "10.0.0.2" }],
-  }),
-}));
-
-vi.mock("../../clients/kubernetes.ts", () => ({
-  KubernetesApi: {
-    connect: async () => ({ get: async () => ({ spec: { ports: GATEWAY_PORTS } }), close: async () => {} }),
-  },
-}));
-
-afterEach(() => pulumi.runtime.disconnect());
+import type { Registered } from "../support/mocks.ts";
+import { runProgram } from "../support/program.ts";
 
 /** A resource of the previous version's state, without what is secret, long or another one in each stack. */
 interface Recorded {
@@ -50,15 +34,9 @@ it("keeps every resource of the previous version under its name, and replaces no
 
 /** The program as it is now, with https in the gateway, by the ends of its URNs. */
 async function program(): Promise<Map<string, Registered>> {
-  vi.resetModules();
   const { certificate, key } = makeCertificate("nginx.hung.org.hk");
-  const resources = await startMocks({
-    tls: { mode: "passthrough" },
-    tlsCertificate: certificate,
-    tlsKey: key,
-  });
-  await import("../../index.ts");
-  await pulumi.runtime.disconnect();
+  const https = { tls: { mode: "passthrough" }, tlsCertificate: certificate, tlsKey: key };
+  const { resources } = await runProgram(https, { routed: [] });
   return new Map(resources.map((resource) => [resource.path, resource]));
 }
 

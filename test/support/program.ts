@@ -1,0 +1,68 @@
+/** Runs the whole program of index.ts on mocks: what it registers, and its outputs. */
+import * as pulumi from "@pulumi/pulumi";
+import { vi } from "vitest";
+import { GATEWAY_PORTS, type Registered, settled, startMocks } from "./mocks.ts";
+
+/** What the program finds. */
+export interface Found {
+  /** True: a preview, in which nothing new has an id. @default false */
+  readonly preview?: boolean;
+  /** Subsets that receive requests already. @default both of the article's */
+  readonly routed?: readonly { readonly name: string; readonly version: string }[];
+  /** Ports of the gateway's Service. @default the article's */
+  readonly gatewayPorts?: typeof GATEWAY_PORTS;
+}
+
+const ROUTED = [
+  { name: "v117", version: "1.17" },
+  { name: "v116", version: "1.16" },
+];
+
+export interface Program {
+  readonly resources: readonly Registered[];
+  readonly outputs: Readonly<Record<string, unknown>>;
+}
+
+/** @param config key to value of the stack's configuration, besides the least that it has to set. */
+export async function runProgram(
+  config: Record<string, unknown> = {},
+  { preview = false, routed = ROUTED, gatewayPorts = GATEWAY_PORTS }: Found = {},
+): Promise<Program> {
+  vi.resetModules();
+  vi.doMock("../../clients/kubernetes.ts", () => ({
+    KubernetesApi: {
+      connect: async () => ({ get: async () => ({ spec: { ports: gatewayPorts } }), close: async () => {} }),
+    },
+  }));
+  vi.doMock("../../preflight/preflight.ts", () => ({
+    preflight: async () => ({
+      id: "0b7c1e2f",
+      routed,
+      nodes: [
+        { name: "rancher-node02", address: "10.0.0.2" },
+        { name: "rancher-node03", address: "10.0.0.3" },
+      ],
+    }),
+  }));
+  const resources = await startMocks(config, { preview });
+  try {
+    const exported: Record<string, unknown> = await import("../../index.ts");
+    const outputs = Object.fromEntries(
+      await Promise.all(
+        Object.entries(exported).map(async ([name, output]) => [name, await settled(output)] as const),
+      ),
+    );
+    return { resources, outputs };
+  } finally {
+    await pulumi.runtime.disconnect();
+  }
+}
+
+/** The wire without what it marks as secret. */
+export function withoutSecrets(wire: string): string {
+  return JSON.stringify(
+    JSON.parse(wire, (_, value) =>
+      value?.["4dabf18193072939515e22adb298388d"] === "1b47061264138c4ac30d75fd1eb44270" ? "[secret]" : value,
+    ),
+  );
+}
