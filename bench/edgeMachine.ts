@@ -1,8 +1,7 @@
-/** The load-balancer machine alone, for benchmarks and tests: no cluster. */
+/** The load balancer's machine alone (sshd, sudo, systemd, HAProxy), without a cluster. */
 import { mkdir } from "node:fs/promises";
 import { execa } from "execa";
 import { until } from "../clients/process.ts";
-import { commands, standardInput } from "../components/haproxyEdge/haproxyEdge.ts";
 import { runTasks } from "../embedded/host/progress.ts";
 import { type Instance, instance } from "../embedded/instance.ts";
 import { stop } from "../embedded/lab/lab.ts";
@@ -16,13 +15,21 @@ import {
 import { initPid } from "../embedded/machines/machine.ts";
 import { startNetwork } from "../embedded/machines/network.ts";
 import { ensureToolchain } from "../embedded/toolchain/toolchain.ts";
+import { push, type RemoteScript, restore } from "../haproxy/push.ts";
 
-/** A machine with sshd, sudo, systemd and HAProxy. */
+/** What a push carries besides haproxy.cfg. */
+export interface PushOptions {
+  /** Chain and key. @default none */
+  readonly pem?: string;
+  /** @default systemctl */
+  readonly reloadCommand?: string;
+}
+
 export class EdgeMachine {
   readonly lab: Instance;
-  /** Owner of what is pushed. */
+  /** Owner of the pushed files. */
   readonly owner: string;
-  /** As HaproxyEdge takes it; without the host key, which OpenSSH reads from a file here. */
+  /** As HaproxyEdge wants it; the host key is left to those who need it. */
   readonly machine: {
     host: string;
     port: number;
@@ -43,7 +50,7 @@ export class EdgeMachine {
     };
   }
 
-  /** Recreates it, and resolves when Debian's own configuration serves. */
+  /** Starts a new one, and resolves when Debian's own configuration serves. */
   async start(): Promise<void> {
     await stop(this.lab);
     const tools = await ensureToolchain(
@@ -58,7 +65,7 @@ export class EdgeMachine {
     await until("haproxy.service", active);
   }
 
-  /** Removes all of it from the host. */
+  /** Leaves nothing of it on the host. */
   stop(): Promise<void> {
     return stop(this.lab);
   }
@@ -68,20 +75,23 @@ export class EdgeMachine {
     return onLoadBalancer(this.lab, script);
   }
 
-  /**
-   * The command that HaproxyEdge builds, over OpenSSH.
-   *
-   * @param input everything that is sent; without it, the caller sends.
-   */
-  push(input?: string, { reloadCommand }: { reloadCommand?: string } = {}) {
-    return this.ssh(commands({ ...this.machine, reloadCommand }, this.owner).update, input);
+  /** What HaproxyEdge sends. */
+  script(config: string, { pem, reloadCommand }: PushOptions = {}): RemoteScript {
+    return push({ ...this.machine, reloadCommand }, { config, ...(pem === undefined ? {} : { pem }) });
   }
 
-  remove() {
-    return this.ssh(commands(this.machine, this.owner).delete, standardInput(""));
+  /** Pushes as HaproxyEdge does, over OpenSSH. */
+  push(config: string, options: PushOptions = {}) {
+    const { command, input } = this.script(config, options);
+    return this.ssh(command, input);
   }
 
-  /** As `ssh USER@HOST COMMAND`. */
+  restore() {
+    const { command, input } = restore(this.machine, this.owner);
+    return this.ssh(command, input);
+  }
+
+  /** As `ssh USER@HOST COMMAND`. @param input all of standard input; without it the caller writes to it. */
   ssh(command: string, input?: string) {
     const options = [
       `UserKnownHostsFile=${knownHostsFile(this.lab)}`,
@@ -95,7 +105,7 @@ export class EdgeMachine {
   }
 }
 
-/** Runs as root on a lab's load balancer, without sshd and sudo: to cause faults, and to inspect. */
+/** Runs as root on a lab's load balancer, past sshd and sudo: to make faults, and to look afterwards. */
 export async function onLoadBalancer({ loadBalancer }: Instance, script: string): Promise<string> {
   const pid = await initPid(loadBalancer);
   const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
@@ -106,7 +116,7 @@ export async function onLoadBalancer({ loadBalancer }: Instance, script: string)
   return stdout;
 }
 
-/** Pid of the HAProxy process that serves: another one after each reload. */
+/** Pid of HAProxy's worker process: another one after each reload. */
 export function haproxyWorker(lab: Instance): Promise<string> {
   return onLoadBalancer(lab, "curl --silent http://127.0.0.1/.istio-lab/worker");
 }

@@ -12,7 +12,6 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { Command } from "commander";
-import { standardInput } from "../components/haproxyEdge/haproxyEdge.ts";
 import { labModel } from "../haproxy/model.ts";
 import { renderHaproxy } from "../haproxy/render.ts";
 import { RequestLoop } from "../probe/loop.ts";
@@ -116,7 +115,7 @@ async function atScale(edge: EdgeMachine, { servers }: Size): Promise<Scale> {
 /** Seconds that the push takes as the program does it, by SSH, until its new worker was seen to serve. */
 async function push(edge: EdgeMachine, text: string): Promise<number> {
   const start = performance.now();
-  const { exitCode, stdout, stderr } = await edge.push(standardInput(text));
+  const { exitCode, stdout, stderr } = await edge.push(text);
   if (exitCode !== 0 || !/^(pushed|unchanged): /m.test(stdout)) throw new Error(`a push failed: ${stderr}`);
   return (performance.now() - start) / 1000;
 }

@@ -1,11 +1,11 @@
-/** Words for shells, and what to tell a user whom sudo refuses. */
+/** Quotes words for a POSIX shell, and says what helps a user whom sudo refuses. */
 
-/** One word for any POSIX shell, whatever it holds. */
+/** One word for any POSIX shell, whatever characters it holds. */
 export function quote(word: string): string {
   return /^[A-Za-z0-9_./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What helps a user who may not be root. */
+/** Why a user cannot become root, and the way out. */
 export function sudoComplaint({ user, host }: { readonly user: string; readonly host: string }): string {
   // In a file of sudoers these characters of a directory's user name need a backslash.
   const inSudoers = user.replace(/[\\@]/g, "\\$&");

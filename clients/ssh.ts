@@ -2,6 +2,9 @@
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Client, ClientChannel, ConnectConfig, ParsedKey } from "ssh2";
+import { SshError, toSshError } from "./sshError.ts";
+
+export { SshError, type SshFault } from "./sshError.ts";
 
 /** A machine and how to log on to it. */
 export interface SshTarget {
@@ -20,46 +23,6 @@ export interface SshTarget {
   readonly password?: string | undefined;
   /** Socket of an SSH agent, tried after the key; the log-on fails when it is dead. @default no agent */
   readonly agent?: string | undefined;
-}
-
-/** What kept a command from being run. */
-export type SshFault =
-  /** The agent's socket does not answer. */
-  | "agent"
-  /** ssh2 cannot read the private key, and nothing else opened the door. */
-  | "private-key"
-  /** `hostKey` is not a public key. */
-  | "host-key-format"
-  /** The machine showed another host key; nothing was sent. */
-  | "host-key"
-  /** No common algorithm, or the peer is not an SSH server. */
-  | "handshake"
-  /** The machine accepts none of the keys or passwords. */
-  | "denied"
-  /** Name, route, port, time limit. */
-  | "unreachable"
-  /** The connection ended early. */
-  | "closed";
-
-/** Says what happened; advice is the caller's. */
-export class SshError extends Error {
-  override readonly name = "SshError";
-  readonly kind: SshFault;
-  /** Of the socket, e.g. `ECONNREFUSED`. */
-  readonly code?: string | undefined;
-  /** The host key that the machine showed, where it was not the expected one. */
-  readonly shown?: Buffer | undefined;
-
-  constructor(
-    kind: SshFault,
-    message: string,
-    details: { code?: string; shown?: Buffer; cause?: unknown } = {},
-  ) {
-    super(message, { cause: details.cause });
-    this.kind = kind;
-    this.code = details.code;
-    this.shown = details.shown;
-  }
 }
 
 /** How a remote command ended; all undefined: the connection was lost first. */
@@ -109,18 +72,17 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
   if (target.agent) await findAgent(target.agent);
   // Loaded here: it takes a tenth of a second, and a caller has other checks to start first.
   const { default: ssh2 } = await import("ssh2");
-  const key = target.privateKey && ssh2.utils.parseKey(target.privateKey, target.passphrase);
-  const unreadable = key instanceof Error ? key : undefined;
+  const key = target.privateKey ? ssh2.utils.parseKey(target.privateKey, target.passphrase) : undefined;
   const expected =
     target.hostKey === undefined ? undefined : hostKeyBytes(ssh2.utils.parseKey, target.hostKey);
   const client = new ssh2.Client();
   const { signal, timeoutMs = 0 } = options;
-  signal?.throwIfAborted();
+  if (signal?.aborted) throw timedOut();
   // ssh2 has no limit for the connection as a whole.
   signal?.addEventListener("abort", () => client.destroy(), { once: true });
   let shown: Buffer | undefined;
   const config: ConnectConfig = {
-    ...credentials(target, unreadable === undefined),
+    ...credentials(target, !(key instanceof Error)),
     readyTimeout: timeoutMs,
     ...(expected && {
       algorithms: { serverHostKey: [target.hostKey?.trim().split(/\s+/)[0]] } as ConnectConfig["algorithms"],
@@ -135,12 +97,9 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
     client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
       answer(prompts.map(() => target.password ?? "")),
     );
-    const fail = (error: SshError) =>
-      reject(
-        signal?.aborted ? new SshError("unreachable", "no answer in time", { code: "ETIMEDOUT" }) : error,
-      );
+    const fail = (error: SshError) => reject(signal?.aborted ? timedOut() : error);
     // The listener stays: an error after the first one would end the process if none listened.
-    client.on("error", (error) => fail(toSshError(error, shown, unreadable)));
+    client.on("error", (error) => fail(toSshError(error, { shown, key })));
     client.once("close", () => fail(new SshError("closed", "the connection was closed")));
     client.connect(config);
     // The exchange is many small messages; each would wait for the answer to the previous one.
@@ -243,31 +202,6 @@ async function findAgent(path: string): Promise<void> {
   }
 }
 
-function toSshError(
-  error: Error & { readonly level?: string; readonly code?: string },
-  shown: Buffer | undefined,
-  unreadable: Error | undefined,
-): SshError {
-  const cause = { cause: error };
-  if (shown) return new SshError("host-key", "host key mismatch", { ...cause, shown });
-  switch (error.level) {
-    case "client-authentication":
-      return unreadable
-        ? new SshError("private-key", unreadable.message, cause)
-        : new SshError("denied", error.message, cause);
-    case "client-timeout":
-      return new SshError("unreachable", "no answer in time", { ...cause, code: "ETIMEDOUT" });
-    case "handshake":
-    case "protocol":
-      return new SshError("handshake", error.message, cause);
-    default:
-      return new SshError("unreachable", error.message, {
-        ...cause,
-        ...(error.code ? { code: error.code } : {}),
-      });
-  }
-}
-
 function waitForEnd(
   client: Client,
   channel: ClientChannel,
@@ -300,3 +234,5 @@ function collect(stream: Readable): () => string {
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   return () => Buffer.concat(chunks).toString();
 }
+
+const timedOut = () => new SshError("unreachable", "no answer in time", { code: "ETIMEDOUT" });

@@ -1,17 +1,20 @@
-import { createHash } from "node:crypto";
+/** Renders the model of a load balancer as haproxy.cfg. */
 import { isIPv6 } from "node:net";
+import { withFirstLine } from "./firstLine.ts";
 import type { HaproxyModel, HealthCheck, Listen, Server, StatsEndpoints } from "./model.ts";
 
-/** Socket for `show info`, `show stat`: Debian's path. */
+/** Socket for `show info` and `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 
-/** Where a worker tells its pid to whoever asks from the machine itself; push.sh asks there. */
+/** Path on port 80 where the worker process answers requests from the machine itself with its pid. */
 const WORKER_PATH = "/.istio-lab/worker";
 
+/** Where push.sh checks which worker process serves. */
+export const WORKER_PROBE = `http://127.0.0.1:80${WORKER_PATH}`;
+
 /**
- * haproxy.cfg, byte for byte the same for the same model; good for HAProxy 2.6 and later. The first line tells whose
- * the file is and holds the SHA-256 of all lines below it: `tail -n +2 haproxy.cfg | sha256sum` shows an edit by hand.
- * @throws Error when a word of the model is no single word: the last guard against a smuggled directive.
+ * haproxy.cfg, byte for byte the same for the same model; valid for HAProxy 2.6 and later.
+ * @throws Error when a word of the model is not a single word: the last guard against a smuggled directive.
  */
 export function renderHaproxy(model: HaproxyModel): string {
   const { backend, https, stats } = model;
@@ -21,13 +24,27 @@ export function renderHaproxy(model: HaproxyModel): string {
   if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
   if (stats?.page) sections.push(statsPage(stats.page));
   const body = sections.join("\n");
-  return `# istio-lab owner=${word(model.owner)} sha256=${sha256(body)}\n${body}`;
+  return withFirstLine(word(model.owner), body);
 }
 
-/** The hash in the first line of a rendered file, or undefined for a file that is not this project's. */
-export function configHash(config: string): string | undefined {
-  return /^# istio-lab owner=\S+ sha256=([0-9a-f]{64})\n/.exec(config)?.[1];
+/** The addresses that HAProxy listens on, as they stand on the `bind` lines. */
+export function listenAddresses({
+  port,
+  https,
+  stats,
+}: {
+  readonly port: number;
+  readonly https: boolean;
+  readonly stats?: {
+    readonly prometheus?: Listen | undefined;
+    readonly page?: Listen | undefined;
+  };
+}): string[] {
+  const plain = [port, ...(https ? [HTTPS_PORT] : [])].map((each) => `*:${whole(each)}`);
+  return [...plain, ...[stats?.prometheus, stats?.page].flatMap((each) => (each ? socket(each) : []))];
 }
+
+const HTTPS_PORT = 443;
 
 function globals({ maxConnections }: HaproxyModel): string {
   return section("global", [
@@ -49,10 +66,10 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
     `timeout connect ${whole(timeoutSeconds.connect)}s`,
     `timeout client ${whole(timeoutSeconds.client)}s`,
     `retries ${whole(retries)}`,
-    "# A retry goes to another node, and a reload closes an idle connection only after its next answer.",
+    "# A retry goes to another node. A reload closes an idle connection after its next answer, not before.",
     "option redispatch 1",
     "option idle-close-on-response",
-    "# A node that is cut off says nothing, on a connection in use neither: whether it is there is asked every second.",
+    "# TCP keepalive: a node that is cut off is detected within 3 s, on connections in use too.",
     "option srvtcpka",
     "srvtcpka-idle 1s",
     "srvtcpka-intvl 1s",
@@ -63,8 +80,9 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
 function frontend({ port, redirect, backend }: HaproxyModel): string {
   return section("frontend http", [
     `bind *:${whole(port)}`,
-    "# The machine asks itself which worker serves, backend or not; nobody else gets this answer.",
-    `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } { src 127.0.0.0/8 ::1 }`,
+    "# push.sh checks here which worker process serves. Only the machine itself gets this answer.",
+    `acl from_this_machine src 127.0.0.0/8 ::1`,
+    `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } from_this_machine`,
     ...(redirect ? ["http-request redirect scheme https code 308"] : []),
     ...toBackend(backend.name),
   ]);
@@ -72,7 +90,7 @@ function frontend({ port, redirect, backend }: HaproxyModel): string {
 
 function plainBackends({ name, servers, check }: HaproxyModel["backend"]): string[] {
   const retries = [
-    "# What a node did not answer is asked of another one, where asking twice does no harm.",
+    "# Retry a GET on another node when a node closes the connection without an answer.",
     "retry-on conn-failure empty-response",
     "http-request disable-l7-retry unless METH_GET",
   ];
@@ -91,12 +109,12 @@ function toBackend(name: string): string[] {
 }
 
 /**
- * All nodes' checks go to the one gateway: when it is too busy to answer them, every node is out at once, and it still
- * answers requests. Envoy calls that panic mode.
+ * The checks of all nodes end at the one gateway: when it is too busy to answer them, all nodes are out at once, though
+ * it still answers requests. Envoy calls that panic mode.
  */
 function lastResort(name: string, lines: readonly string[]): string {
   return section(`backend ${word(name)}-unchecked`, [
-    "# No node passes its checks: better ask one than nobody, and not for long.",
+    "# No node passes its checks: try them all the same, but fail fast.",
     "timeout connect 2s",
     "retries 1",
     ...lines,
@@ -105,7 +123,7 @@ function lastResort(name: string, lines: readonly string[]): string {
 
 function terminating(certificateFile: string, backend: string): string {
   return section("frontend https", [
-    `bind *:443 ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
+    `bind *:${HTTPS_PORT} ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
     ...toBackend(backend),
   ]);
 }
@@ -116,7 +134,7 @@ function passingThrough(servers: readonly Server[], backend: HaproxyModel["backe
     section("frontend https", [
       "mode tcp",
       "no option idle-close-on-response",
-      "bind *:443",
+      `bind *:${HTTPS_PORT}`,
       ...toBackend(name),
     ]),
     section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers.map(server)]),
@@ -138,14 +156,14 @@ function statsPage({ credential, ...listen }: NonNullable<StatsEndpoints["page"]
     "stats enable",
     "stats uri /",
     "stats hide-version",
-    "# SHA-256 of the header that a browser sends for user and password.",
+    "# SHA-256 of the Authorization header, so that this file does not hold the password.",
     `stats http-request auth realm HAProxy unless { req.hdr(authorization),sha2(256),hex -m str ${word(credential)} }`,
   ]);
 }
 
 function checks(check: HealthCheck): string[] {
   return [
-    "# Envoy answers checks in HTTP/1.1 only, and on the gateway's status port.",
+    "# Envoy answers checks in HTTP/1.1 only, on the gateway's status port.",
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
@@ -153,7 +171,7 @@ function checks(check: HealthCheck): string[] {
   ];
 }
 
-/** A server that does not confirm within 2 s what it was sent is gone; HAProxy 2.6 does not take that from `default-server`. */
+/** A server that does not acknowledge data within 2 s is gone. HAProxy 2.6 ignores `tcp-ut` on `default-server`. */
 function server({ name, address, port }: Server): string {
   return `server ${word(name)} ${socket({ address, port })} tcp-ut 2s`;
 }
@@ -166,7 +184,7 @@ function section(title: string, lines: readonly string[]): string {
   return [title, ...lines.map((line) => `    ${line}`), ""].join("\n");
 }
 
-/** One word that HAProxy reads as it stands: no space, quote, comment, escape or variable. */
+/** One word that HAProxy reads literally: no space, quote, comment, escape or variable. */
 function word(text: string): string {
   if (!/^[A-Za-z0-9_./:-]+$/.test(text))
     throw new Error(`haproxy.cfg: ${JSON.stringify(text)} is not one plain word`);
@@ -178,5 +196,3 @@ function whole(value: number): string {
     throw new Error(`haproxy.cfg: ${value} is not a whole number`);
   return String(value);
 }
-
-const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -1,13 +1,11 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { quote } from "../../../clients/shell.ts";
-import { commands } from "../../../components/haproxyEdge/haproxyEdge.ts";
+import { readFirstLine } from "../../../haproxy/firstLine.ts";
 import { credential, type LabModelArgs, labModel } from "../../../haproxy/model.ts";
-import { configHash, renderHaproxy } from "../../../haproxy/render.ts";
+import { listenAddresses, renderHaproxy, WORKER_PROBE } from "../../../haproxy/render.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}.cfg`, import.meta.url));
 const GOLDEN = golden("haproxy");
@@ -51,11 +49,26 @@ describe("renderHaproxy", () => {
     expect(() => labModel({ ...ARTICLE, tls })).toThrow("has no NodePort of the name https: use terminate");
   });
 
-  it("says in its first line what the other lines hash to", () => {
-    const config = renderHaproxy(labModel(ARTICLE));
-    const body = config.slice(config.indexOf("\n") + 1);
-    expect(configHash(config)).toBe(createHash("sha256").update(body).digest("hex"));
-    expect(configHash("global\n")).toBeUndefined();
+  it.each([
+    ["haproxy", {}],
+    ["haproxy-terminate", { https: true }],
+    ["haproxy-passthrough", { https: true }],
+    [
+      "haproxy-stats",
+      {
+        stats: {
+          prometheus: { address: "10.0.0.1", port: 9101 },
+          page: { address: "::1", port: 8404 },
+        },
+      },
+    ],
+  ])("lists the addresses on the bind lines of %s", (name, listeners) => {
+    const bound = [...readFileSync(golden(name), "utf8").matchAll(/^ +bind (\S+)/gm)].map(([, at]) => at);
+    expect(listenAddresses({ port: 80, https: false, ...listeners })).toEqual(bound);
+  });
+
+  it("answers push.sh where it checks", () => {
+    expect(renderHaproxy(labModel(ARTICLE))).toContain(`{ path ${new URL(WORKER_PROBE).pathname} }`);
   });
 
   it("puts an IPv6 address in brackets", () => {
@@ -67,7 +80,7 @@ describe("renderHaproxy", () => {
 
   it("changes its hash with every value", () => {
     const hash = (change: Partial<LabModelArgs>) =>
-      configHash(renderHaproxy(labModel({ ...ARTICLE, ...change })));
+      readFirstLine(renderHaproxy(labModel({ ...ARTICLE, ...change })))?.hash;
     const hashes = [
       hash({}),
       hash({ nodes: ARTICLE.nodes.slice(1) }),
@@ -107,75 +120,4 @@ describe("renderHaproxy", () => {
       status: 0,
     });
   });
-});
-
-describe("the scripts", () => {
-  const scripts = ["haproxy", "components/istio"].flatMap((directory) => {
-    const path = fileURLToPath(new URL(`../../../${directory}`, import.meta.url));
-    return readdirSync(path)
-      .filter((name) => name.endsWith(".sh"))
-      .map((name) => `${path}/${name}`);
-  });
-
-  it.each(scripts)("%s is a good shell script", (script) => {
-    execFileSync("sh", ["-n", script]);
-  });
-
-  it("are clean under shellcheck", ({ skip }) => {
-    skip(!has("shellcheck"), "no shellcheck on PATH");
-    expect(spawnSync("shellcheck", ["-x", ...scripts], { encoding: "utf8" })).toMatchObject({ status: 0 });
-  });
-});
-
-describe("the commands on the load balancer", () => {
-  const machine = {
-    host: "lb",
-    port: 22,
-    user: "debian",
-    hostKey: "",
-    configFile: "/etc/haproxy/haproxy.cfg",
-  };
-
-  it("quotes any word as one", () => {
-    const word = fc.string({ unit: "grapheme-composite" }).filter((text) => !text.includes("\0"));
-    fc.assert(
-      fc.property(fc.array(word, { minLength: 1, maxLength: 8 }), (words) => {
-        const command = `printf '%s\\0' ${words.map(quote).join(" ")}`;
-        expect(execFileSync("sh", ["-c", command], { encoding: "utf8" })).toBe(
-          words.map((text) => `${text}\0`).join(""),
-        );
-      }),
-      { numRuns: 50 },
-    );
-  });
-
-  it("go without sudo for root, with a way out for others", () => {
-    expect(commands({ ...machine, user: "root" }, "o").create).not.toContain("sudo");
-    expect(commands(machine, "o").create).toMatch(
-      /^sudo -n true <\/dev\/null \|\| \{ echo 'error: debian may not run sudo/,
-    );
-  });
-
-  it.each(["create", "update", "delete"] as const)(
-    "take their script, and %s leaves nothing of standard input",
-    (which) => {
-      // The real command with `timeout` and the scripts' own names, where the scripts are stand-ins of the same length.
-      const read = (name: string) =>
-        readFileSync(new URL(`../../../haproxy/${name}`, import.meta.url), "utf8");
-      const fake = (name: string, body: string) =>
-        `${body}\n#`.padEnd(Buffer.byteLength(read(name)) - 1, "x").concat("\n");
-      const remove = fake("restore.sh", 'echo "remove $*"; cat');
-      const apply = fake("push.sh", 'echo "apply $*"; cat');
-      const command = commands({ ...machine, user: "root", reloadCommand: "it's; up" }, "me")[which];
-      const said = execFileSync("sh", ["-c", `${command}; cat`], {
-        encoding: "utf8",
-        input: `${remove}${apply}the config\n`,
-      });
-      expect(said).toBe(
-        which === "delete"
-          ? "remove --file /etc/haproxy/haproxy.cfg --reload it's; up --owner me\n"
-          : "apply --file /etc/haproxy/haproxy.cfg --reload it's; up --socket /run/haproxy/admin.sock\nthe config\n",
-      );
-    },
-  );
 });

@@ -1,8 +1,11 @@
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { certificateFile, commands } from "../../../components/haproxyEdge/haproxyEdge.ts";
+import { afterAll, describe, expect, it } from "vitest";
 import { credential, labModel } from "../../../haproxy/model.ts";
+import { certificateFile, push, type RemoteScript } from "../../../haproxy/push.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
 import { LEAST } from "../../support/mocks.ts";
 import { faultsOf, settings } from "../../support/settings.ts";
@@ -163,7 +166,7 @@ function outcome(place: Place, value: string) {
     expect(lines.flat()).toContain(own);
     expect(own).not.toMatch(/[\s"'\\#$\p{C}]/u);
   }
-  const words = argumentsOf(commands(loadBalancer, "o").update);
+  const words = argumentsOf(push(loadBalancer, { config: "" }));
   const at = place.option ? words.indexOf(place.option) + 1 : -1;
   if (place.option) expect(words[at]).toBe(value);
   return {
@@ -175,20 +178,25 @@ function outcome(place: Place, value: string) {
 /** Changes with the user and the password. */
 const CREDENTIAL = /^[0-9A-F]{64}$/;
 
-const heard = new Map<string, string[]>();
+const known = new Map<string, string[]>();
+const bin = mkdtempSync(join(tmpdir(), "istio-lab-injection-"));
+afterAll(() => rmSync(bin, { recursive: true }));
 
-/** What `sudo` is started with, when a shell has read the command. */
-function argumentsOf(command: string): string[] {
-  const known = heard.get(command);
-  if (known) return known;
-  const script = `sudo() { [ "$2" = true ] || printf '%s\\0' "$@"; }; ${command}`;
-  const { stdout, stderr, status } = spawnSync("sh", ["-c", script], {
+/** The arguments that the script gets on the load balancer, with `timeout` standing for it. */
+function argumentsOf({ command, input }: RemoteScript): string[] {
+  const found = known.get(input);
+  if (found) return found;
+  const standIns = { id: "echo 0", timeout: `printf '%s\\0' "$@"` };
+  for (const [name, body] of Object.entries(standIns))
+    writeFileSync(join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  const { stdout, stderr, status } = spawnSync("sh", ["-c", command], {
     encoding: "utf8",
-    input: "",
+    input,
+    env: { PATH: `${bin}:/usr/bin:/bin` },
     cwd: "/",
   });
   expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
   const words = stdout.split("\0").slice(0, -1);
-  heard.set(command, words);
+  known.set(input, words);
   return words;
 }

@@ -1,13 +1,10 @@
-import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
-import ssh2, { type Server } from "ssh2";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { askLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
+import { checkLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
+import { REPORT_BEGINS, REPORT_ENDS } from "../../../../haproxy/push.ts";
+import { keyPair, SshServer } from "../../../support/sshServer.ts";
 
-// What is asked of the load balancer before anything is touched: against an SSH server on loopback. The real sshd, sudo and
-// HAProxy are asked by test/e2e/load.test.ts.
-const [hostKey, userKey, otherKey] = [keyPair(), keyPair(), keyPair()];
+// Against an SSH server on loopback; test/e2e/edge.test.ts does the same with a real sshd, sudo and HAProxy.
+const otherKey = keyPair();
 
 const closing: (() => unknown)[] = [];
 afterEach(() => {
@@ -15,62 +12,92 @@ afterEach(() => {
   for (const close of closing.splice(0)) close();
 });
 
+const report = (...lines: string[]) => [REPORT_BEGINS, ...lines, `${REPORT_ENDS} 0`, ""].join("\n");
+
+/** A load balancer whose script prints this. */
+async function machine(printed = report(), { status = 0, stderr = "" } = {}) {
+  const server = await SshServer.start((channel) => {
+    channel.write(printed);
+    channel.stderr.write(stderr);
+    channel.exit(status);
+    channel.end();
+  });
+  closing.push(() => server.stop());
+  const access: LoadBalancerAccess = {
+    ...server.target,
+    configFile: "/etc/haproxy/haproxy.cfg",
+    owner: "organization/istio-lab/dev",
+    listen: ["*:80"],
+  };
+  return { server, access };
+}
+
+async function check(access: LoadBalancerAccess, signal = AbortSignal.timeout(20_000)) {
+  vi.stubEnv("SSH_AUTH_SOCK", process.env.TEST_AGENT);
+  return await checkLoadBalancer(access, signal);
+}
+
 describe("a load balancer that is ready", () => {
-  it("has no faults", async () => {
-    expect(await faults(await machine())).toEqual([]);
+  it("has no faults; its edits by hand are listed", async () => {
+    const { access } = await machine(report("version 2.6.12", "edit gone", "edit 00000000000a"));
+    expect(await check(access)).toEqual({ faults: [], edits: ["00000000000a", "gone"] });
   });
 
-  it("may want a key of a form that only the plugin reads: that is for the push to say", async () => {
-    const { privateKey } = generateKeyPairSync("ed25519");
-    const pkcs8 = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-    expect(await faults({ ...(await machine()), privateKey: pkcs8 })).toEqual([]);
-  });
-});
-
-describe("edits by hand", () => {
-  it("are told, each once, and nothing that could become part of a command", async () => {
-    const says =
-      "edit 00000000000b\nedit 00000000000a\nedit 00000000000a\nedit gone\nedit $(reboot)\nedit a; b\n";
-    const { edits } = await askLoadBalancer(await machine({ says }), AbortSignal.timeout(20_000));
-    expect(edits).toEqual(["00000000000a", "00000000000b", "gone"]);
+  it("may want a key in a form that only the plugin reads: the push finds out", async () => {
+    const { access } = await machine();
+    expect(await check({ ...access, privateKey: "-----BEGIN PRIVATE KEY-----\n" })).toEqual({
+      faults: [],
+      edits: [],
+    });
   });
 });
 
 describe("a push that would fail", () => {
+  it("names the load balancer before each fault that push.sh reports", async () => {
+    const { access } = await machine(
+      report("fault there is no haproxy; install it", "fault there is no flock"),
+    );
+    expect((await check(access)).faults).toEqual([
+      `load balancer debian@127.0.0.1:${access.port}: there is no haproxy; install it`,
+      `load balancer debian@127.0.0.1:${access.port}: there is no flock`,
+    ]);
+  });
+
+  it.each([
+    ["This account is currently not available.\n", 1, "", 'with status 1: it printed "This account is'],
+    [`${REPORT_BEGINS}\n`, 0, "", "with status 0: its report ends early; does debian"],
+    ["", 127, "sh: not found\n", 'with status 127: it printed "" in place of a report (sh: not found); does'],
+    [`${REPORT_BEGINS}\n${REPORT_ENDS} 2\n`, 0, "", "its report ended with status 2"],
+    [report("nonsense"), 0, "", 'its report has the line "nonsense"'],
+  ])("is a fault, never silence, when the look fails: %j", async (printed, status, stderr, message) => {
+    const { access } = await machine(printed, { status, stderr });
+    expect((await check(access)).faults).toEqual([expect.stringContaining(message)]);
+  });
+
   it("names user, host and port of a machine that is off, and the way out", async () => {
-    const access = await machine();
-    for (const close of closing.splice(0)) close();
-    expect(await faults(access)).toEqual([
+    const { server, access } = await machine();
+    server.stop();
+    expect((await check(access)).faults).toEqual([
       `load balancer debian@127.0.0.1:${access.port} does not answer: connect ECONNREFUSED 127.0.0.1:${access.port}; is the machine up, and do loadBalancer.host and loadBalancer.port lead to its sshd?`,
     ]);
-  });
-
-  it("does so when nothing comes back, too", async () => {
-    const mute = createServer().listen(0, "127.0.0.1");
-    await once(mute, "listening");
-    closing.push(() => mute.close());
-    const { port } = mute.address() as AddressInfo;
-    const access = { ...(await machine()), port };
-    expect((await askLoadBalancer(access, AbortSignal.timeout(200))).faults).toEqual([
-      expect.stringContaining(
-        `load balancer debian@127.0.0.1:${port} does not answer: no answer in time; is`,
-      ),
+    expect((await check(access, AbortSignal.abort())).faults).toEqual([
+      expect.stringContaining("does not answer: no answer in time; is the machine up"),
     ]);
   });
 
-  it("shows the host key of another machine, which has not heard of the user", async () => {
-    const names: string[] = [];
-    const access = { ...(await machine({ names })), hostKey: otherKey.public };
-    expect(await faults(access)).toEqual([
+  it("shows the host key of another machine, and sends it nothing", async () => {
+    const { server, access } = await machine();
+    expect((await check({ ...access, hostKey: otherKey.public })).faults).toEqual([
       expect.stringMatching(
         /^load balancer debian@\S+ shows the host key SHA256:\S{43}, and loadBalancer\.hostKey is SHA256:\S{43}: nothing was sent to it\. .*set loadBalancer\.hostKey$/,
       ),
     ]);
-    expect(names).toEqual([]);
+    expect(server.logOns).toEqual([]);
   });
 
   it("shows the public key that the machine does not accept, and not the private one", async () => {
-    const [fault = ""] = await faults({ ...(await machine()), privateKey: otherKey.private });
+    const { access } = await machine();
+    const [fault = ""] = (await check({ ...access, privateKey: otherKey.private })).faults;
     expect(fault).toMatch(
       /^load balancer debian@\S+ does not accept loadBalancerPrivateKey: add its public key to ~\/\.ssh\/authorized_keys of debian there: /,
     );
@@ -78,57 +105,11 @@ describe("a push that would fail", () => {
     expect(fault).not.toContain(otherKey.private.split("\n")[1]);
   });
 
-  it("names what is missing there, all of it", async () => {
-    expect(await faults(await machine({ says: "sudo\nhaproxy\n" }))).toEqual([
-      expect.stringMatching(
-        /^load balancer debian@\S+: debian may not run sudo .*sudoers\.d\/istio-lab there$/,
-      ),
-      expect.stringMatching(/^load balancer debian@\S+ has no haproxy; install it first/),
+  it("says to unset SSH_AUTH_SOCK when the agent is dead, as the plugin would fail on it", async () => {
+    const { access } = await machine();
+    vi.stubEnv("TEST_AGENT", "/nonexistent/agent.sock");
+    expect((await check(access)).faults).toEqual([
+      expect.stringMatching(/SSH_AUTH_SOCK is \/nonexistent\/agent\.sock, .*: unset SSH_AUTH_SOCK/),
     ]);
   });
 });
-
-async function faults(access: LoadBalancerAccess): Promise<readonly string[]> {
-  vi.stubEnv("SSH_AUTH_SOCK", undefined);
-  return (await askLoadBalancer(access, AbortSignal.timeout(20_000))).faults;
-}
-
-/** An SSH server that lets one key in and answers every command alike; `names` are of those who asked to be let in. */
-async function machine({ says = "", names = [] as string[] } = {}): Promise<LoadBalancerAccess> {
-  const server: Server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => {
-    client.on("error", () => undefined);
-    client.on("authentication", (attempt) => {
-      names.push(attempt.username);
-      const shown = attempt.method === "publickey" ? attempt.key.data.toString("base64") : "";
-      shown !== "" && userKey.public.includes(shown) ? attempt.accept() : attempt.reject(["publickey"]);
-    });
-    client.on("session", (accept) =>
-      accept().on("exec", (accepted) => {
-        const channel = accepted();
-        channel.write(says);
-        channel.exit(0);
-        channel.end();
-      }),
-    );
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  closing.push(() => server.close());
-  const { port } = server.address() as AddressInfo;
-  return {
-    host: "127.0.0.1",
-    port,
-    user: "debian",
-    hostKey: hostKey.public,
-    privateKey: userKey.private,
-    configFile: "/etc/haproxy/haproxy.cfg",
-  };
-}
-
-function keyPair(): { private: string; public: string } {
-  const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
-  const pem = pair.privateKey.export({ type: "pkcs1", format: "pem" }).toString();
-  const parsed = ssh2.utils.parseKey(pem);
-  if (parsed instanceof Error) throw parsed;
-  return { private: pem, public: `ssh-rsa ${parsed.getPublicSSH().toString("base64")}` };
-}

@@ -1,0 +1,36 @@
+#!/bin/sh
+# What push.sh asks that no shell can ask: the admin socket, a web server, the kernel. The language is Perl.
+
+# ask_socket COMMAND: what HAProxy answers on its admin socket.
+ask_socket() {
+  perl -MIO::Socket::UNIX -e '
+    alarm 3;
+    my ($path, $command) = @ARGV;
+    my $socket = IO::Socket::UNIX->new(Peer => $path) or exit 1;
+    print $socket "$command\n";
+    print while <$socket>;' "$socket" "$1"
+}
+
+# ask_http URL: the body of the answer, whatever its status. The URL has a port.
+ask_http() {
+  perl -MIO::Socket::INET -e '
+    alarm 3;
+    my ($address, $path) = $ARGV[0] =~ m{^http://([^/]+)(/.*)} or exit 1;
+    my $socket = IO::Socket::INET->new(PeerAddr => $address) or exit 1;
+    print $socket "GET $path HTTP/1.0\r\nHost: $address\r\n\r\n";
+    local $/;
+    <$socket> =~ m{^HTTP/.*?\r\n\r\n(.*)}s or exit 1;
+    print $1;' "$1"
+}
+
+# try_to_bind ADDRESS PORT: why HAProxy could not listen there; nothing when it could. Takes no connections.
+try_to_bind() {
+  perl -MSocket=:DEFAULT,inet_pton,pack_sockaddr_in6 -e '
+    my ($address, $port) = @ARGV;
+    my $family = $address =~ /:/ ? AF_INET6 : AF_INET;
+    my $packed = inet_pton($family, $address) or exit;
+    socket(my $socket, $family, SOCK_STREAM, 0) or exit;
+    setsockopt($socket, SOL_SOCKET, $_, 1) for SO_REUSEADDR, SO_REUSEPORT;
+    my $pack = $family == AF_INET6 ? \&pack_sockaddr_in6 : \&pack_sockaddr_in;
+    bind($socket, $pack->($port, $packed)) or print $!;' "$1" "$2"
+}

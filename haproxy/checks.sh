@@ -1,0 +1,136 @@
+#!/bin/sh
+# Why a push would fail on this machine: tools, service, directories, owner, ports; for `push.sh --look` too.
+
+oldest_haproxy=2.6
+
+# Prints a line for each finding, and changes nothing:
+#   fault TEXT    what forbids a push, and the way out
+#   edit HASH     an edit by hand: FILE as it is, or a copy that a push has kept as FILE.by-hand-HASH
+#   edit gone     FILE was pushed and is gone
+#   version V     HAProxy's version
+look_around() {
+  check_tools
+  check_service
+  check_directories
+  if [ -f "$file" ] && [ -r "$file" ]; then check_owner "$owner"; fi
+  report_edits
+  # Without root a port below 1024 would be refused to the check, and not to HAProxy.
+  if is_root && command -v perl >/dev/null; then check_ports "$listen"; fi
+}
+
+check_tools() {
+  if command -v haproxy >/dev/null; then
+    check_version
+  else
+    fault "there is no haproxy; install it (Debian: apt-get install haproxy)"
+  fi
+  command -v flock >/dev/null || fault "there is no flock; install util-linux"
+  perl -MIO::Socket::UNIX -MIO::Socket::INET -e 1 2>/dev/null ||
+    fault "there is no Perl with IO::Socket; \
+install it (Debian: apt-get install perl-base, Fedora: dnf install perl-IO)"
+}
+
+check_version() {
+  version=$(haproxy -v 2>/dev/null | sed -n '1s/^HA-\{0,1\}Proxy version \([0-9][0-9.]*[0-9]\).*/\1/p')
+  [ -z "$look" ] || say "version ${version:-unknown}"
+  major=${version%%.*}
+  minor=${version#*.}
+  minor=${minor%%.*}
+  [ -n "$version" ] || return 0
+  if [ "$major" -lt "${oldest_haproxy%.*}" ] ||
+    { [ "$major" -eq "${oldest_haproxy%.*}" ] && [ "$minor" -lt "${oldest_haproxy#*.}" ]; }; then
+    fault "HAProxy is $version, and the configuration needs $oldest_haproxy or later; upgrade it"
+  fi
+}
+
+check_service() {
+  [ -z "$reload" ] || return 0
+  if [ ! -d /run/systemd/system ]; then
+    fault "systemd does not run there; \
+set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads HAProxy"
+    return
+  fi
+  case $(systemctl show --property=LoadState --value haproxy 2>/dev/null) in
+    loaded) ;;
+    masked) fault "haproxy.service is masked; unmask it: systemctl unmask haproxy" ;;
+    *) fault "systemd has no haproxy.service; \
+install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)" ;;
+  esac
+}
+
+# `haproxy -c` finds none of them missing; the new worker process would.
+check_directories() {
+  [ -d "$directory" ] ||
+    fault "there is no directory $directory; create it, or set loadBalancer.configFile (or --file)"
+  [ -d /var/lib/haproxy ] ||
+    fault "there is no directory /var/lib/haproxy, HAProxy's chroot; create it: mkdir /var/lib/haproxy"
+  sockets=$(dirname "$socket")
+  [ -d "$sockets" ] || unit_makes "$sockets" ||
+    fault "there is no directory $sockets for HAProxy's admin socket; \
+create it, now and at each boot: echo 'd $sockets 2775 haproxy haproxy -' >/etc/tmpfiles.d/istio-lab.conf && \
+systemd-tmpfiles --create"
+}
+
+# True when haproxy.service makes the directory each time it starts.
+unit_makes() {
+  case " $(systemctl show --property=RuntimeDirectory --value haproxy 2>/dev/null) " in
+    *" ${1#/run/} "*) ;;
+    *) return 1 ;;
+  esac
+}
+
+# check_owner OWNER: the file may be pushed by the one in its first line only.
+check_owner() {
+  theirs=$(owner_of "$file")
+  if [ -n "$theirs" ] && [ "$theirs" != "$1" ]; then
+    fault "$file belongs to $theirs, not to $1; destroy that stack first, or use another load balancer"
+  fi
+}
+
+report_edits() {
+  for kept in "$file".by-hand-*; do
+    [ ! -e "$kept" ] || say "edit ${kept##*-}"
+  done
+  # The file from before the first push is no edit.
+  [ -e "$before" ] || [ -e "$before-none" ] || return 0
+  if [ ! -e "$file" ]; then
+    say "edit gone"
+  elif [ -r "$file" ] && ! is_intact "$file"; then
+    edited=$(by_hand_name)
+    say "edit ${edited##*-}"
+  fi
+}
+
+# check_ports ADDRESSES: a new worker process that cannot listen makes the old one stop listening, for the
+# seconds that it goes on trying. So each address that is new is tried before.
+check_ports() {
+  refused=
+  set -f # `*:80` is an address
+  for address in $1; do
+    if is_active && listens "$address"; then continue; fi
+    host=${address%:*}
+    case $host in '*') host=0.0.0.0 ;; '['*) host=${host#?} && host=${host%?} ;; esac
+    why=$(try_to_bind "$host" "${address##*:}")
+    [ -z "$why" ] || refused="$refused, $address ($why$(holder "${address##*:}"))"
+  done
+  set +f
+  [ -z "$refused" ] || fault "HAProxy could not listen on ${refused#, }"
+}
+
+# True when the file in use has the address on a `bind` line.
+listens() {
+  [ -f "$file" ] && awk -v address="$1" '$1 == "bind" && $2 == address {found = 1} END {exit !found}' "$file"
+}
+
+# holder PORT: the process that listens there, where `ss` can say it.
+holder() {
+  ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/, by \1/p' | head -n 1
+}
+
+is_active() {
+  if [ -n "$reload" ]; then [ -n "$(worker_pid)" ]; else systemctl is-active --quiet haproxy; fi
+}
+
+worker_pid() {
+  ask_socket "show info" 2>/dev/null | awk '$1 == "Pid:" {print $2; exit}'
+}

@@ -1,0 +1,132 @@
+/** A load balancer's machine with two plain servers behind it, which tell by their page which haproxy.cfg serves. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { request } from "undici";
+import { expect } from "vitest";
+import { EdgeMachine, haproxyWorker } from "../../../bench/edgeMachine.ts";
+import { withFirstLine } from "../../../haproxy/firstLine.ts";
+import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";
+import { renderHaproxy } from "../../../haproxy/render.ts";
+import { RequestLoop } from "../../../probe/loop.ts";
+import type { Sightings } from "./trial.ts";
+
+/** What each of two files puts behind the load balancer. */
+export type Page = "a" | "b";
+
+export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
+  /** Of the server behind HAProxy. @default the page's */
+  port?: number;
+}
+
+export class EdgeSite extends EdgeMachine {
+  readonly file = this.machine.configFile;
+  /** The file from before the first push. */
+  original = "";
+  readonly #servers = new Map<Page, Server>();
+
+  override async start(): Promise<void> {
+    await super.start();
+    for (const page of ["a", "b"] as const) this.#servers.set(page, await servePage(page, this.lab.gateway));
+    this.original = await this.inside(`cat ${this.file}`);
+  }
+
+  override async stop(): Promise<void> {
+    for (const server of this.#servers.values()) server.close();
+    await super.stop();
+  }
+
+  // ---- files ----
+
+  config(page: Page, { port = this.#portOf(page), ...more }: ConfigOptions = {}): string {
+    const nodes = [{ name: page, address: this.lab.gateway }];
+    return renderHaproxy(
+      labModel({ owner: this.owner, nodes, nodePorts: { http2: port, statusPort: port }, ...more }),
+    );
+  }
+
+  /** The text with a first line that has the right hash. */
+  signed(text: string): string {
+    return withFirstLine(this.owner, text.slice(text.indexOf("\n") + 1));
+  }
+
+  // ---- the machine ----
+
+  async exists(pattern: string): Promise<boolean> {
+    return (await this.inside(`ls -d ${pattern}`)) !== "";
+  }
+
+  worker(): Promise<string> {
+    return haproxyWorker(this.lab);
+  }
+
+  /** Resolves when no push runs: each holds a lock on the directory. */
+  async finished(): Promise<void> {
+    await this.inside("flock -w 30 /etc/haproxy true");
+  }
+
+  /** Files of the project beside haproxy.cfg. */
+  async ourFiles(): Promise<string[]> {
+    const files = await this.inside("ls -A /etc/haproxy");
+    return files.split("\n").filter((name) => name.includes("istio-lab"));
+  }
+
+  /** The page through HAProxy, the file on its disk, its service, and nothing left over. */
+  async serves(
+    page: Page,
+    { file = page, files = [] as string[] }: { file?: Page; files?: string[] } = {},
+  ): Promise<void> {
+    const none = files.some((name) => name.endsWith("-none"));
+    expect(await this.get("/echo/test.txt")).toEqual({ statusCode: 200, body: page });
+    expect(await this.inside(`cat ${this.file}`)).toBe(this.config(file).trimEnd());
+    expect(await this.inside("systemctl is-active haproxy")).toBe("active");
+    expect(await this.ourFiles()).toEqual([...files, ...(none ? [] : ["haproxy.cfg.before-istio-lab"])]);
+  }
+
+  // ---- requests ----
+
+  async get(path: string): Promise<{ statusCode: number; body: string }> {
+    const { statusCode, body } = await request(`http://${this.machine.host}${path}`, { reset: true });
+    return { statusCode, body: await body.text() };
+  }
+
+  /** A push that leaves everything as it was, with requests meanwhile: none fails. */
+  async pushInVain(seen: Sightings, text: string) {
+    const pushed = { exitCode: 0 as number | undefined, stderr: "" };
+    const failures = await this.duringRequests(seen, async () => {
+      const { exitCode, stderr } = await this.push(text);
+      Object.assign(pushed, { exitCode, stderr });
+    });
+    expect(failures).toEqual([]);
+    return pushed;
+  }
+
+  /** The fault is gone: a push puts things right. */
+  async nextPushServes(page: Page): Promise<void> {
+    expect(await this.push(this.config(page))).toMatchObject({ exitCode: 0 });
+    await this.serves(page);
+  }
+
+  /** Sends requests without a pause during the action, over kept connections and over new ones. @returns what failed. */
+  async duringRequests(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
+    const url = `http://${this.machine.host}/`;
+    const loop = new RequestLoop(url, { pages: ["a", "b"], kept: 2, fresh: 1 }).start();
+    const done = action();
+    // The loop ends in any case; the action's own error is thrown after that.
+    await done.catch(() => undefined);
+    const failures = await loop.stop(seen);
+    await done;
+    return failures;
+  }
+
+  #portOf(page: Page): number {
+    const server = this.#servers.get(page);
+    if (!server) throw new Error(`page ${page} is not served yet`);
+    return (server.address() as AddressInfo).port;
+  }
+}
+
+async function servePage(page: Page, address: string): Promise<Server> {
+  const server = createServer((_, response) => response.end(page));
+  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  return server;
+}

@@ -1,0 +1,153 @@
+/** A stand-in load balancer for the scripts: commands of the real names, in a directory at the front of PATH. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { withFirstLine } from "../../../haproxy/firstLine.ts";
+import { labModel } from "../../../haproxy/model.ts";
+import { renderHaproxy } from "../../../haproxy/render.ts";
+
+export const OWNER = "organization/istio-lab/dev";
+export const ORIGINAL = "global\n# the file from before the first push\n";
+
+export function config(http2 = 30934, owner = OWNER): string {
+  const nodes = [{ name: "rancher-node02", address: "10.0.0.2" }];
+  return renderHaproxy(labModel({ owner, nodes, nodePorts: { http2, statusPort: 30580 } }));
+}
+
+/** The text with a first line that has the right hash. */
+export const signed = (text: string) => withFirstLine(OWNER, text.slice(text.indexOf("\n") + 1));
+
+export const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
+
+interface MachineArgs {
+  /** haproxy.cfg before the first push. @default none */
+  original?: string;
+  /** systemd's LoadState of haproxy.service. @default loaded */
+  loadState?: string;
+  /** What `haproxy -v` prints. @default Debian 12's */
+  version?: string;
+  /** Tools that the machine lacks. @default none */
+  without?: readonly string[];
+}
+
+const machines: string[] = [];
+
+/** Removes the machines that a test has made. */
+export function removeMachines(): void {
+  for (const root of machines.splice(0)) rmSync(root, { recursive: true });
+}
+
+/**
+ * A machine whose HAProxy is a few files: `worker` holds the process id, `loaded` the configuration it was started with.
+ * It rejects "mode httpp", does not come up with "bind *:22", and cannot listen on port 23.
+ */
+export function makeMachine({
+  original,
+  loadState = "loaded",
+  version = "HAProxy version 2.6.12-1+deb12u2 2025/04/01 - https://haproxy.org/",
+  without = [],
+}: MachineArgs) {
+  const root = mkdtempSync(join(tmpdir(), "istio-lab-machine-"));
+  machines.push(root);
+  const directory = join(root, "etc");
+  const file = join(directory, "haproxy.cfg");
+  const bin = join(root, "bin");
+  const home = join(root, "home");
+  for (const path of [directory, bin, home, join(root, "run")]) mkdirSync(path);
+  if (original !== undefined) writeFileSync(file, original);
+  writeFileSync(join(root, "worker"), "100");
+  writeFileSync(join(root, "loaded"), original ?? "");
+  for (const [name, body] of Object.entries(standIns(file, { loadState, version })))
+    if (!without.includes(name))
+      writeFileSync(join(bin, name), `#!/bin/sh\nroot=${root}\n${body}\n`, { mode: 0o755 });
+  // Without some tools nothing but the stand-ins and what is linked here is on PATH.
+  if (without.length > 0) linkHostTools(bin, without);
+  const env = { ...process.env, PATH: without.length > 0 ? bin : `${bin}:${process.env.PATH}` };
+  const run = (parts: string[], args: string[], input: string) => {
+    const text = parts
+      .map((part) => readFileSync(new URL(`../../../haproxy/${part}.sh`, import.meta.url), "utf8"))
+      .join("")
+      // The paths of the scripts that PATH cannot stand in for.
+      .replaceAll("/run/systemd/system", root)
+      .replaceAll("/var/lib/haproxy", home)
+      .replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
+      .replace("patience=10", "patience=1");
+    const words = ["--file", file, ...args];
+    return spawnSync("/bin/sh", ["-c", text, `${parts.at(-1)}.sh`, ...words], {
+      encoding: "utf8",
+      env,
+      input,
+    });
+  };
+  const push = (args: string[], input = "") =>
+    run(["common", "ask", "checks", "push"], ["--socket", join(root, "run", "admin.sock"), ...args], input);
+  const readIn = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
+  return {
+    root,
+    directory,
+    file,
+    push: (input: string, ...args: string[]) => push(args, input),
+    look: (...args: string[]) => push(["--look", "--owner", OWNER, ...args]),
+    restore: (...args: string[]) => run(["common", "restore"], ["--owner", OWNER, ...args], ""),
+    read: (suffix = "") => readIn(file + suffix),
+    files: () => readdirSync(directory).sort(),
+    worker: () => readIn(join(root, "worker"))?.trim(),
+    loaded: () => readIn(join(root, "loaded")),
+    stop: () => {
+      for (const name of ["worker", "loaded"]) rmSync(join(root, name));
+    },
+  };
+}
+
+/** Commands by name; `$root` is the machine's directory. */
+function standIns(file: string, { loadState, version }: { loadState: string; version: string }) {
+  const alert = (what: string) =>
+    `[ALERT] (1) : config : [$1:$(grep -n '${what}' "$1" | cut -d : -f 1)] : unknown mode`;
+  return {
+    id: "echo 0",
+    // The admin socket; an HTTP answer, of another worker process than the newest with "lf-string stale"; port 23 is in use.
+    perl: `case "$*" in
+      *UNIX*"show info") echo "Pid: $(cat $root/worker)";;
+      *GET*) if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi;;
+      *23) printf "Address already in use";;
+    esac`,
+    ss: 'echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"',
+    haproxy: `[ "$1" != -v ] || { echo "${version}"; exit; }
+      shift 2; if grep -q 'mode httpp' "$1"; then echo "${alert("mode httpp")}" >&2; exit 1; fi`,
+    journalctl: 'case "$*" in *show-cursor*) echo "-- cursor: 1";; *) cat $root/journal 2>/dev/null;; esac',
+    systemctl: `
+      new_worker() {
+        if grep -q 'bind .:22' ${file}; then
+          echo "[ALERT] (1) : Binding [${file}:$(grep -n 'bind .:22' ${file} | cut -d : -f 1)] for frontend http: cannot bind. Exiting" > $root/journal
+          return
+        fi
+        rm -f $root/journal
+        cp ${file} $root/loaded; next=$(($(cat $root/next 2>/dev/null || echo 100) + 1)); echo $next > $root/next; echo $next > $root/worker
+      }
+      case "$*" in
+        *LoadState*) echo ${loadState};;
+        *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
+        is-active*) [ -e $root/worker ];;
+        reload*|start*) new_worker;;
+        stop*) rm -f $root/worker $root/loaded;;
+      esac`,
+  };
+}
+
+const HOST_TOOLS =
+  "awk basename cat chmod chown cmp cp cut date diff dirname flock grep head ls mktemp mv readlink rm sed sha256sum sleep sort sync tail timeout tr";
+
+function linkHostTools(bin: string, without: readonly string[]): void {
+  for (const tool of HOST_TOOLS.split(" ").filter((name) => !without.includes(name)))
+    writeFileSync(join(bin, tool), `#!/bin/sh\nPATH=/usr/bin:/bin\nexec ${tool} "$@"\n`, { mode: 0o755 });
+}

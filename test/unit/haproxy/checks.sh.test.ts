@@ -1,0 +1,117 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  config,
+  makeMachine,
+  ORIGINAL,
+  OWNER,
+  removeMachines,
+  sha256,
+} from "../../support/haproxy/standInMachine.ts";
+
+// `push.sh --look`: what would make a push fail, found before anything is touched.
+afterEach(removeMachines);
+
+describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
+  /** The faults, and nothing on the machine changed by looking for them. */
+  function faults(machine: ReturnType<typeof makeMachine>, ...args: string[]): string[] {
+    const before = [machine.files(), machine.read(), machine.worker()];
+    const { status, stdout, stderr } = machine.look(...args);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect([machine.files(), machine.read(), machine.worker()]).toEqual(before);
+    const lines = stdout.trim().split("\n");
+    return lines.flatMap((line) => (line.startsWith("fault ") ? [line.slice("fault ".length)] : []));
+  }
+
+  it("finds nothing on a machine that is ready, and reports HAProxy's version", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    expect(machine.look("--listen", "*:80 *:443")).toMatchObject({ status: 0, stdout: "version 2.6.12\n" });
+  });
+
+  it.each([
+    ["haproxy", /^there is no haproxy; install it \(Debian: apt-get install haproxy\)$/],
+    ["flock", /^there is no flock; install util-linux$/],
+    ["perl", /^there is no Perl with IO::Socket; install it /],
+  ])("finds that %s is missing", (tool, fault) => {
+    const machine = makeMachine({ original: ORIGINAL, without: [tool] });
+    expect(faults(machine)).toEqual([expect.stringMatching(fault)]);
+  });
+
+  it.each([
+    ["HA-Proxy version 1.8.19-1+deb10u3 2020/04/01", "1.8.19"],
+    ["HAProxy version 2.4.22-0ubuntu0.22.04.3 2023/12/04", "2.4.22"],
+  ])("finds that HAProxy is too old: %s", (version, number) => {
+    expect(faults(makeMachine({ original: ORIGINAL, version }))).toEqual([
+      `HAProxy is ${number}, and the configuration needs 2.6 or later; upgrade it`,
+    ]);
+  });
+
+  it.each(["2.6.12", "2.10.1", "3.0.0"])("takes HAProxy %s", (number) => {
+    expect(faults(makeMachine({ original: ORIGINAL, version: `HAProxy version ${number}-1 x` }))).toEqual([]);
+  });
+
+  it.each([
+    ["masked", /^haproxy\.service is masked; unmask it: systemctl unmask haproxy$/],
+    ["not-found", /^systemd has no haproxy\.service; /],
+  ])("finds that the service is %s, unless a command reloads HAProxy", (loadState, fault) => {
+    const machine = makeMachine({ original: ORIGINAL, loadState });
+    expect(faults(machine)).toEqual([expect.stringMatching(fault)]);
+    expect(faults(machine, "--reload", "true")).toEqual([]);
+  });
+
+  it("finds that the file belongs to another stack", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.push(config(30001, "organization/istio-lab/prod"));
+    expect(faults(machine)).toEqual([
+      `${machine.file} belongs to organization/istio-lab/prod, not to ${OWNER}; destroy that stack first, or use another load balancer`,
+    ]);
+  });
+
+  it("finds that a port is in use, and by what", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    expect(faults(machine, "--listen", "*:80 *:23")).toEqual([
+      "HAProxy could not listen on *:23 (Address already in use, by inetd)",
+    ]);
+  });
+
+  it("finds that the directory of the admin socket is missing, unless the unit makes it", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    rmSync(join(machine.root, "run"), { recursive: true });
+    expect(faults(machine)).toEqual([
+      expect.stringMatching(/^there is no directory \S+\/run for HAProxy's admin socket; create it, /),
+    ]);
+    writeFileSync(join(machine.root, "runtime-directory"), join(machine.root, "run"));
+    expect(faults(machine)).toEqual([]);
+  });
+
+  it("finds that the directory of the file, or the chroot, is missing", () => {
+    const machine = makeMachine({});
+    rmSync(machine.directory, { recursive: true });
+    rmSync(join(machine.root, "home"), { recursive: true });
+    const { stdout } = machine.look();
+    expect(stdout).toContain(`fault there is no directory ${machine.directory}; create it`);
+    expect(stdout).toContain("HAProxy's chroot; create it");
+    mkdirSync(machine.directory);
+  });
+
+  it("reports edits by hand: the file as it is, and those that were kept", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.push(config());
+    const edit = `${config()}# mine\n`;
+    writeFileSync(machine.file, edit);
+    writeFileSync(`${machine.file}.by-hand-0123456789ab`, "");
+    const edits = () => machine.look().stdout.match(/^edit .*$/gm);
+    expect(edits()).toEqual(["edit 0123456789ab", `edit ${sha256(edit).slice(0, 12)}`]);
+    rmSync(machine.file);
+    expect(edits()).toEqual(["edit 0123456789ab", "edit gone"]);
+  });
+
+  it("takes the file from before the first push for no edit", () => {
+    expect(makeMachine({ original: ORIGINAL }).look().stdout).toBe("version 2.6.12\n");
+  });
+
+  it("is refused for wrong usage", () => {
+    expect(makeMachine({}).look("--nonsense")).toMatchObject({ status: 2 });
+  });
+});
