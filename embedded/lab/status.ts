@@ -1,9 +1,8 @@
 /** What is up and well in a lab, and what is not. */
-import { createHash } from "node:crypto";
 import { execa } from "execa";
 import { quote } from "../../clients/shell.ts";
 import { runOverSsh } from "../../clients/ssh.ts";
-import { configHash } from "../../haproxy/render.ts";
+import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";
 import type { Outputs } from "../../outputs.ts";
 import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
@@ -100,9 +99,8 @@ async function drift(lab: Instance, { configFile, configHash: pushed }: Outputs)
   } catch (error) {
     return `unknown: ${(error as Error).message}`;
   }
-  if (configHash(text) !== pushed) return "not what was pushed last: ./lab up puts it right";
-  const body = text.slice(text.indexOf("\n") + 1);
-  return createHash("sha256").update(body).digest("hex") === pushed
+  if (readFirstLine(text)?.hash !== pushed) return "not what was pushed last: ./lab up puts it right";
+  return isIntact(text)
     ? "as pushed"
     : "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
 }
