@@ -10,10 +10,13 @@ export interface KeyPair {
   readonly public: string;
 }
 
-/** A new key pair in OpenSSH's form. */
+/** A new key pair in OpenSSH's form. ssh2 now and then makes one that it cannot read itself. */
 export function keyPair(): KeyPair {
-  const pair = ssh2.utils.generateKeyPairSync("ed25519");
-  return { private: pair.private, public: pair.public.split(" ", 2).join(" ") };
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519");
+    if (ssh2.utils.parseKey(pair.private) instanceof Error) continue;
+    return { private: pair.private, public: pair.public.split(" ", 2).join(" ") };
+  }
 }
 
 /** A command that the server was sent. */
