@@ -1,4 +1,4 @@
-/** `local.Command`, `remote.Command` and `local.run`, with the official provider's semantics and wording. */
+/** `local.Command` and `remote.Command`, with the official provider's semantics and wording. */
 import { randomBytes } from "node:crypto";
 import type {
   CheckRequest,
@@ -79,10 +79,8 @@ export class CommandProvider implements Provider {
     await this.#run(runnerOf(type), urn, state.delete, state, previousOutput(state));
   }
 
-  /** `local.run`: a command that is no resource. */
-  async invoke(token: string, args: Properties): Promise<Properties> {
-    if (token !== "command:local:run") throw new Error(unsupported(`function ${token}`));
-    return { ...args, ...(await this.#run(runLocally, "", args.command, args, NO_OUTPUT)) };
+  async invoke(token: string): Promise<Properties> {
+    throw new Error(unsupported(`function ${token}`));
   }
 
   cancel(): void {

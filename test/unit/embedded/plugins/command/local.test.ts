@@ -145,9 +145,10 @@ describe("local.Command", () => {
   });
 });
 
-test("local.run runs at once", async () => {
-  const result = await plugin.invoke("command:local:run", { command: "echo $X", environment: { X: "1" } });
-  expect(result.stdout).toBe("1");
+test("functions are refused by name", async () => {
+  await expect(plugin.invoke("command:local:run", { command: "true" })).rejects.toThrow(
+    /^not supported by the stand-in: function command:local:run;/,
+  );
 });
 
 /** A command that starts another one, says so, and waits for it; the file gets what the other one writes. */
