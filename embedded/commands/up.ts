@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import type { ListrTask } from "listr2";
+import { requireAll } from "../host/checks.ts";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
 import { group, runTasks } from "../host/progress.ts";
@@ -46,9 +47,11 @@ async function up(
     if (!quiet) console.error(`lab: ${line}`);
   };
   // Before an hour of building, not after it.
-  await requireFreeSubnet(lab);
-  await requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME");
-  await requireInotify(lab);
+  await requireAll([
+    () => requireFreeSubnet(lab),
+    async () => requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME"),
+    () => requireInotify(lab),
+  ]);
   const wanted: Wanted = from ? { from } : {};
   const tools = await ensureToolchain(
     (steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }),

@@ -1,33 +1,86 @@
+/** Checks that the kernel gives root enough inotify instances for one more lab. */
 import { existsSync } from "node:fs";
-import { readdir, readFile, readlink } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, readFile, readlink, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { LabError } from "../../clients/process.ts";
-import type { Instance } from "../instance.ts";
-
-/** What root's daemons of one lab take, measured: 39 at rest (kubelets 18, systemd 5, controller manager 5), more while systemd boots. */
-const INSTANCES = 52;
+import { type Instance, instance } from "../instance.ts";
+import { isUnified } from "../machines/cgroups.ts";
 
 /**
- * Looks whether the kernel gives root enough inotify instances for the machines of a lab that is not up: systemd on the load
- * balancer does not boot without.
+ * What root's processes of one lab take, at rest and at most: a few more while systemd boots. On cgroup v1, 38 at rest are
+ * kubelets 18, systemd 5, controller manager 5 and others. On v2 each container adds one, with which its shim learns of an
+ * out-of-memory kill: 64 at rest with the ten pods of the program.
+ */
+const V1 = { rest: 38, most: 52 };
+const V2 = { rest: 64, most: 80 };
+
+/** What is known of the host. */
+interface Given {
+  /** Instances that a user may have. @default the kernel's setting */
+  readonly limit: number;
+  /** Whether the host has cgroup v2. @default detected */
+  readonly unified: boolean;
+  /** Instances that root's processes outside labs use. @default counted */
+  readonly used: number;
+}
+
+/**
+ * A lab that is up already has what it needs. Another one that is not at rest yet counts with what it may take.
  *
- * @param limit instances that a user may have; the kernel's setting by default
  * @throws LabError that says how to have more
  */
-export async function requireInotify(lab: Instance, limit?: number): Promise<void> {
+export async function requireInotify(lab: Instance, given: Partial<Given> = {}): Promise<void> {
   if (existsSync(lab.dir)) return;
-  limit ??= Number(await readFile("/proc/sys/fs/inotify/max_user_instances", "utf8"));
-  const used = await instancesOfRoot();
-  if (used + INSTANCES <= limit) return;
+  const limit = given.limit ?? Number(await readFile("/proc/sys/fs/inotify/max_user_instances", "utf8"));
+  const wanted = (given.unified ?? isUnified()) ? V2 : V1;
+  const others = await labsBeside(lab);
+  const counted = await instancesOfRoot(others);
+  const used = given.used ?? counted.host;
+  const ofLabs = counted.labs.reduce((sum, count) => sum + (count < wanted.rest ? wanted.most : count), 0);
+  if (used + ofLabs + wanted.most <= limit) return;
+  const labs = others.length > 0 ? `, up to ${ofLabs} go to ${others.length} other labs` : "";
   throw new LabError(
-    `fs.inotify.max_user_instances is ${limit}, of which root uses ${used}, and another lab takes up to ${INSTANCES}: sysctl fs.inotify.max_user_instances=512, or take another lab down`,
+    `fs.inotify.max_user_instances is ${limit}: root uses ${used}${labs}, and lab "${lab.name}" takes up to ${wanted.most}. ` +
+      "Allow more: sysctl fs.inotify.max_user_instances=512; or take another lab down.",
   );
 }
 
-async function instancesOfRoot(): Promise<number> {
+/** The other labs of this user that are up or being started: those with a subnet of their own. */
+async function labsBeside(lab: Instance): Promise<Instance[]> {
+  const state = dirname(lab.dir);
+  const entries = await readdir(state, { withFileTypes: true }).catch(() => []);
+  return entries
+    .filter(({ name }) => name !== lab.name && existsSync(join(state, name, "instance.json")))
+    .map(({ name }) => instance(name, undefined, state));
+}
+
+/** Instances of root's processes: those in the network namespaces of each lab, and all others. */
+async function instancesOfRoot(labs: readonly Instance[]): Promise<{ host: number; labs: number[] }> {
+  const namespaces = await Promise.all(
+    labs.map(({ machines }) => Promise.all(machines.map(({ netns }) => inode(join("/run/netns", netns))))),
+  );
+  const counts = { host: 0, labs: labs.map(() => 0) };
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  const counts = await Promise.all(pids.map(async (pid) => ((await isRoots(pid)) ? instancesOf(pid) : 0)));
-  return counts.reduce((sum, count) => sum + count, 0);
+  await Promise.all(
+    pids.map(async (pid) => {
+      if (!(await isRoots(pid))) return;
+      const count = await instancesOf(pid);
+      if (count === 0) return;
+      const namespace = await inode(join("/proc", pid, "ns/net"));
+      const owner = namespaces.findIndex((own) => own.includes(namespace));
+      if (owner < 0) counts.host += count;
+      else counts.labs[owner] = (counts.labs[owner] ?? 0) + count;
+    }),
+  );
+  return counts;
+}
+
+/** Identifies a namespace; -1 when it is gone. */
+async function inode(file: string): Promise<number> {
+  return stat(file).then(
+    ({ ino }) => ino,
+    () => -1,
+  );
 }
 
 async function isRoots(pid: string): Promise<boolean> {

@@ -1,20 +1,56 @@
 import { watch } from "node:fs";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { expect, onTestFinished, test } from "vitest";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { requireInotify } from "../../../../embedded/host/inotify.ts";
 import { instance } from "../../../../embedded/instance.ts";
 
-const lab = instance("inotify-unit", undefined, tmpdir());
+let state: string;
+beforeEach(async () => {
+  state = await mkdtemp(join(tmpdir(), "istio-lab-inotify-"));
+});
+afterEach(() => rm(state, { recursive: true }));
+const lab = () => instance("inotify-unit", undefined, state);
 
-test.runIf(process.getuid?.() === 0)(
-  "a lab that would take more than the kernel gives is told, with the way out",
-  async () => {
-    const watcher = watch(tmpdir());
-    onTestFinished(() => watcher.close());
-    await expect(requireInotify(lab, 40)).rejects.toThrow(
-      /max_user_instances is 40, of which root uses [1-9]\d*, .* sysctl fs\.inotify\.max_user_instances=512/,
+describe("inotify instances", () => {
+  test.runIf(process.getuid?.() === 0)(
+    "(needs root) those in use count, and the error has a way out",
+    async () => {
+      const watcher = watch(tmpdir());
+      onTestFinished(() => watcher.close());
+      await expect(requireInotify(lab(), { limit: 40 })).rejects.toThrow(
+        /max_user_instances is 40: root uses [1-9]\d*, .* sysctl fs\.inotify\.max_user_instances=512/,
+      );
+    },
+  );
+
+  test("a lab takes more of them on cgroup v2", async () => {
+    const stock = { limit: 128, used: 50 };
+    await requireInotify(lab(), { ...stock, unified: false });
+    await expect(requireInotify(lab(), { ...stock, unified: true })).rejects.toThrow(/takes up to 80/);
+  });
+
+  test("another lab that is being started counts in full: the third does not fit", async () => {
+    const stock = { limit: 128, used: 10, unified: false };
+    await startOther("second");
+    await requireInotify(lab(), stock);
+    await startOther("third");
+    await expect(requireInotify(lab(), stock)).rejects.toThrow(
+      /root uses 10, up to 104 go to 2 other labs, and lab "inotify-unit" takes up to 52/,
     );
-  },
-);
+  });
 
-test("one that fits is not", () => requireInotify(lab, 100_000));
+  test("a lab that is up already is not checked", async () => {
+    await mkdir(lab().dir);
+    await requireInotify(lab(), { limit: 0 });
+  });
+
+  test("many are enough", () => requireInotify(lab(), { limit: 100_000 }));
+});
+
+/** What the first step of a lab's start leaves. */
+async function startOther(name: string): Promise<void> {
+  await mkdir(join(state, name));
+  await writeFile(join(state, name, "instance.json"), "{}");
+}
