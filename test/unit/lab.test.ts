@@ -25,9 +25,9 @@ test.each(["v20.19.5", "v22.17.1", "nonsense"])(
     // Brings a Node that tells its version and else what it was started with.
     write(
       "embedded/toolchain/host.sh",
-      `case $2 in "${root}"/*) ;; *) echo "told to bring Node to '$2'" >&2; exit 1 ;; esac
-     mkdir -p "$2/bin"; for tool in node npm; do
-       printf '#!/bin/sh\\n[ "$1" = --version ] && echo v22.18.0 || echo brought: "$@"\\n' >"$2/bin/$tool"; chmod +x "$2/bin/$tool"; done`,
+      `case $3 in "${root}"/*) ;; *) echo "told to bring Node to '$3'" >&2; exit 1 ;; esac
+     mkdir -p "$3/bin"; for tool in node npm; do
+       printf '#!/bin/sh\\n[ "$1" = --version ] && echo v22.18.0 || echo brought: "$@"\\n' >"$3/bin/$tool"; chmod +x "$3/bin/$tool"; done`,
     );
     const env = {
       PATH: `${join(root, "old")}:/usr/bin:/bin`,

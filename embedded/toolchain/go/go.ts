@@ -1,8 +1,10 @@
 /** Builds the commands of the Go modules in this folder, once, into the cache. */
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, launch } from "../../../clients/process.ts";
 import { cacheHome } from "../../instance.ts";
 import { cached, contentOf } from "../cache/cache.ts";
+import { goCommand } from "../wheels/wheels.ts";
 import type { GoModule } from "./modules.ts";
 
 const HERE = import.meta.dirname;
@@ -29,16 +31,20 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     onProgress("downloading modules");
     const total = (await go(source, ["list", "-deps", ...module.packages])).split("\n").length;
     let compiled = 0;
-    const result = await launch("go", ["build", "-v", ...args, "-o", `${into}/`, ...module.packages], {
-      cwd: source,
-      env: goEnvironment(),
-      // `go build -v` prints one line for each package that it compiles.
-      stderr: function* (line: unknown) {
-        compiled += 1;
-        onProgress(`${compiled} of at most ${total} packages`);
-        yield line;
+    const result = await launch(
+      await goCommand(source),
+      ["build", "-v", ...args, "-o", `${into}/`, ...module.packages],
+      {
+        cwd: source,
+        env: await goEnvironment(),
+        // `go build -v` prints one line for each package that it compiles.
+        stderr: function* (line: unknown) {
+          compiled += 1;
+          onProgress(`${compiled} of at most ${total} packages`);
+          yield line;
+        },
       },
-    });
+    );
     if (result.failed)
       throw new LabError(`go build in ${source} failed:\n${result.stderr.split("\n").slice(-20).join("\n")}`);
   });
@@ -50,23 +56,25 @@ export async function goModuleDir(module: GoModule, path: string): Promise<strin
 }
 
 async function go(cwd: string, args: string[]): Promise<string> {
-  const result = await launch("go", args, { cwd, env: goEnvironment() });
-  if (result.exitCode === undefined && /ENOENT/.test(result.shortMessage))
-    throw new LabError(
-      `Go is not on PATH, and ${cwd} has to be built with it: install Go 1.26 or later, ` +
-        "https://go.dev/doc/install",
-    );
+  const result = await launch(await goCommand(cwd), args, { cwd, env: await goEnvironment() });
   if (result.failed)
     throw new LabError(`go ${args.slice(0, 3).join(" ")} in ${cwd} failed:\n${result.stderr.slice(-2000)}`);
   return result.stdout;
 }
 
-/** Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. */
-function goEnvironment(): Record<string, string> {
+/**
+ * Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. Its temporary files are there
+ * too: they are gigabytes, and /tmp is often a file system in memory.
+ */
+async function goEnvironment(): Promise<Record<string, string>> {
+  const temporary = join(cacheHome(), "go-tmp");
+  await mkdir(temporary, { recursive: true });
   return {
     CGO_ENABLED: "0",
     GOFLAGS: "-buildvcs=false -modcacherw",
     GOCACHE: join(cacheHome(), "go-build"),
     GOMODCACHE: join(cacheHome(), "go-mod"),
+    GOTMPDIR: temporary,
+    GOTOOLCHAIN: "local",
   };
 }
