@@ -1,8 +1,9 @@
+/** X.509 certificates and keys, made with openssl. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
 
-/** What a certificate says of its holder. */
+/** The holder of a certificate. */
 export interface Subject {
   /** File name without extension. */
   readonly file: string;
@@ -26,7 +27,7 @@ export async function makeCertificateAuthority(pki: string): Promise<void> {
   ]);
 }
 
-/** Makes `FILE.key` and `FILE.crt`, good for both ends of a connection, signed by the authority beside them. */
+/** Makes `FILE.key` and `FILE.crt`, for servers and clients alike, signed by the authority beside them. */
 export async function makeCertificate(pki: string, subject: Subject): Promise<void> {
   const file = (extension: string) => join(pki, `${subject.file}.${extension}`);
   const group = subject.group ? `/O=${subject.group}` : "";

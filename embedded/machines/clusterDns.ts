@@ -1,8 +1,12 @@
+/** The cluster's DNS, and the end of a start: nodes are Ready and names resolve. */
 import { readFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
-import { run } from "../../clients/process.ts";
+import { LabError, run } from "../../clients/process.ts";
+import { patience, VARIABLE } from "../host/patience.ts";
 import { CLUSTER_DNS_IP, type Instance } from "../instance.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
+import { whileDaemonsRun } from "./daemons.ts";
 
 /** Applies CoreDNS, of that image, to the cluster; the API server must be ready. */
 export async function applyClusterDns(lab: Instance, kubectl: string, image: string): Promise<void> {
@@ -13,13 +17,33 @@ export async function applyClusterDns(lab: Instance, kubectl: string, image: str
   });
 }
 
-/** Resolves when all workers are Ready and names resolve. */
+/**
+ * Resolves when all workers are Ready and names resolve.
+ *
+ * @throws LabError that names the daemon when one ends meanwhile, or what is not ready in time and how to wait longer
+ */
 export async function clusterReady(lab: Instance, kubectl: string): Promise<void> {
-  const wait = (...args: string[]) =>
-    run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", "--timeout=120s", ...args]);
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);
-  // One at a time: kubectl gives up at once where two of those it waits for are not there yet.
-  await Promise.all(nodes.map((node) => wait("--for=create", node)));
-  await wait("--for=condition=Ready", ...nodes);
-  await wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns");
+  await whileDaemonsRun([lab.controlPlane, ...lab.workers], async (cancelSignal) => {
+    const wait = (...args: string[]) => {
+      const timeout = `--timeout=${patience(120)}s`;
+      return run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", timeout, ...args], {
+        cancelSignal,
+      }).catch((error) => {
+        throw error instanceof LabError ? new LabError(`${error.message}\n${onSlowHost()}`) : error;
+      });
+    };
+    // One at a time: kubectl fails at once when it waits for two nodes that do not exist yet.
+    await Promise.all(nodes.map((node) => wait("--for=create", node)));
+    await wait("--for=condition=Ready", ...nodes);
+    await wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns");
+  });
+}
+
+function onSlowHost(): string {
+  const load = loadavg()[0]?.toFixed(1);
+  return (
+    `Every daemon runs. The host's load is ${load} on ${availableParallelism()} processors: ` +
+    `./lab up goes on from here, and ${VARIABLE}=5 waits five times as long.`
+  );
 }

@@ -12,7 +12,7 @@ daemon etcd etcd --name lab --data-dir /var/lib/etcd --logger zap \
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
   --listen-peer-urls http://127.0.0.1:2380
 
-# Endpoint routing: this machine has routes to pods but no kube-proxy, so webhooks are called by pod address.
+# Aggregator routing: webhooks are called at pod addresses, because this machine has routes to pods and no kube-proxy.
 daemon kube-apiserver /opt/lab/bin/kube-apiserver \
   --advertise-address="$ADDRESS" --bind-address=0.0.0.0 --secure-port=6443 \
   --etcd-servers=http://127.0.0.1:2379 --storage-media-type=application/vnd.kubernetes.protobuf \
@@ -26,13 +26,14 @@ daemon kube-apiserver /opt/lab/bin/kube-apiserver \
   --service-account-key-file=$pki/service-account.pub --service-account-signing-key-file=$pki/service-account.key \
   --profiling=false
 
-daemon kube-controller-manager /opt/lab/bin/kube-controller-manager \
+# On a slow host these two end before the API server is ready: they wait for it for about ten seconds.
+persistent kube-controller-manager /opt/lab/bin/kube-controller-manager \
   --kubeconfig=/etc/lab/controller-manager.kubeconfig --leader-elect=false \
   --use-service-account-credentials=true --service-account-private-key-file=$pki/service-account.key \
   --root-ca-file=$pki/ca.crt --cluster-signing-cert-file=$pki/ca.crt --cluster-signing-key-file=$pki/ca.key \
   --profiling=false
 
-daemon kube-scheduler /opt/lab/bin/kube-scheduler \
+persistent kube-scheduler /opt/lab/bin/kube-scheduler \
   --kubeconfig=/etc/lab/scheduler.kubeconfig --leader-elect=false --profiling=false
 
 reap

@@ -1,8 +1,11 @@
+/** The control plane: the cluster's certificates, its four daemons, and whether they serve. */
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run, succeeds, until } from "../../clients/process.ts";
+import { patience } from "../host/patience.ts";
 import { type Instance, KUBERNETES_SERVICE_IP, SERVICE_CIDR } from "../instance.ts";
 import { makeCertificate, makeCertificateAuthority, makeServiceAccountKey } from "./certificates.ts";
+import { whileDaemonsRun } from "./daemons.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { type Boot, prepare, runningPid, start } from "./machine.ts";
 
@@ -26,7 +29,7 @@ export function serverUrl(lab: Instance): string {
   return `https://${lab.controlPlane.address}:6443`;
 }
 
-/** Makes all certificates of the cluster once; a lab that comes back keeps them. */
+/** Makes all certificates of the cluster, unless the lab has them already. */
 export async function makePki(lab: Instance): Promise<void> {
   const pki = pkiDir(lab);
   if (await succeeds("test", ["-e", join(pki, "complete")])) return;
@@ -90,9 +93,11 @@ export async function startControlPlane(lab: Instance, root: string, bin: string
 /** Resolves when the API server is ready for requests. */
 export async function controlPlaneReady(lab: Instance, kubectl: string): Promise<void> {
   const readyz = ["--kubeconfig", adminKubeconfig(lab), "get", "--raw", "/readyz", "--request-timeout=2s"];
-  await until("the API server", () => succeeds(kubectl, readyz), {
-    timeoutMs: 90_000,
-    hint: async () =>
-      `last lines of its log:\n${await run("tail", ["-n", "8", join(lab.controlPlane.dir, "log", "kube-apiserver.log")])}`,
-  });
+  await whileDaemonsRun([lab.controlPlane], () =>
+    until("the API server", () => succeeds(kubectl, readyz), {
+      timeoutMs: patience(90) * 1000,
+      hint: async () =>
+        `last lines of its log:\n${await run("tail", ["-n", "8", join(lab.controlPlane.dir, "log", "kube-apiserver.log")])}`,
+    }),
+  );
 }

@@ -10,7 +10,7 @@ done
 for archive in /etc/lab/images/*.tar; do
   ctr -n k8s.io images import "$archive"
 done
-# Its databases are complete only when it has ended by itself.
+# containerd completes its databases when it ends in order.
 kill "$containerd"
 wait "$containerd" || :
 : >/run/lab/imported

@@ -1,3 +1,4 @@
+/** Kubeconfigs of the machines' daemons and of the administrator. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";

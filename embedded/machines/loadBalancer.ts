@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { type Ended, launch, run, until } from "../../clients/process.ts";
 import type { SshTarget } from "../../clients/ssh.ts";
+import { patience } from "../host/patience.ts";
 import type { Instance } from "../instance.ts";
 import { removeCgroup } from "./cgroups.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
@@ -72,6 +73,7 @@ export async function startLoadBalancer(lab: Instance, root: string): Promise<vo
 /** Resolves when sshd answers. */
 export async function loadBalancerReady(lab: Instance): Promise<void> {
   await until(`sshd on ${lab.loadBalancer.address}:22`, () => greets(lab.loadBalancer.address, 22), {
+    timeoutMs: patience(60) * 1000,
     hint: async () =>
       `last lines of its console:\n${await run("tail", ["-n", "8", join(lab.loadBalancer.dir, "log", "console.log")])}`,
   });

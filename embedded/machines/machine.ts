@@ -1,9 +1,10 @@
 /** One machine as a process tree: started in namespaces and a cgroup of its own, found again, ended. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../clients/process.ts";
+import { patience } from "../host/patience.ts";
 import type { MachineSpec } from "../instance.ts";
 import { enterCgroup, makeCgroup, removeCgroup } from "./cgroups.ts";
 
@@ -88,9 +89,12 @@ export async function powerOff(machine: MachineSpec): Promise<void> {
   const pid = await runningPid(machine);
   if (pid) {
     process.kill(pid, "SIGKILL");
-    await until(`${machine.name} to end`, async () => (await processesIn(machine)).length === 0);
+    await until(`${machine.name} to end`, async () => (await processesIn(machine)).length === 0, {
+      timeoutMs: patience(60) * 1000,
+    });
   }
   await rm(pidFile(machine), { force: true });
+  await rm(join(machine.dir, "run"), { recursive: true, force: true });
 }
 
 /** Pids, as the host numbers them, of all processes in the machine's network namespace. */
@@ -101,18 +105,6 @@ export async function processesIn(machine: MachineSpec): Promise<number[]> {
     .split("\n")
     .filter(Boolean)
     .map(Number);
-}
-
-/** Daemons of a running machine that have ended, with their exit codes. */
-export async function deadDaemons(machine: MachineSpec): Promise<{ daemon: string; exitCode: number }[]> {
-  const run = join(machine.dir, "run");
-  const files = (await readdir(run).catch(() => [] as string[])).filter((name) => name.endsWith(".exit"));
-  return Promise.all(
-    files.map(async (name) => ({
-      daemon: name.slice(0, -".exit".length),
-      exitCode: Number(await readFile(join(run, name), "utf8")),
-    })),
-  );
 }
 
 function pidFile(machine: MachineSpec): string {

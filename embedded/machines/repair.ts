@@ -1,14 +1,19 @@
+/** A lab after a crash: which machines have to be started again, and their pods replaced. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
+import { patience } from "../host/patience.ts";
 import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
-import { deadDaemons, powerOff, runningPid } from "./machine.ts";
+import { deadDaemons } from "./daemons.ts";
+import { powerOff, runningPid } from "./machine.ts";
 import { unplug } from "./network.ts";
 
 /**
- * Finds the machines that have to be started again: those that a crash of the host took along, and those that lost a
- * daemon, which it takes off: machines do not repair themselves.
+ * Powers off the machines that have to be started again: those that ended with the host, and those that lost a daemon.
+ * Machines do not repair themselves.
+ *
+ * @returns those machines
  */
 export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
   const broken: MachineSpec[] = [];
@@ -18,14 +23,14 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
     if (ranBefore && !well) broken.push(machine);
   }
   await Promise.all(broken.map(powerOff));
-  // What a kernel forgets at a power cut: pods do not reach the API server through what is left of the bridge before.
+  // A power cut also clears the kernel: pods do not reach the API server over routes and rules that are left.
   for (const machine of broken) await unplug(lab, machine);
   return broken;
 }
 
 /**
- * Has the pods of machines that were off made anew, and resolves when every Deployment is whole again. Their kubelet
- * would find them dead only by and by, and they would be called Ready until then.
+ * Deletes the pods of machines that were off, and resolves when every Deployment is Available again. Their kubelet
+ * would notice after minutes, and report them Ready until then.
  */
 export async function replacePods(
   lab: Instance,
@@ -33,17 +38,12 @@ export async function replacePods(
   machines: readonly MachineSpec[],
 ): Promise<void> {
   if (machines.length === 0) return;
-  const ask = (...args: string[]) =>
+  const onAll = (...args: string[]) =>
     run(kubectl, ["--kubeconfig", adminKubeconfig(lab), ...args, "--all-namespaces"]);
   for (const { name } of machines) {
-    await ask(
-      "delete",
-      "pods",
-      `--field-selector=spec.nodeName=${name}`,
-      "--force",
-      "--grace-period=0",
-      "--wait=false",
-    );
+    const ofMachine = `--field-selector=spec.nodeName=${name}`;
+    await onAll("delete", "pods", ofMachine, "--force", "--grace-period=0", "--wait=false");
   }
-  await ask("wait", "--for=condition=Available", "deployments", "--all", "--timeout=180s");
+  const timeout = `--timeout=${patience(180)}s`;
+  await onAll("wait", "--for=condition=Available", "deployments", "--all", timeout);
 }

@@ -1,21 +1,39 @@
 #!/bin/sh
 # Sourced by the init of a machine. Starts daemons, keeps their logs in /var/log/lab, and leaves
-# /run/lab/DAEMON.exit with the status of one that ended, which is how the lab knows of it.
+# /run/lab/DAEMON.exit with the exit code of one that has ended: `./lab status` and `./lab up` report it.
 
 daemon() { # daemon NAME COMMAND [ARG...]
-  name=$1
-  shift
+  start 0 "$@"
+}
+
+# A daemon that gives up when another one is not ready soon enough: it is started again, up to 20 times. One that is
+# killed is not.
+persistent() { # persistent NAME COMMAND [ARG...]
+  start 20 "$@"
+}
+
+start() { # start RETRIES NAME COMMAND [ARG...]
+  retries=$1 name=$2
+  shift 2
   rm -f "/run/lab/$name.exit"
   (
-    "$@" >>"/var/log/lab/$name.log" 2>&1 &
-    echo $! >"/run/lab/$name.pid"
-    status=0
-    wait $! || status=$?
-    echo "$status" >"/run/lab/$name.exit"
+    while :; do
+      "$@" >>"/var/log/lab/$name.log" 2>&1 &
+      echo $! >"/run/lab/$name.pid"
+      status=0
+      wait $! || status=$?
+      # Above 128 it is the number of a signal.
+      [ "$retries" -gt 0 ] && [ "$status" -lt 128 ] || break
+      retries=$((retries - 1))
+      echo "ended with exit code $status, started again" >>"/var/log/lab/$name.log"
+      sleep 1
+    done
+    echo "$status" >"/run/lab/$name.ended"
+    mv "/run/lab/$name.ended" "/run/lab/$name.exit"
   ) &
 }
 
-# Process 1 has nothing left to do but to reap what others leave to it.
+# Process 1 has nothing else to do: it reaps the processes whose parents have ended.
 reap() {
   while :; do
     wait

@@ -77,7 +77,7 @@ describe("a host that cannot carry the embedded lab", () => {
     expect(stderr).toContain(
       `subnet ${THEIR_PREFIX}.0/24 of lab "crash-test" is taken: ${THEIR_PREFIX}.1/24 on ${THEIRS.bridge}`,
     );
-    expect(stderr).toContain("Choose another with --subnet");
+    expect(stderr).toContain("Choose another one: --subnet ");
     expect(exitCode).toBe(1);
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
   });

@@ -5,7 +5,8 @@ import { expect } from "vitest";
 import { until } from "../../../clients/process.ts";
 import { type Instance, instance } from "../../../embedded/instance.ts";
 import { labEnvironment } from "../../../embedded/lab/stack.ts";
-import { deadDaemons, processesIn } from "../../../embedded/machines/machine.ts";
+import { deadDaemons } from "../../../embedded/machines/daemons.ts";
+import { processesIn } from "../../../embedded/machines/machine.ts";
 import type { ProbeResult } from "../../../probe/probe.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../../../lab");

@@ -1,18 +1,24 @@
+/** What a lab leaves on the host, found by its names and by comparison. */
 import { readdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execa } from "execa";
 import type { Instance } from "../../../embedded/instance.ts";
 import { PROGRAM, stackFile } from "../../../embedded/lab/stack.ts";
+import { changes, type HostSettings, hostSettings, loaded } from "./hostSettings.ts";
 import type { Sightings } from "./trial.ts";
 
-/** Everything on the host that bears the mark of a lab: its names, addresses and directories. */
+/** As the host is before a test file makes anything. */
+const before: HostSettings = await hostSettings();
+
+/** Everything on the host that has a lab's names, addresses or directories in it. */
 export async function tracesOf(lab: Instance): Promise<Record<string, string[]>> {
   const kinds = Object.entries(await lookAt(lab));
   return Object.fromEntries(kinds.map(([kind, { things, isOfLab }]) => [kind, things.filter(isOfLab)]));
 }
 
 /**
- * Looks for what a lab that is down has left on the host, and prints what it looked at.
+ * Checks what a lab that is down has left on the host, and what is other than before it; prints what was checked.
+ *
  * @returns the leaks: expect none.
  */
 export async function leaksOnHost(lab: Instance, seen: Sightings): Promise<string[]> {
@@ -20,10 +26,17 @@ export async function leaksOnHost(lab: Instance, seen: Sightings): Promise<strin
   const leaks = kinds.flatMap(([kind, { things, isOfLab }]) =>
     things.filter(isOfLab).map((thing) => `${kind}: ${thing.split("\n")[0]}`),
   );
+  const now = await hostSettings();
+  leaks.push(...changes(before, now));
+  for (const kind of ["sysctls", "firewall", "units", "modules"] as const) {
+    kinds.push([kind, { things: now[kind], isOfLab: () => false }]);
+  }
   const total = kinds.reduce((sum, [, { things }]) => sum + things.length, 0);
   seen.lookedAt += total;
   seen.leaks.push(...leaks);
   const counts = kinds.map(([kind, { things }]) => `${things.length} ${kind}`).join(", ");
+  const modules = loaded(before, now);
+  if (modules.length > 0) console.log(`kernel modules loaded meanwhile: ${modules.join(", ")}`);
   console.log(`leak check of the host: ${leaks.length} leaks of lab ${lab.name} among ${total}: ${counts}`);
   return leaks;
 }

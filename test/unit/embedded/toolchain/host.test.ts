@@ -11,7 +11,8 @@ let bin: string;
 beforeEach(async () => {
   bin = await mkdtemp(join(tmpdir(), "istio-lab-host-"));
   // A host that has everything; each test takes something away.
-  for (const tool of ["cat", "dirname", "readlink", "mktemp", "rm", "mkdir", "rmdir", "stat"]) await tie(tool);
+  for (const tool of ["cat", "dirname", "readlink", "mktemp", "rm", "mkdir", "rmdir", "stat"])
+    await tie(tool);
   await answer("uname", "case $1 in -s) echo Linux ;; -m) echo x86_64 ;; esac");
   await answer("id", "echo 0");
   await answer("go", "echo go1.26.8");
@@ -67,7 +68,10 @@ describe("faults", () => {
   });
 
   test("cgroups that cannot be made are one too", async () => {
-    await answer("mkdir", "case $* in */istio-lab-trial*) echo 'mkdir: Read-only file system'; exit 1 ;; esac");
+    await answer(
+      "mkdir",
+      "case $* in */istio-lab-trial*) echo 'mkdir: Read-only file system'; exit 1 ;; esac",
+    );
     const { exitCode, said } = await check();
     expect(exitCode).toBe(1);
     expect(said).toContain('cgroups of its own: "mkdir: Read-only file system"');

@@ -1,0 +1,64 @@
+/** The daemons of machines: which have ended, and waiting that ends with the error of one that does. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { LabError, run } from "../../clients/process.ts";
+import type { MachineSpec } from "../instance.ts";
+
+/** Milliseconds between two looks at the daemons. */
+const INTERVAL = 500;
+
+export interface DeadDaemon {
+  readonly daemon: string;
+  readonly exitCode: number;
+}
+
+/** Daemons of a running machine that have ended, with their exit codes. */
+export async function deadDaemons(machine: MachineSpec): Promise<DeadDaemon[]> {
+  const run = join(machine.dir, "run");
+  const files = (await readdir(run).catch(() => [] as string[])).filter((name) => name.endsWith(".exit"));
+  return Promise.all(
+    files.map(async (name) => ({
+      daemon: name.slice(0, -".exit".length),
+      exitCode: Number(await readFile(join(run, name), "utf8")),
+    })),
+  );
+}
+
+/**
+ * Does the work while every daemon of the machines runs. What the work waits for cannot come to be without them.
+ *
+ * @param work gets a signal that tells it to give up
+ * @throws LabError that names the daemon, its exit code and the end of its log, as soon as one ends
+ */
+export async function whileDaemonsRun<T>(
+  machines: readonly MachineSpec[],
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const death = new Promise<never>((_, reject) => {
+    const look = async () => {
+      for (const machine of machines) {
+        const [dead] = await deadDaemons(machine);
+        if (dead) throw await describe(machine, dead);
+      }
+      timer = setTimeout(() => void look().catch(reject), INTERVAL);
+    };
+    void look().catch(reject);
+  });
+  try {
+    return await Promise.race([work(controller.signal), death]);
+  } finally {
+    clearTimeout(timer);
+    controller.abort();
+  }
+}
+
+async function describe({ name, dir }: MachineSpec, { daemon, exitCode }: DeadDaemon): Promise<LabError> {
+  const log = join(dir, "log", `${daemon}.log`);
+  const end = await run("tail", ["-n", "8", log]).catch(() => "");
+  return new LabError(
+    `${daemon} on ${name} ended with exit code ${exitCode}; ./lab up starts the machine again. ` +
+      `Last lines of ${log}:\n${end}`,
+  );
+}

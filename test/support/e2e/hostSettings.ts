@@ -1,0 +1,120 @@
+/** What a lab must not change of the host: kernel settings, packet filters, systemd's units; and what it loads. */
+import { existsSync, readdirSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { execa } from "execa";
+import { cacheHome } from "../../../embedded/instance.ts";
+
+/** Things of the host, one a line, such as `kernel.panic = 0`. */
+export interface HostSettings {
+  readonly sysctls: readonly string[];
+  readonly firewall: readonly string[];
+  readonly units: readonly string[];
+  /** Kernel modules: the kernel loads them when they are needed, and keeps them. */
+  readonly modules: readonly string[];
+}
+
+/** Counters and random numbers, which change by themselves. */
+const COUNTERS = [
+  /^fs\.(dentry-state|file-nr|inode-nr|inode-state|aio-nr|quota\.)/,
+  /^kernel\.(ns_last_pid|random\.|pty\.nr|tainted|threads-max)/,
+  /^net\.netfilter\.nf_conntrack_(count|buckets)/,
+  /^vm\.stat/,
+];
+
+/** Units that come and go with logins and timers. */
+const PASSING =
+  /^(session-|user@|user-runtime-dir@|run-user-|apt-daily|dpkg-db-backup|man-db|e2scrub|fstrim|logrotate)/;
+
+export async function hostSettings(): Promise<HostSettings> {
+  const [sysctls, firewall, units, modules] = await Promise.all([
+    lines("sysctl", "--all"),
+    packetFilter(),
+    unitsOfSystemd(),
+    readFile("/proc/modules", "utf8").catch(() => ""),
+  ]);
+  return {
+    sysctls: sysctls.filter((line) => !COUNTERS.some((counter) => counter.test(line))),
+    firewall,
+    units,
+    modules: modules
+      .split("\n")
+      .map((line) => line.split(" ")[0] ?? "")
+      .filter(Boolean),
+  };
+}
+
+/**
+ * What is other than it was: settings whose value changed, rules and units that came or went. A setting that only exists
+ * now is that of a link or a module, which are looked at for themselves.
+ */
+export function changes(before: HostSettings, now: HostSettings): string[] {
+  const values = new Map(before.sysctls.map(setting));
+  const changed = now.sysctls
+    .map(setting)
+    .filter(([key, value]) => values.has(key) && values.get(key) !== value)
+    .map(([key, value]) => `setting: ${key} was ${values.get(key)}, is ${value}`);
+  return [
+    ...changed,
+    ...difference("packet filter", before.firewall, now.firewall),
+    ...difference("unit", before.units, now.units),
+  ];
+}
+
+/** Modules that were loaded meanwhile. */
+export function loaded(before: HostSettings, now: HostSettings): string[] {
+  return now.modules.filter((module) => !before.modules.includes(module));
+}
+
+function setting(line: string): [key: string, value: string] {
+  const [key = "", ...value] = line.split(" = ");
+  return [key.trim(), value.join(" = ")];
+}
+
+function difference(kind: string, before: readonly string[], now: readonly string[]): string[] {
+  return [
+    ...now.filter((line) => !before.includes(line)).map((line) => `${kind}: new: ${line}`),
+    ...before.filter((line) => !now.includes(line)).map((line) => `${kind}: gone: ${line}`),
+  ];
+}
+
+/** Rules without their counters, by the host's own programs, or else by those of a node's root file system. */
+async function packetFilter(): Promise<string[]> {
+  const commands = [["nft", "list", "ruleset"], ["iptables-save"], ["ip6tables-save"]];
+  const all = await Promise.all(
+    commands.map(([command = "", ...args]) => lines(...inRoot(command), ...args)),
+  );
+  return all
+    .flat()
+    .map(withoutCounters)
+    .filter((line) => !line.startsWith("#"));
+}
+
+function withoutCounters(line: string): string {
+  return line
+    .replace(/\[\d+:\d+\]/, "")
+    .replace(/packets \d+ bytes \d+/, "")
+    .trim();
+}
+
+function inRoot(command: string): [string, ...string[]] {
+  const roots = join(cacheHome(), "roots");
+  const own = ["/usr/sbin", "/sbin"].some((dir) => existsSync(join(dir, command)));
+  const node = existsSync(roots) ? readdirSync(roots).find((name) => name.startsWith("node-")) : undefined;
+  return own || !node ? [command] : ["chroot", join(roots, node, "root"), command];
+}
+
+async function unitsOfSystemd(): Promise<string[]> {
+  if (!existsSync("/run/systemd/system")) return [];
+  const units = await lines("systemctl", "list-units", "--all", "--plain", "--no-legend", "--no-pager");
+  return units
+    .map((line) => line.trim().split(" ")[0] ?? "")
+    .filter((unit) => !PASSING.test(unit) && !unit.endsWith(".device"));
+}
+
+async function lines(command: string, ...args: string[]): Promise<string[]> {
+  const { stdout } = await execa(command, args, { reject: false });
+  return String(stdout ?? "")
+    .split("\n")
+    .filter(Boolean);
+}
