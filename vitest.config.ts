@@ -1,8 +1,9 @@
+/** The two projects of tests: unit, and end-to-end on labs of their own. */
 import { basename } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** End-to-end files that take minutes: first, or the last of them would run alone at the end. */
+/** End-to-end files that take minutes. They start first, so that none of them runs alone at the end. */
 const LONGEST = ["changes", "load", "interrupted", "lab"].map((name) => `${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
@@ -18,7 +19,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
-      // Each file has a lab of its own; two at a time, for they wait more than they work.
+      // Each file has a lab of its own. Two run at a time: they wait more than they compute.
       {
         test: {
           name: "e2e",

@@ -6,7 +6,7 @@ export interface Load {
   /** Whether a client keeps its connection or opens one for each request. */
   readonly connections: "kept" | "new";
   readonly requests: number;
-  /** What went wrong, and how often. */
+  /** Failures by reason. */
   readonly failures: Readonly<Record<string, number>>;
   /** Connections opened. */
   readonly opened: number;
@@ -20,7 +20,7 @@ export interface Scale {
   readonly servers: number;
   readonly renderMs: readonly number[];
   readonly pushSeconds: readonly number[];
-  /** What `haproxy -c` said. */
+  /** Whether `haproxy -c` accepted it. */
   readonly accepted: boolean;
 }
 

@@ -1,6 +1,6 @@
 /** The few figures a benchmark's table needs. Pure. */
 
-/** What was measured of one step, in seconds unless the table says otherwise; one entry for each round, in order. */
+/** Measurements of one step, in seconds unless the table says otherwise, one for each round, in order. */
 export interface Sample {
   byHand: number[];
   pulumi: number[];
@@ -18,8 +18,8 @@ export function summarize(values: number[]): Summary {
 }
 
 /**
- * The quantile by linear interpolation between the two nearest values: the median of two is their mean, the 0.99 of twenty is close to
- * the greatest.
+ * The quantile by linear interpolation between the two nearest values: the median of two is their mean, the 0.99 of
+ * twenty is close to the greatest.
  *
  * @throws RangeError for no values at all.
  */
@@ -33,8 +33,8 @@ export function quantile(values: number[], part: number): number {
 }
 
 /**
- * Pulumi's time as a part of the script's: the median of the ratios of each round. Neighbours in time are compared with each other, so
- * that a machine which slows down during the run does not decide.
+ * Pulumi's time divided by the script's: the median of each round's ratio. Only neighbours in time are compared, so
+ * that a machine which slows down during the run does not change the result.
  */
 export function pairedRatio({ byHand, pulumi }: Sample): number {
   return quantile(

@@ -1,6 +1,7 @@
+/** Running other programs: to their end, on the terminal, until a condition holds; and interruptions. */
 import { execa, type Options } from "execa";
 
-/** A mistake or a state of the host that the user can put right: shown as its message alone. */
+/** A fault that the user can fix: shown as its message alone, without a stack. */
 export class LabError extends Error {
   /** Exit code, Pulumi's where one fits: 1 error, 2 configuration. */
   readonly exitCode: number;
@@ -19,14 +20,14 @@ export class LabError extends Error {
 export async function run(command: string, args: readonly string[], options: Options = {}): Promise<string> {
   const result = await launch(command, args, { all: true, ...options });
   if (result.failed) {
-    const said = result.all.trim();
+    const printed = result.all.trim();
     const how = result.exitCode === undefined ? result.shortMessage : `exit code ${result.exitCode}`;
-    throw new LabError(`${[command, ...args].join(" ")}: ${how}${said ? `\n${said}` : ""}`);
+    throw new LabError(`${[command, ...args].join(" ")}: ${how}${printed ? `\n${printed}` : ""}`);
   }
   return result.stdout;
 }
 
-/** Runs a command and tells only whether it succeeded. */
+/** Runs a command and returns only whether it succeeded. */
 export async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
   const result = await execa(command, args, { reject: false, stdio: "ignore" });
   return !result.failed;
@@ -42,7 +43,7 @@ export async function passThrough(
   return result.exitCode ?? (result.signal === "SIGINT" ? 130 : 1);
 }
 
-/** Resolves when the condition holds; polls, because what it asks is another process. */
+/** Resolves when the condition holds. It is polled: it is about another process. */
 export async function until(
   what: string,
   condition: () => Promise<boolean>,
@@ -65,8 +66,8 @@ let interrupted = false;
 const groups = new Set<number>();
 
 /**
- * Runs a command to its end, whatever that is. It has a process group of its own, so that an interruption of the lab
- * reaches it once, whether it came from the keyboard or from `kill`.
+ * Runs a command to its end, successful or not. It has a process group of its own, so that an interruption of the
+ * lab reaches it once, whether it comes from the keyboard or from `kill`.
  */
 export async function launch(
   command: string,
@@ -101,7 +102,10 @@ function text(output: unknown): string {
   return typeof output === "string" ? output : "";
 }
 
-/** Makes Ctrl-C and SIGTERM end the command in order: what runs is interrupted, what waits gives up. A second one ends it at once. */
+/**
+ * Makes Ctrl-C and SIGTERM end the command in order: running commands are interrupted, waits end with an error. A
+ * second one ends it at once.
+ */
 export function watchInterrupts(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.on(signal, () => {
@@ -113,7 +117,7 @@ export function watchInterrupts(): void {
   }
 }
 
-/** Whether the user has asked to stop. */
+/** Whether the user has interrupted the command. */
 export function isInterrupted(): boolean {
   return interrupted;
 }
@@ -122,6 +126,6 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // It has just ended.
+    // It has ended meanwhile.
   }
 }

@@ -1,36 +1,39 @@
-/** One HTTP client for the probe and the request stream: asks for a page and tells which version gave it. */
+/** One HTTP client for the probe and the request stream: gets a page and says which version served it. */
 import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, request } from "undici";
 
-/** What to ask for, and how to tell the versions apart. */
+/** The page, and what distinguishes the versions. */
 export interface Target {
   /** For example `http://192.0.2.10/echo/test.txt`. */
   url: string;
   /** Host header. @default the URL's own host */
   host?: string;
-  /** Authorities in PEM that are trusted besides Node's and the system's, where the URL is https. @default none */
+  /** Authorities in PEM to trust besides Node's and the system's, for https. @default none */
   ca?: string | undefined;
   /** The page of each version; white space at the end does not count. */
   pages: Record<string, string>;
   /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 5000 */
   timeout?: number;
-  /** User-Agent header, to find one's own requests again in an access log. @default "istio-lab-probe" */
+  /** User-Agent header, by which an access log identifies these requests. @default "istio-lab-probe" */
   userAgent?: string;
 }
 
-/** What became of one request. */
+/** The outcome of one request. */
 export interface Answer {
   /** When it was sent, in milliseconds since the epoch. */
   sentAt: number;
   /** The HTTP status; absent when no answer came. */
   status?: number;
-  /** Whose page it was; absent when the request failed. */
+  /** The version whose page it was; absent when the request failed. */
   version?: string;
-  /** Why it failed: `status 503: no healthy upstream` (the status and how the answer begins), `unknown page`, `timeout`, `certificate not trusted: …`, or the system's word such as `ECONNREFUSED`. */
+  /**
+   * Why it failed: `status 503: no healthy upstream` (the status and the beginning of the answer), `unknown page`,
+   * `timeout`, `certificate not trusted: …`, or the system's code such as `ECONNREFUSED`.
+   */
   failure?: string;
 }
 
-/** Largest page that is read; more is a failure, not a page of this lab. */
+/** The largest page that is read; a larger one is a failure. */
 const MAX_PAGE_BYTES = 64 * 1024;
 
 export class Client {
@@ -48,7 +51,7 @@ export class Client {
     if (target.host) this.#headers.host = target.host;
     this.#agent = new Agent({
       connections,
-      // One request at a time on a connection, with TLS as without.
+      // One request at a time on a connection, with and without TLS.
       allowH2: false,
       connect: { timeout, ...(target.url.startsWith("https:") ? trust(target.ca) : {}) },
       headersTimeout: timeout,
@@ -80,14 +83,14 @@ export class Client {
   }
 }
 
-/** The name that a certificate has to bear is the Host header's: undici asks for that, whatever address it connects to. */
+/** The certificate has to name the Host header: undici verifies that, whatever address it connects to. */
 function trust(ca = "") {
   const known = [...getCACertificates("default"), ...getCACertificates("system")];
-  // Made once: to read hundreds of authorities at each connection takes longer than the request.
+  // Made once: reading hundreds of authorities for each connection would take longer than the request.
   return { secureContext: createSecureContext({ ca: [...known, ca].filter(Boolean) }) };
 }
 
-/** Turns pages round, and refuses two versions that answer alike: nobody could tell who answered. */
+/** Version by page. Two versions with the same page are refused: an answer would not identify its version. */
 function versionsByPage(pages: Record<string, string>): Map<string, string> {
   const versions = new Map<string, string>();
   for (const [version, text] of Object.entries(pages)) {
@@ -100,7 +103,7 @@ function versionsByPage(pages: Record<string, string>): Map<string, string> {
   return versions;
 }
 
-/** How an error page begins: HAProxy's and Envoy's words differ, so that they tell whose error it is. */
+/** The beginning of an error page: its words show whether HAProxy or Envoy sent it. */
 function wordsOf(page: string): string {
   const text = page
     .replace(/<[^>]*>/g, " ")

@@ -30,7 +30,7 @@ interface Flags {
 /**
  * Builds the command `probe`.
  *
- * @param getDefaults asked only for what the flags leave open, so that a foreign host needs no lab.
+ * @param getDefaults called only for what the flags leave open: with all flags, no lab is needed.
  */
 export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command {
   return new Command("probe")
@@ -44,7 +44,7 @@ export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command
     .option("-c, --concurrency <number>", "how many at a time", positive, 8)
     .option("--json", "print one object: requests, failed, served, weights, ok")
     .option("--live", "redraw the shares each second until Ctrl-C")
-    .option("--url <url>", "ask another address, such as a NodePort behind the load balancer")
+    .option("--url <url>", "probe another address, such as a NodePort behind the load balancer")
     .option("--host <name>", "send this Host header")
     .option("--ca <file>", "trust this authority (PEM) too, besides the system's, for https", authority)
     .option("--weights <list>", "compare with these weights, such as v116=50,v117=50")
@@ -61,7 +61,7 @@ export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command
 }
 
 async function runOnce(flags: Flags, target: ProbeTarget): Promise<void> {
-  // Loaded here, as live.ts below: a command line that asks for something else need not wait for an HTTP client.
+  // Loaded here, as live.ts below: other commands should not wait for an HTTP client.
   const [{ probe, resultOf }, { renderReport, renderResolution }] = await Promise.all([
     import("./probe.ts"),
     import("./render.ts"),
@@ -88,32 +88,32 @@ async function runLive(
   await live({ ...target, weights, window: flags.requests, signal: interrupted.signal });
 }
 
-/** The newest weights known; each reading starts the next inquiry, one at a time, and a failed one changes nothing. */
+/** Returns the last known weights and refreshes them in the background; a failed refresh changes nothing. */
 function keepFresh(
   first: Record<string, number>,
   getDefaults: () => Promise<ProbeDefaults>,
 ): () => Record<string, number> {
   let newest = first;
-  let asking = false;
-  async function ask(): Promise<void> {
-    asking = true;
+  let refreshing = false;
+  async function refresh(): Promise<void> {
+    refreshing = true;
     try {
       newest = (await getDefaults()).weights;
     } catch {
-      // The last weights known stand; the picture goes on.
+      // The last known weights stay.
     } finally {
-      asking = false;
+      refreshing = false;
     }
   }
   return () => {
-    if (!asking) void ask();
+    if (!refreshing) void refresh();
     return newest;
   };
 }
 
 type ProbeTarget = Pick<ProbeOptions, "url" | "host" | "ca" | "pages" | "weights">;
 
-/** Flags first, defaults for the rest; ends the process with every fault named when the two do not fit together. */
+/** Flags first, defaults for the rest; ends the process with every fault when they do not fit together. */
 async function resolveTarget(
   flags: Flags,
   command: Command,
@@ -151,7 +151,7 @@ function pageFaults(pages: Record<string, string>): string[] {
   return texts.flatMap(([version, text], index) => {
     const twin = texts.slice(0, index).find(([, other]) => other === text);
     return twin
-      ? [`--page ${version}=${text}: the same page as ${twin[0]}'s; nobody could tell them apart`]
+      ? [`--page ${version}=${text}: the same page as ${twin[0]}'s; give each version a page of its own`]
       : [];
   });
 }

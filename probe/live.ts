@@ -1,4 +1,4 @@
-/** The shares of the last requests, redrawn each second: `watch curl`, with numbers. */
+/** The shares of the last requests, redrawn each second. */
 import { clearScreenDown, moveCursor } from "node:readline";
 import { setInterval } from "node:timers/promises";
 import type { Target } from "./client.ts";
@@ -7,9 +7,9 @@ import { renderLine, renderReport } from "./render.ts";
 import { RequestStream } from "./stream.ts";
 
 export interface LiveOptions extends Target {
-  /** Percent by version, asked for at each redraw: a shift made meanwhile shows. */
+  /** Percent by version, called at each redraw, so that a shift shows. */
   weights: () => Record<string, number>;
-  /** How many of the newest requests count. */
+  /** How many of the newest requests are counted. */
   window: number;
   /** Requests a second. @default 100 */
   rate?: number;
@@ -21,7 +21,7 @@ export interface LiveOptions extends Target {
   signal: AbortSignal;
 }
 
-/** Runs until the signal; then the last picture stays on the screen. */
+/** Runs until the signal; the last picture stays on the screen. */
 export async function live(options: LiveOptions): Promise<void> {
   const { stream = process.stdout, interval = 1000, rate = 100, signal } = options;
   const requests = new RequestStream({ ...options, rate, keep: options.window }).start();
@@ -42,12 +42,12 @@ export async function live(options: LiveOptions): Promise<void> {
   }
 }
 
-/** What a terminal's width leaves beside the figures: a line that wraps could not be drawn over. */
+/** The width that is left beside the figures: a line that wraps could not be redrawn. */
 function barWidth({ columns = 100 }: NodeJS.WriteStream): number {
   return Math.min(40, Math.max(5, columns - 55));
 }
 
-/** Draws each text over the one before. */
+/** Draws each text over the previous one. */
 function inPlace(stream: NodeJS.WriteStream): (text: string) => void {
   let lines = 0;
   return (text) => {

@@ -1,4 +1,4 @@
-/** N requests, who answered them, and whether that agrees with the weights. */
+/** N requests, the versions that answered them, and whether that agrees with the weights. */
 import { type Answer, Client, type Target } from "./client.ts";
 import { judge } from "./verdict.ts";
 
@@ -13,7 +13,7 @@ export interface ProbeOptions extends Target {
   signal?: AbortSignal;
 }
 
-/** What a machine gets to read, with exactly these keys. */
+/** What `--json` prints, with exactly these keys. */
 export interface ProbeResult {
   /** Requests sent. */
   requests: number;
@@ -27,15 +27,15 @@ export interface ProbeResult {
   ok: boolean;
 }
 
-/** What a person gets to read besides. */
+/** What the report for people shows besides. */
 export interface ProbeReport extends ProbeResult {
   /** Failed requests by reason. */
   failures: Record<string, number>;
 }
 
 /**
- * Sends the requests and counts. When none of the first requests even reaches a server the probe gives up: `requests` then says how
- * few were sent, instead of everybody waiting for N timeouts.
+ * Sends the requests and counts. The probe ends early when none of the first requests reaches a server: N timeouts
+ * would take long and say no more. `requests` is then the number that was sent.
  *
  * @throws Error when two versions have the same page.
  */

@@ -1,4 +1,4 @@
-/** A probe's report for people. Colours follow NO_COLOR, FORCE_COLOR and whether the stream is a terminal (`util.styleText`). */
+/** A probe's report for people. Colours follow NO_COLOR, FORCE_COLOR and whether the stream is a terminal. */
 import { styleText } from "node:util";
 import type { ProbeReport } from "./probe.ts";
 import { judge, requestsToShow, type Share, visibleDeviation } from "./verdict.ts";
@@ -37,7 +37,7 @@ function renderShares(shares: Share[], options: RenderOptions): string[] {
   });
 }
 
-/** Full blocks up to the measured share; what else the bound allows is shaded. */
+/** Full blocks up to the measured share; the rest of the allowed range is shaded. */
 function bar({ count, percent, low, high, ok }: Share, options: RenderOptions): string {
   const width = options.barWidth ?? 40;
   const answered = percent === 0 ? 0 : (100 * count) / percent;
@@ -60,7 +60,7 @@ function range({ low, high }: Share): string {
   return low === high ? String(low) : `${low} to ${high}`;
 }
 
-/** What so many answers can tell at all, and what it takes to see half of that. */
+/** The smallest deviation that N answers can show, and the N for half of it. */
 export function renderResolution({ served, weights }: Pick<ProbeReport, "served" | "weights">): string {
   const answered = Object.values(served).reduce((sum, count) => sum + count, 0);
   const weight = Object.values(weights).reduce((a, b) => (Math.abs(b - 50) < Math.abs(a - 50) ? b : a), 0);

@@ -11,8 +11,8 @@ export interface StreamOptions extends Target {
 }
 
 /**
- * Sends at a fixed pace from {@link start} to {@link stop} (an open loop: a slow answer delays no other request, so that a stall
- * shows as late and failed answers and not as fewer requests) and records each answer.
+ * Sends at a fixed pace from {@link start} to {@link stop} and records each answer. It is an open loop: a slow answer
+ * delays no other request, so a stall shows as late and failed answers and not as fewer requests.
  */
 export class RequestStream {
   readonly #client: Client;
@@ -46,7 +46,7 @@ export class RequestStream {
     return this;
   }
 
-  /** Sends no more, waits for the answers still under way, and gives all that are kept. */
+  /** Sends no more, waits for the answers under way, and returns all that are kept. */
   async stop(): Promise<Answer[]> {
     clearTimeout(this.#timer);
     await Promise.all(this.#underWay);
@@ -54,7 +54,7 @@ export class RequestStream {
     return this.answers;
   }
 
-  /** Sends what is due by now, which after a stall of this process is more than one, then sleeps until the next is due. */
+  /** Sends what is due by now (more than one after a stall of this process), then sleeps until the next is due. */
   #sendDue(): void {
     const elapsed = performance.now() - this.#startedAt;
     const due = 1 + Math.floor((elapsed * this.#rate) / 1000);

@@ -1,21 +1,22 @@
+/** The lab's certificate for https, and the authority that signs it. */
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Instance } from "../instance.ts";
 import { makeCertificate, makeCertificateAuthority } from "../machines/certificates.ts";
 
-/** The program's default host, and the names that its Gateway lets in. */
+/** The program's default host, and the hosts of its Gateway. */
 const NAMES = ["nginx.hung.org.hk", "*.hung.org.hk"];
 
-/** Paths of a lab's certificate for https, its private key (readable by its owner alone), and the authority to verify it by. */
+/** Paths of a lab's certificate for https, of its private key (mode 0600), and of the authority that verifies it. */
 export function httpsFiles(lab: Instance): { authority: string; certificate: string; key: string } {
   const file = (name: string) => join(directory(lab), name);
   return { authority: file("ca.crt"), certificate: file("server.crt"), key: file("server.key") };
 }
 
 /**
- * Makes the lab's certificate for https, unless it is there: for the default host, its siblings and the load balancer's
- * address, by an authority of the lab's own.
+ * Makes the lab's certificate for https once: for the default host, its siblings and the load balancer's address,
+ * signed by an authority of the lab's own.
  */
 export async function makeHttpsCertificate(lab: Instance): Promise<void> {
   const made = directory(lab);
@@ -29,7 +30,7 @@ export async function makeHttpsCertificate(lab: Instance): Promise<void> {
     user: NAMES[0] ?? "",
     names: [...NAMES.map((name) => `DNS:${name}`), `IP:${lab.loadBalancer.address}`],
   });
-  // Whoever trusts this authority need not fear that it signs anything else; and requests have had their answers.
+  // Delete the authority's key, which must sign nothing else, and the signing requests.
   for (const done of ["ca.key", "server.csr", "server.ext"]) await rm(join(partial, done));
   await rename(partial, made);
 }

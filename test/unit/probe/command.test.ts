@@ -95,7 +95,7 @@ describe("probe on the command line", () => {
     const { message, exitCode } = await refused(flags);
     expect(message.split("\n")).toEqual([
       "error: --url ftp://x: not a URL; write it out, such as http://192.0.2.10/echo/test.txt",
-      "error: --page v117=a: the same page as v116's; nobody could tell them apart",
+      "error: --page v117=a: the same page as v116's; give each version a page of its own",
       "error: v118=70.5: no such version (did you mean v116?); the versions are v116, v117",
       "error: v117: give v117 an integer percent; 0 is legal",
       "error: v118=70.5: give an integer percent from 0 to 100",
