@@ -1,6 +1,7 @@
 /** The lab from top to bottom: settings, preflight, provider, components, outputs. */
 import * as pulumi from "@pulumi/pulumi";
 import { capabilities } from "./capabilities.ts";
+import { ClusterGuard } from "./components/cluster/clusterGuard.ts";
 import { clusterProvider } from "./components/cluster/provider.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
@@ -22,7 +23,11 @@ const live = cluster.routed.length > 0;
 const gatewayTls = tls?.mode === "passthrough" ? tls : undefined;
 const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, cluster.id) } };
 
-const istio = new Istio("istio", { ...config.istio, kubeconfig, context, owner }, inCluster);
+const istio = new Istio(
+  "istio",
+  { ...config.istio, kubeconfig, context, clusterId: cluster.id, owner },
+  inCluster,
+);
 
 const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
 
@@ -70,6 +75,12 @@ const edge = new HaproxyEdge(
   },
   // On destroy, haproxy.cfg is restored before Istio is uninstalled.
   { dependsOn: gatewayTls ? [istio.ready, split.gateway] : istio.ready },
+);
+
+new ClusterGuard(
+  "guard",
+  { id: cluster.id, kubeconfig, context },
+  { dependsOn: [istio, mesh, app, split, ingress, edge] },
 );
 
 /** The test page, through the load balancer. */

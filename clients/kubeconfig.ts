@@ -9,7 +9,10 @@ import { parse } from "yaml";
 import { Fault, reason } from "../preflight/fault.ts";
 
 export interface Selection {
-  /** Path of the kubeconfig, or its content; empty is KUBECONFIG (a list of paths is merged) or ~/.kube/config. */
+  /**
+   * Path of the kubeconfig, or its content; empty is KUBECONFIG (a list of paths is merged) or
+   * ~/.kube/config.
+   */
   readonly kubeconfig?: string;
   /** Context in it; empty is the current one. */
   readonly context?: string;
@@ -38,7 +41,9 @@ export interface Access {
   readonly proxy?: string | undefined;
 }
 
-/** @throws Fault when kubeconfig, context, cluster or user is missing or the user's certificate has expired. */
+/**
+ * @throws Fault when kubeconfig, context, cluster or user is missing or the user's certificate has expired.
+ */
 export async function loadAccess(selection: Selection, signal?: AbortSignal): Promise<Access> {
   const { config, files } = load(selection.kubeconfig ?? "");
   const { name: context, namespace, cluster, user } = selected(config, selection, files);

@@ -1,4 +1,7 @@
-/** What kubectl reads in the kubeconfig: the context, its cluster and its namespace, without a reader of our own. */
+/**
+ * What kubectl reads in the kubeconfig: the context, its cluster and its namespace, without a reader of our
+ * own.
+ */
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { homedir } from "node:os";
@@ -7,7 +10,10 @@ import { promisify } from "node:util";
 
 /** Which cluster is meant, as which user. */
 export interface Selection {
-  /** Path of the kubeconfig, or its content. @default KUBECONFIG (a list of paths is merged), or ~/.kube/config */
+  /**
+   * Path of the kubeconfig, or its content. @default KUBECONFIG (a list of paths is merged), or
+   * ~/.kube/config
+   */
   readonly kubeconfig?: string | undefined;
   /** Context in it. @default the current one */
   readonly context?: string | undefined;
@@ -72,7 +78,10 @@ export async function readTarget(selection: Selection, signal?: AbortSignal): Pr
   };
 }
 
-/** When the certificate of the selection's user expires; undefined where it has none, or none that can be read. */
+/**
+ * When the certificate of the selection's user expires; undefined where it has none, or none that can be
+ * read.
+ */
 export async function certificateExpiry(
   { kubeconfig, context }: Selection,
   signal?: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * A door to an API server: `kubectl proxy` on a Unix socket that only this user can open. It logs on exactly as kubectl
- * does: credential plugins, proxies, authorities, relative paths, several kubeconfigs.
+ * A door to an API server: `kubectl proxy` on a Unix socket that only this user can open. It logs on exactly
+ * as kubectl does: credential plugins, proxies, authorities, relative paths, several kubeconfigs.
  */
 import { type ChildProcessWithoutNullStreams as Child, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,8 +16,9 @@ import { readTarget, type Selection, selectionArgs, type Target } from "./kubect
 export class KubectlError extends Error {
   override readonly name = "KubectlError";
   /**
-   * `missing`: kubectl is not on PATH; `no-kubeconfig`: there is none, or an empty one; `no-context`: the context is not
-   * chosen or not there; `no-credentials`: the context's user has none; `kubeconfig`: anything else, in kubectl's words.
+   * `missing`: kubectl is not on PATH; `no-kubeconfig`: there is none, or an empty one; `no-context`: the
+   * context is not chosen or not there; `no-credentials`: the context's user has none; `kubeconfig`: anything
+   * else, in kubectl's words.
    */
   readonly kind: "missing" | "no-kubeconfig" | "no-context" | "no-credentials" | "kubeconfig";
   /** What the kubeconfig leads to, as far as kubectl can read it. */
@@ -89,7 +90,9 @@ export class KubectlProxy {
     this.#lines = lines;
   }
 
-  /** What a credential plugin printed before the proxy logged this error; waits a moment for the log to come. */
+  /**
+   * What a credential plugin printed before the proxy logged this error; waits a moment for the log to come.
+   */
   async noticesBefore(error: string): Promise<string[]> {
     await this.#lines.logged(error);
     return this.#lines.notices;
@@ -121,7 +124,9 @@ function fileOf(kubeconfig: string, directory: string): string {
   return kubeconfig.startsWith("~/") ? join(homedir(), kubeconfig.slice(2)) : kubeconfig;
 }
 
-/** kubectl falls back to localhost:8080 where a kubeconfig says nothing; in a pod, to the pod's own cluster. */
+/**
+ * kubectl falls back to localhost:8080 where a kubeconfig says nothing; in a pod, to the pod's own cluster.
+ */
 function usable(target: Target | undefined, chosen: Selection): Target {
   if (target === undefined) throw new KubectlError("kubeconfig", "kubectl config view fails");
   if (target.server || process.env.KUBERNETES_SERVICE_HOST) return target;

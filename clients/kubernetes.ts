@@ -1,6 +1,7 @@
 /**
- * The one way to an API server: requests over `kubectl proxy`. Errors have types and hold the server's or kubectl's own
- * words; what a user can do about them is the caller's to say. Loads in milliseconds, unlike a client library.
+ * The one way to an API server: requests over `kubectl proxy`. Errors have types and hold the server's or
+ * kubectl's own words; what a user can do about them is the caller's to say. Loads in milliseconds, unlike a
+ * client library.
  */
 import * as http from "node:http";
 import type { Selection, Target } from "./kubectlConfig.ts";

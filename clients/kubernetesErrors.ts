@@ -1,4 +1,6 @@
-/** What a request to an API server can end in besides success: a refusal of the server, or no answer of it. */
+/**
+ * What a request to an API server can end in besides success: a refusal of the server, or no answer of it.
+ */
 import type { IncomingMessage } from "node:http";
 
 /** The API server refuses: a status of 400 or more, with the words of its Status object. */
@@ -18,8 +20,9 @@ export class ApiError extends Error {
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
   /**
-   * `time`: none within the limit; `credentials`: the credential plugin fails; `untrusted`: the server's certificate is
-   * not trusted; `expired`: it has expired; `connection`: anything else between here and the server.
+   * `time`: none within the limit; `credentials`: the credential plugin fails; `untrusted`: the server's
+   * certificate is not trusted; `expired`: it has expired; `connection`: anything else between here and the
+   * server.
    */
   readonly kind: "time" | "credentials" | "untrusted" | "expired" | "connection";
   constructor(kind: NoAnswer["kind"], message: string) {

@@ -1,4 +1,7 @@
-/** What a user can do about an API server that cannot be reached or refuses everything: an error of the client as a fault. */
+/**
+ * What a user can do about an API server that cannot be reached or refuses everything: an error of the client
+ * as a fault.
+ */
 import {
   ApiError,
   KubectlError,

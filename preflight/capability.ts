@@ -9,7 +9,9 @@ export interface Permission {
   readonly verbs: readonly string[];
   readonly group: string;
   readonly resource: string;
-  /** Empty: the whole cluster. A namespace counts as within itself: roles that are bound in it apply to it. */
+  /**
+   * Empty: the whole cluster. A namespace counts as within itself: roles that are bound in it apply to it.
+   */
   readonly namespace: string;
   readonly name?: string;
 }
@@ -42,12 +44,14 @@ export interface Preflight<Config> {
   /** What it needs besides the verbs on its own objects. @default nothing */
   readonly permissions?: (config: Config) => readonly Permission[];
   /**
-   * Look at the cluster before anything is touched, at preview too. A check that ends in HTTP 403 has no findings: the
-   * permission check names what is not allowed.
+   * Look at the cluster before anything is touched, at preview too. A check that ends in HTTP 403 has no
+   * findings: the permission check names what is not allowed.
    * @default none
    */
   readonly checks?: readonly ((context: CheckContext<Config>) => Promise<Findings>)[];
-  /** Look at tools and other machines, at the same time and whether or not the cluster answers. @default none */
+  /**
+   * Look at tools and other machines, at the same time and whether or not the cluster answers. @default none
+   */
   readonly machineChecks?: readonly ((context: MachineContext<Config>) => Promise<Findings>)[];
 }
 

@@ -41,10 +41,16 @@ interface Rules {
   readonly complete: boolean;
 }
 
-/** A namespace that does not exist, so that no role is bound in it: only the rules of the whole cluster apply there. */
+/**
+ * A namespace that does not exist, so that no role is bound in it: only the rules of the whole cluster apply
+ * there.
+ */
 const NOWHERE = "istio-lab-preflight-no-such-namespace";
 
-/** A rule review answers for all resources of a namespace at once; an access review for one verb on one resource. */
+/**
+ * A rule review answers for all resources of a namespace at once; an access review for one verb on one
+ * resource.
+ */
 async function readRules(
   api: KubernetesApi,
   namespaces: readonly string[],

@@ -83,7 +83,9 @@ async function checkCluster<Config extends Selection>(
   }
 }
 
-/** Before the server's first answer no other request is worth sending; it may wait for a credential plugin. */
+/**
+ * Before the server's first answer no other request is worth sending; it may wait for a credential plugin.
+ */
 async function firstAnswer(
   api: KubernetesApi,
   notify: (line: string) => void,

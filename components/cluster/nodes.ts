@@ -27,7 +27,10 @@ export interface SortedNodes {
   readonly rejected: ReadonlyMap<string, string>;
 }
 
-/** Usable are nodes that are ready, schedulable, without a taint that keeps pods away, and that have an address. */
+/**
+ * Usable are nodes that are ready, schedulable, without a taint that keeps pods away, and that have an
+ * address.
+ */
 export function sortNodes(nodes: readonly KubernetesNode[]): SortedNodes {
   const usable: NodeAddress[] = [];
   const rejected = new Map<string, string>();
@@ -57,8 +60,9 @@ function whyNot({ spec, status }: KubernetesNode): string | undefined {
 }
 
 /**
- * The first InternalIP, which is of the cluster's first address family; else the first ExternalIP. A Hostname is not
- * taken: the load balancer may not resolve it, and HAProxy does not start with a name that it cannot resolve.
+ * The first InternalIP, which is of the cluster's first address family; else the first ExternalIP. A Hostname
+ * is not taken: the load balancer may not resolve it, and HAProxy does not start with a name that it cannot
+ * resolve.
  */
 function addressOf({ status }: KubernetesNode): string | undefined {
   const addresses = status?.addresses ?? [];

@@ -2,6 +2,7 @@
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import { type KubernetesNode, type NodeAddress, sharedAddresses, sortNodes } from "./nodes.ts";
+import { type PreviousCluster, previousCluster } from "./previous.ts";
 
 /** What the checks of the cluster need of the configuration. */
 export interface Needs {
@@ -18,7 +19,7 @@ export interface ClusterFacts {
 
 export const clusterPreflight = {
   permissions,
-  checks: [readIdentity, readNodes],
+  checks: [checkIdentity, readNodes],
 } satisfies Preflight<Needs>;
 
 function permissions({ nodes }: Needs): Permission[] {
@@ -29,9 +30,30 @@ function permissions({ nodes }: Needs): Permission[] {
   ];
 }
 
-async function readIdentity({ api }: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "id">>> {
-  const system = await api.metadata("/api/v1/namespaces/kube-system");
-  return { faults: [], facts: { id: system?.metadata.uid ?? "" } };
+/**
+ * The state's resources are of one cluster. In another one the update would take them for deleted, and would
+ * delete by name what is not its own.
+ */
+async function checkIdentity({
+  api,
+  owner,
+}: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "id">>> {
+  const [system, previous] = await Promise.all([
+    api.metadata("/api/v1/namespaces/kube-system"),
+    previousCluster(owner),
+  ]);
+  const id = system?.metadata.uid ?? "";
+  const other = previous !== undefined && id !== "" && previous.id !== id;
+  return {
+    faults: other ? [{ key: "context", message: anotherCluster(api, id, previous) }] : [],
+    facts: { id },
+  };
+}
+
+function anotherCluster({ where }: KubernetesApi, id: string, previous: PreviousCluster): string {
+  const kubeconfig = previous.kubeconfig || "KUBECONFIG or ~/.kube/config";
+  const then = `kubeconfig ${kubeconfig}, context ${previous.context || "the current one"}`;
+  return `${where} is another cluster than the one that this stack was made on: namespace kube-system has the UID ${id} here, and had ${previous.id} there (${then} at that time); set kubeconfig and context back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone for good, forget its resources (pulumi state delete --all --yes) and run pulumi up`;
 }
 
 async function readNodes({

@@ -6,6 +6,7 @@
 #   ISTIO_LAB_VERSION    Istio's version, e.g. 1.31.0
 #   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces between; for
 #                        uninstall.sh; optional
+#   ISTIO_LAB_CLUSTER    UID of the cluster's namespace kube-system; for uninstall.sh; optional
 
 namespace=istio-system
 context=${ISTIO_LAB_CONTEXT:-}

@@ -24,6 +24,8 @@ export interface IstioArgs {
    * The stack that owns the installation, e.g. `organization/istio-lab/dev`; a cluster's Istio has one owner.
    */
   owner: string;
+  /** UID of namespace kube-system; Istio is uninstalled from that cluster only. @default from any */
+  clusterId?: string | undefined;
   /** Path of the kubeconfig. @default KUBECONFIG or ~/.kube/config */
   kubeconfig?: string | undefined;
   /** Context in it. @default the current one */
@@ -67,7 +69,11 @@ export class Istio extends pulumi.ComponentResource {
 
   /** Refuses an Istio of another owner and claims the cluster's; its deletion uninstalls. */
   private createClaim(name: string, args: IstioArgs): pulumi.Resource {
-    const environment = { ...environmentOf(args), ISTIO_LAB_KINDS: ownedKinds() };
+    const environment = {
+      ...environmentOf(args),
+      ISTIO_LAB_KINDS: ownedKinds(),
+      ...(args.clusterId ? { ISTIO_LAB_CLUSTER: args.clusterId } : {}),
+    };
     return new local.Command(
       `${name}-claim`,
       { ...run("claim.sh"), delete: script("uninstall.sh"), environment, addPreviousOutputInEnv: false },

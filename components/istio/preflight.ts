@@ -1,4 +1,6 @@
-/** Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is. */
+/**
+ * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
+ */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";

@@ -15,6 +15,7 @@ limit=60 # seconds for each step
 main() {
   need_kubectl
   need_cluster
+  sh "$(dirname "$0")/../cluster/sameCluster.sh" # a claim of a previous version names no cluster
   owner=$(annotation_of_claim owner)
   if [ "$owner" != "$ISTIO_LAB_OWNER" ]; then
     echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-no stack}, not to $ISTIO_LAB_OWNER" >&2

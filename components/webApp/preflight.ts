@@ -1,4 +1,6 @@
-/** What the web application needs of a cluster: its namespace, rights, and Deployments whose labels can stay. */
+/**
+ * What the web application needs of a cluster: its namespace, rights, and Deployments whose labels can stay.
+ */
 import type { KubernetesObject } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
@@ -16,7 +18,9 @@ export const webAppPreflight = {
   checks: [checkNamespace, checkLabels],
 } satisfies Preflight<Needs>;
 
-/** The namespace is patched with the injection label; the wait for a Deployment watches what belongs to it. */
+/**
+ * The namespace is patched with the injection label; the wait for a Deployment watches what belongs to it.
+ */
 function permissions({ namespace }: Needs): Permission[] {
   const watched = ["list", "watch"];
   return [
@@ -35,8 +39,8 @@ async function checkNamespace({ api, config }: CheckContext<Needs>): Promise<Fin
 }
 
 /**
- * A version that keeps its name and gets another label: its Deployment would have to be deleted before the new one is
- * made, and its share of the requests would fail meanwhile.
+ * A version that keeps its name and gets another label: its Deployment would have to be deleted before the
+ * new one is made, and its share of the requests would fail meanwhile.
  */
 async function checkLabels({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
   const { namespace, versions } = config;

@@ -1,4 +1,5 @@
-// What is wrong with a cluster, a kubeconfig or the tools: told once, by preview and by up, before anything is touched.
+// What is wrong with a cluster, a kubeconfig or the tools: told once, by preview and by up, before anything
+// is touched.
 
 import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer, type RequestOptions } from "node:http";
@@ -19,7 +20,10 @@ import { TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { type Sightings, trial } from "../support/e2e/trial.ts";
 
-/** For a command that would hang. That its answer comes within 10 s is test/unit/program-cluster.test.ts's to show: this host may be busy. */
+/**
+ * For a command that would hang. That its answer comes within 10 s is test/unit/program-cluster.test.ts's to
+ * show: this host may be busy.
+ */
 const LIMIT_MS = 60_000;
 
 const lab = new TestLab("check-test");
@@ -216,12 +220,18 @@ describe("what is wrong is told before anything is touched", () => {
 });
 
 interface Situation {
-  /** Keys of the stack's config that are other than the lab's; undefined is not set, an object is merged into the lab's. */
+  /**
+   * Keys of the stack's config that are other than the lab's; undefined is not set, an object is merged into
+   * the lab's.
+   */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Expects preview and up to end in time with these faults and no others, and the cluster and the load balancer to be as before. */
+/**
+ * Expects preview and up to end in time with these faults and no others, and the cluster and the load
+ * balancer to be as before.
+ */
 async function refused(
   seen: Sightings,
   { settings = {}, env = {} }: Situation,

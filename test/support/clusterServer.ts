@@ -1,4 +1,7 @@
-/** An API server of a few answers: on a Unix socket in place of `kubectl proxy`, or on loopback with a kubeconfig. */
+/**
+ * An API server of a few answers: on a Unix socket in place of `kubectl proxy`, or on loopback with a
+ * kubeconfig.
+ */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";

@@ -46,6 +46,8 @@ describe("the whole program", () => {
         "istio-lab:index:HaproxyEdge$command:remote:Command::edge",
         "istio-lab:index:HaproxyEdge$command:remote:Command::edge-undo",
         "istio-lab:index:HaproxyEdge$command:local:Command::edge-reachable",
+        "istio-lab:index:ClusterGuard::guard",
+        "istio-lab:index:ClusterGuard$command:local:Command::guard",
       ].sort(),
     );
   });

@@ -1,4 +1,5 @@
-// The preflight as a whole: a real kubectl, an API server of a few answers on loopback, checks of the test's own.
+// The preflight as a whole: a real kubectl, an API server of a few answers on loopback, checks of the test's
+// own.
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

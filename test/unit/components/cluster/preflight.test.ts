@@ -1,7 +1,13 @@
-import { expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { clusterPreflight } from "../../../../components/cluster/preflight.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
 import { runChecks } from "../../../support/preflight.ts";
+
+const state = vi.hoisted(() => ({ cluster: undefined as object | undefined }));
+vi.mock("../../../../components/cluster/previous.ts", () => ({ previousCluster: async () => state.cluster }));
+beforeEach(() => {
+  state.cluster = undefined;
+});
 
 const node = (name: string, address: string) => ({
   metadata: { name },
@@ -60,4 +66,28 @@ it("refuses nodes that share one address", async () => {
       /^nodes is empty, and nodes a, b, c of cluster .* all have the address 10\.0\.2\.15, .*: give nodes as a list of name and address that the load balancer reaches, or start each kubelet with --node-ip$/,
     ),
   ]);
+});
+
+describe("the cluster that the state was made on", () => {
+  const HERE = { "/api/v1/namespaces/kube-system": { metadata: { name: "kube-system", uid: "here" } } };
+  const nodes = [{ name: "a", address: "10.0.0.1" }];
+
+  it("is this one: no fault", async () => {
+    state.cluster = { id: "here", kubeconfig: "", context: "prod" };
+    expect((await check(HERE, nodes)).faults).toEqual([]);
+  });
+
+  it("is another one: names both, and every way out", async () => {
+    state.cluster = { id: "there", kubeconfig: "", context: "prod" };
+    expect((await check(HERE, nodes)).faults).toEqual([
+      expect.stringMatching(
+        /^cluster https:\S+ \(kubeconfig k, context c\) is another cluster .* has the UID here here, and had there there \(kubeconfig KUBECONFIG or ~\/\.kube\/config, context prod at that time\); set kubeconfig and context back .* pulumi destroy there first; .* \(pulumi state delete --all --yes\) and run pulumi up$/,
+      ),
+    ]);
+  });
+
+  it("is not known where kube-system may not be read: the permission check reports that", async () => {
+    state.cluster = { id: "there", kubeconfig: "", context: "" };
+    expect((await check({}, nodes)).faults).toEqual([]);
+  });
 });
