@@ -19,6 +19,8 @@ export class ArtifactServer {
   status: number | undefined;
   /** No answer is ever given. */
   silent = false;
+  /** Asked of those who bring no token, except for the token itself. */
+  challenge: string | undefined;
   readonly requests: Seen[] = [];
   readonly files: Record<string, Buffer | string>;
   readonly #server: Server;
@@ -55,6 +57,10 @@ export class ArtifactServer {
     const { pathname } = new URL(request.url ?? "/", this.url);
     this.requests.push({ path: pathname, range, headers: request.headers });
     if (this.silent) return;
+    if (this.challenge && pathname !== "/token" && !request.headers.authorization) {
+      response.writeHead(401, { "www-authenticate": this.challenge }).end();
+      return;
+    }
     const file = this.files[pathname];
     const status = this.status ?? (file === undefined ? 404 : 200);
     if (file === undefined || status !== 200) {

@@ -1,11 +1,12 @@
 /** Official release binaries, each verified by its published checksum and kept in the cache. */
-import { chmod, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir, rename, rm } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { run } from "../../../clients/process.ts";
 import { ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../../versions.ts";
 import { cached, type Entry } from "../cache/cache.ts";
 import { checksumOf, download } from "./download.ts";
 import type { Origin } from "./origin.ts";
+import { Unavailable } from "./source.ts";
 
 /** A line that says how far a download is. */
 type Report = (line: string) => void;
@@ -48,7 +49,7 @@ export async function officialPulumi(origin: Origin, report: Report): Promise<st
     const checksums = `pulumi-${PULUMI_VERSION.slice(1)}-checksums.txt`;
     const sha256 = checksumOf(archive, await origin.text(`${base}/${checksums}`));
     const files = ["pulumi/pulumi", "pulumi/pulumi-language-nodejs"];
-    await fetchArchive(origin, `${base}/${archive}`, into, sha256, ["--strip-components=1", ...files]);
+    await fetchArchive(origin, `${base}/${archive}`, into, sha256, files);
   });
 }
 
@@ -94,7 +95,7 @@ function fetchFile(origin: Origin, path: string, target: string, sha256: string)
   return download(path, (offset) => origin.files.open(path, offset), target, sha256);
 }
 
-/** @param files of the archive, with options of tar before them */
+/** Puts these files of a .tar.gz into a directory. */
 async function fetchArchive(
   origin: Origin,
   path: string,
@@ -103,7 +104,14 @@ async function fetchArchive(
   files: readonly string[],
 ): Promise<void> {
   const archive = join(into, "archive");
+  const unpacked = join(into, "unpacked");
   await fetchFile(origin, path, archive, sha256);
-  await run("tar", ["-C", into, "-xzf", archive, "--no-same-owner", ...files]);
+  await mkdir(unpacked);
+  await run("tar", ["-C", unpacked, "-xzf", archive, "--no-same-owner"]);
+  for (const file of files)
+    await rename(join(unpacked, file), join(into, basename(file))).catch(() => {
+      throw new Unavailable(`${path} holds no ${file}`, "file");
+    });
   await rm(archive);
+  await rm(unpacked, { recursive: true });
 }
