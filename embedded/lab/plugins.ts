@@ -1,10 +1,10 @@
 /** Which plugins a lab's Pulumi uses: official ones where there are any, else the project's stand-ins. */
 import { existsSync } from "node:fs";
-import { cp, link, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { execa } from "execa";
+import { cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { LabError } from "../../clients/process.ts";
-import { cacheHome, type Instance } from "../instance.ts";
+import type { Instance } from "../instance.ts";
+import { withDownloads } from "./pluginDownload.ts";
 import { installPlugin, PLUGIN_NAMES, type PluginName } from "./pluginInstall.ts";
 import { type FoundPlugin, findPlugins } from "./pluginSearch.ts";
 import { wantedVersion } from "./pluginVersion.ts";
@@ -25,9 +25,6 @@ export interface Plugin {
 
 /** Set to `official`, a lab without all three official plugins is an error; to `stand-ins`, none is looked for. */
 export const PLUGINS_VARIABLE = "ISTIO_LAB_PLUGINS";
-
-/** Days until a download that failed is tried again. */
-const RETRY_AFTER_DAYS = 1;
 
 /** PULUMI_HOME of an instance: the engine finds there what {@link choosePlugins} chose. */
 export function pulumiHome(lab: Instance): string {
@@ -61,7 +58,7 @@ export async function choosePlugins(
   const officials =
     wanted === "stand-ins"
       ? PLUGIN_NAMES.map((name): FoundPlugin => ({ name, path: undefined, unfit: [] }))
-      : await withDownloads(await findPlugins({ env, previous }), pulumi, note);
+      : await withDownloads(await findPlugins({ env, previous }), { pulumi, note, env });
   if (wanted === "official") requireAll(officials);
   const chosen: Plugin[] = [];
   for (const { name, path, unfit } of officials) {
@@ -142,60 +139,4 @@ async function layOut(
 /** At each start this provider writes a kubeconfig, and with it the cluster's key, and leaves it there. */
 function temporaryFiles(lab: Instance, name: PluginName): string | undefined {
   return name === "resource-kubernetes" ? join(lab.dir, "tmp") : undefined;
-}
-
-async function withDownloads(
-  found: readonly FoundPlugin[],
-  pulumi: string,
-  note: (line: string) => void,
-): Promise<FoundPlugin[]> {
-  const all: FoundPlugin[] = [];
-  // A download that fails takes seconds, and all come from the same place.
-  let reachable = true;
-  for (const plugin of found) {
-    let { path } = plugin;
-    if (path === undefined && reachable && plugin.name !== "language-nodejs") {
-      path = await download(plugin.name, pulumi, note);
-      reachable = path !== undefined;
-    }
-    all.push({ ...plugin, path });
-  }
-  return all;
-}
-
-/** Tries the official download of a provider once a day. The language plugin comes with Pulumi's distribution. */
-async function download(
-  name: PluginName,
-  pulumi: string,
-  note: (line: string) => void,
-): Promise<string | undefined> {
-  const version = wantedVersion(name);
-  const home = join(cacheHome(), "pulumi-home");
-  const failed = join(home, `${name}-v${version}.unavailable`);
-  const executable = join(home, "plugins", `${name}-v${version}`, `pulumi-${name}`);
-  if (existsSync(executable)) return executable;
-  if (await isRecent(failed)) return undefined;
-  note(`downloading Pulumi's plugin ${name} v${version}`);
-  const result = await execa(
-    pulumi,
-    ["plugin", "install", "resource", name.replace("resource-", ""), version],
-    {
-      env: { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" },
-      reject: false,
-      timeout: 120_000,
-    },
-  );
-  if (!result.failed) return executable;
-  await mkdir(dirname(failed), { recursive: true });
-  await writeFile(failed, result.stderr);
-  note(`Pulumi's plugin ${name} cannot be downloaded here; its stand-in serves instead`);
-  return undefined;
-}
-
-async function isRecent(file: string): Promise<boolean> {
-  const made = await stat(file).then(
-    (s) => s.mtimeMs,
-    () => 0,
-  );
-  return Date.now() - made < RETRY_AFTER_DAYS * 24 * 3_600_000;
 }
