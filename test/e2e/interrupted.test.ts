@@ -60,6 +60,19 @@ describe("kill -9 ends an update", () => {
     await destroyed(seen);
   });
 
+  trial(
+    "that makes the first pods: the next one finishes, and then a new page for these pods",
+    async (seen) => {
+      await killed(UP, () => there("deployment/nginx-v116", "default"));
+      await finishes();
+      await lab.set({ "versions[0].page": NEW_PAGES[0] });
+      await finishes();
+      await lab.expectSplit({ v116: 50, v117: 50 });
+      expect(await managers("deployment/nginx-v116")).toEqual(["istio-lab"]);
+      await destroyed(seen);
+    },
+  );
+
   trial("while istioctl installs: `pulumi cancel`, and the next one finishes", async () => {
     await killed(UP, () => there("deployment/istiod", "istio-system"));
     expect((await plainPulumi(UP)).all).toContain("`pulumi cancel`");
@@ -206,6 +219,17 @@ async function withTraffic(seen: Sightings, action: () => Promise<void>): Promis
 /** The next update succeeds, and says nothing of what was before. */
 async function finishes(): Promise<void> {
   expect(await lab.up()).not.toMatch(/pending/i);
+}
+
+/** The field managers that apply an object: two of them could be in conflict. */
+async function managers(object: string): Promise<string[]> {
+  const text = await lab.kubectl("get", object, "--output=json", "--show-managed-fields");
+  const { metadata } = JSON.parse(text) as {
+    metadata: { managedFields: { manager: string; operation: string }[] };
+  };
+  return metadata.managedFields
+    .filter(({ operation }) => operation === "Apply")
+    .map(({ manager }) => manager);
 }
 
 /** The next destroy leaves the cluster and the load balancer as they were before the first update. */
