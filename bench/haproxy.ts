@@ -1,6 +1,7 @@
 /**
- * HAProxy alone before two plain servers, on a load balancer of its own: requests without a pause while one config
- * after another is pushed; then a config of many servers, rendered, checked and pushed. It needs no lab that is up:
+ * HAProxy alone before two plain servers, on a load balancer of its own: requests without a pause while one
+ * config after another is pushed; then a config of many servers, rendered, checked and pushed. It needs no
+ * lab that is up:
  *
  *     node bench/haproxy.ts --write
  *

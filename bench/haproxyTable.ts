@@ -1,4 +1,6 @@
-/** The load balancer's figures as Markdown tables, for the terminal and for docs/benchmarks-haproxy.md. Pure. */
+/**
+ * The load balancer's figures as Markdown tables, for the terminal and for docs/benchmarks-haproxy.md. Pure.
+ */
 import { summarize } from "./statistics.ts";
 
 /** Requests without a pause while configs are pushed. */

@@ -1,4 +1,6 @@
-/** What both ways of the benchmark need: the stack's page and cluster, and byHand.sh's files and environment. */
+/**
+ * What both ways of the benchmark need: the stack's page and cluster, and byHand.sh's files and environment.
+ */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";

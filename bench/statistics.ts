@@ -18,8 +18,8 @@ export function summarize(values: number[]): Summary {
 }
 
 /**
- * The quantile by linear interpolation between the two nearest values: the median of two is their mean, the 0.99 of
- * twenty is close to the greatest.
+ * The quantile by linear interpolation between the two nearest values: the median of two is their mean, the
+ * 0.99 of twenty is close to the greatest.
  *
  * @throws RangeError for no values at all.
  */
@@ -33,8 +33,8 @@ export function quantile(values: number[], part: number): number {
 }
 
 /**
- * Pulumi's time divided by the script's: the median of each round's ratio. Only neighbours in time are compared, so
- * that a machine which slows down during the run does not change the result.
+ * Pulumi's time divided by the script's: the median of each round's ratio. Only neighbours in time are
+ * compared, so that a machine which slows down during the run does not change the result.
  */
 export function pairedRatio({ byHand, pulumi }: Sample): number {
   return quantile(

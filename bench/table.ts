@@ -11,7 +11,10 @@ export interface Results {
 }
 
 export interface ShiftResults {
-  /** Milliseconds from the update of the VirtualService to the last request with the old shares, one for each shift. */
+  /**
+   * Milliseconds from the update of the VirtualService to the last request with the old shares, one for each
+   * shift.
+   */
   lastOldMs: number[];
   requests: number;
   failed: number;

@@ -66,8 +66,8 @@ let interrupted = false;
 const groups = new Set<number>();
 
 /**
- * Runs a command to its end, successful or not. It has a process group of its own, so that an interruption of the
- * lab reaches it once, whether it comes from the keyboard or from `kill`.
+ * Runs a command to its end, successful or not. It has a process group of its own, so that an interruption of
+ * the lab reaches it once, whether it comes from the keyboard or from `kill`.
  */
 export async function launch(
   command: string,
@@ -103,8 +103,8 @@ function text(output: unknown): string {
 }
 
 /**
- * Makes Ctrl-C and SIGTERM end the command in order: running commands are interrupted, waits end with an error. A
- * second one ends it at once.
+ * Makes Ctrl-C and SIGTERM end the command in order: running commands are interrupted, waits end with an
+ * error. A second one ends it at once.
  */
 export function watchInterrupts(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

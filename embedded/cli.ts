@@ -1,4 +1,6 @@
-/** The lab's command line: global options, interruptions, errors. The commands themselves are in commands/. */
+/**
+ * The lab's command line: global options, interruptions, errors. The commands themselves are in commands/.
+ */
 import { Command, Option } from "commander";
 import { isInterrupted, LabError, watchInterrupts } from "../clients/process.ts";
 import { buildCommands } from "./commands/commands.ts";
@@ -43,7 +45,10 @@ function addGlobalOptions(command: Command): void {
     .option("-q, --quiet", "no progress on standard error");
 }
 
-/** Prints an error as a user needs it, and returns the exit code; an unforeseen one is thrown again, with its stack. */
+/**
+ * Prints an error as a user needs it, and returns the exit code; an unforeseen one is thrown again, with its
+ * stack.
+ */
 function report(error: unknown): number {
   if (isInterrupted()) {
     console.error("\nlab: interrupted. Finished steps are kept; the same command continues from there.");
@@ -58,7 +63,10 @@ function report(error: unknown): number {
   return error.exitCode;
 }
 
-/** A disk that is full, read-only or another user's: the message names the path, and a stack would add nothing. */
+/**
+ * A disk that is full, read-only or another user's: the message names the path, and a stack would add
+ * nothing.
+ */
 function isOfFileSystem(error: unknown): error is Error {
   const { code } = error as { code?: unknown };
   return error instanceof Error && ["ENOSPC", "EDQUOT", "EROFS", "EACCES"].includes(String(code));

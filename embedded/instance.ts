@@ -15,7 +15,9 @@ export interface MachineSpec {
   readonly netns: string;
   /** The switch's end of its veth pair; the kernel allows at most 15 characters. */
   readonly link: string;
-  /** Path of its cgroup below each hierarchy. Its own processes are in the child `machine`, pods beside that. */
+  /**
+   * Path of its cgroup below each hierarchy. Its own processes are in the child `machine`, pods beside that.
+   */
   readonly cgroup: string;
   /** Directory that holds everything the machine writes. */
   readonly dir: string;
@@ -62,7 +64,9 @@ const WORKERS = ["rancher-node02", "rancher-node03", "rancher-node04"];
 
 const NAME = /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/;
 
-/** What is wrong with a lab's name, or undefined. The name is part of namespaces, directories and the stack. */
+/**
+ * What is wrong with a lab's name, or undefined. The name is part of namespaces, directories and the stack.
+ */
 export function faultInName(name: string): string | undefined {
   return NAME.test(name)
     ? undefined

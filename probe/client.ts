@@ -27,8 +27,8 @@ export interface Answer {
   /** The version whose page it was; absent when the request failed. */
   version?: string;
   /**
-   * Why it failed: `status 503: no healthy upstream` (the status and the beginning of the answer), `unknown page`,
-   * `timeout`, `certificate not trusted: …`, or the system's code such as `ECONNREFUSED`.
+   * Why it failed: `status 503: no healthy upstream` (the status and the beginning of the answer), `unknown
+   * page`, `timeout`, `certificate not trusted: …`, or the system's code such as `ECONNREFUSED`.
    */
   failure?: string;
 }

@@ -18,8 +18,8 @@ export interface LoopOptions {
 }
 
 /**
- * Clients that send as many requests as the way to the page allows. Nothing is retried: an answer that is none of the
- * pages counts as failed, and so does a kept connection that is closed during a request.
+ * Clients that send as many requests as the way to the page allows. Nothing is retried: an answer that is
+ * none of the pages counts as failed, and so does a kept connection that is closed during a request.
  */
 export class RequestLoop {
   sent = 0;

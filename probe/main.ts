@@ -1,6 +1,6 @@
 /**
- * The probe for a stack of one's own: `node probe/main.ts -n 400`. What the flags leave open comes from the Pulumi
- * stack that is selected in this directory.
+ * The probe for a stack of one's own: `node probe/main.ts -n 400`. What the flags leave open comes from the
+ * Pulumi stack that is selected in this directory.
  */
 import { probeCommand } from "./command.ts";
 import { NoStack, selectedStack } from "./stack.ts";

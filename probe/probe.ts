@@ -34,8 +34,8 @@ export interface ProbeReport extends ProbeResult {
 }
 
 /**
- * Sends the requests and counts. The probe ends early when none of the first requests reaches a server: N timeouts
- * would take long and say no more. `requests` is then the number that was sent.
+ * Sends the requests and counts. The probe ends early when none of the first requests reaches a server: N
+ * timeouts would take long and say no more. `requests` is then the number that was sent.
  *
  * @throws Error when two versions have the same page.
  */

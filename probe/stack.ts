@@ -1,4 +1,6 @@
-/** The Pulumi stack that is selected in a directory: what the probe, a shift and the benchmark take from it. */
+/**
+ * The Pulumi stack that is selected in a directory: what the probe, a shift and the benchmark take from it.
+ */
 import { execa } from "execa";
 import type { Selection } from "../clients/kubernetes.ts";
 import { type Outputs, type Page, pageAt, readOutputs } from "../outputs.ts";

@@ -11,8 +11,8 @@ export interface StreamOptions extends Target {
 }
 
 /**
- * Sends at a fixed pace from {@link start} to {@link stop} and records each answer. It is an open loop: a slow answer
- * delays no other request, so a stall shows as late and failed answers and not as fewer requests.
+ * Sends at a fixed pace from {@link start} to {@link stop} and records each answer. It is an open loop: a
+ * slow answer delays no other request, so a stall shows as late and failed answers and not as fewer requests.
  */
 export class RequestStream {
   readonly #client: Client;
@@ -54,7 +54,10 @@ export class RequestStream {
     return this.answers;
   }
 
-  /** Sends what is due by now (more than one after a stall of this process), then sleeps until the next is due. */
+  /**
+   * Sends what is due by now (more than one after a stall of this process), then sleeps until the next is
+   * due.
+   */
   #sendDue(): void {
     const elapsed = performance.now() - this.#startedAt;
     const due = 1 + Math.floor((elapsed * this.#rate) / 1000);

@@ -1,4 +1,7 @@
-/** The list of the lab's commands. Each loads its file when it is called: `./lab kubectl` should start at once. */
+/**
+ * The list of the lab's commands. Each loads its file when it is called: `./lab kubectl` should start at
+ * once.
+ */
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
 

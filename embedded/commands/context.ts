@@ -1,4 +1,6 @@
-/** What every command of `./lab` gets: the lab that the global options choose, and the lock for changing it. */
+/**
+ * What every command of `./lab` gets: the lab that the global options choose, and the lock for changing it.
+ */
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";

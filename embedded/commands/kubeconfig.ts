@@ -34,7 +34,8 @@ export async function mergeInto(
   target = join(homedir(), ".kube", "config"),
 ): Promise<string> {
   const kubectl = join(cacheHome(), "tools", "kubectl");
-  // kubectl takes an entry from the first file that has it: the lab's, so that a recreated lab replaces its old entry.
+  // kubectl takes an entry from the first file that has it: the lab's, so that a recreated lab replaces its
+  // old entry.
   const own = existsSync(target) ? [target] : [];
   const { stdout } = await execa(kubectl, ["config", "view", "--flatten"], {
     env: { KUBECONFIG: [kubeconfig, ...own].join(":") },

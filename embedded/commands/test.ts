@@ -42,8 +42,8 @@ export function testCommand(): Command {
 }
 
 /**
- * Runs types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last and returns the
- * exit code. A check that is not a test counts as one.
+ * Runs types, lint, shell scripts, unit tests, end-to-end tests. Prints `N passed, N failed` last and returns
+ * the exit code. A check that is not a test counts as one.
  */
 async function testEverything(files: readonly string[], { write, plugins }: Flags): Promise<number> {
   if (plugins === "official") await requireOfficialPlugins();

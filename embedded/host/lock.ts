@@ -11,8 +11,8 @@ import { LabError } from "../../clients/process.ts";
  */
 export async function withLock<T>(file: string, onWait: () => void, action: () => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
-  // `cat` has the lock until this process closes its standard input. It is in a group of its own, out of reach of
-  // Ctrl-C: what the lock guards may still have to be put in order.
+  // `cat` has the lock until this process closes its standard input. It is in a group of its own, out of
+  // reach of Ctrl-C: what the lock guards may still have to be put in order.
   const flock = execa("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat"], {
     buffer: false,
     reject: false,

@@ -8,15 +8,18 @@ import { makeCertificate, makeCertificateAuthority } from "../machines/certifica
 /** The program's default host, and the hosts of its Gateway. */
 const NAMES = ["nginx.hung.org.hk", "*.hung.org.hk"];
 
-/** Paths of a lab's certificate for https, of its private key (mode 0600), and of the authority that verifies it. */
+/**
+ * Paths of a lab's certificate for https, of its private key (mode 0600), and of the authority that verifies
+ * it.
+ */
 export function httpsFiles(lab: Instance): { authority: string; certificate: string; key: string } {
   const file = (name: string) => join(directory(lab), name);
   return { authority: file("ca.crt"), certificate: file("server.crt"), key: file("server.key") };
 }
 
 /**
- * Makes the lab's certificate for https once: for the default host, its siblings and the load balancer's address,
- * signed by an authority of the lab's own.
+ * Makes the lab's certificate for https once: for the default host, its siblings and the load balancer's
+ * address, signed by an authority of the lab's own.
  */
 export async function makeHttpsCertificate(lab: Instance): Promise<void> {
   const made = directory(lab);

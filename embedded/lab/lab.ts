@@ -23,7 +23,9 @@ import type { Toolchain } from "../toolchain/toolchain.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 import { imagesOf, noteMade } from "./made.ts";
 
-/** Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it. */
+/**
+ * Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it.
+ */
 export async function roomForMachines(lab: Instance): Promise<number> {
   if (existsSync(lab.dir)) return 200;
   const [state, cache] = await Promise.all(
@@ -35,7 +37,8 @@ export async function roomForMachines(lab: Instance): Promise<number> {
 /**
  * What starts the machines, in order. Each step has nothing to do where it is done already.
  *
- * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines start.
+ * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines
+ * start.
  */
 export function startTasks(
   lab: Instance,
@@ -101,7 +104,9 @@ export function startTasks(
   ];
 }
 
-/** Powers all machines off and removes everything of the lab from the host, also what is left of a broken one. */
+/**
+ * Powers all machines off and removes everything of the lab from the host, also what is left of a broken one.
+ */
 export async function stop(lab: Instance): Promise<void> {
   await Promise.all([stopLoadBalancer(lab), ...[lab.controlPlane, ...lab.workers].map(powerOff)]);
   await stopNetwork(lab);

@@ -14,7 +14,9 @@ const PROBE_REQUESTS = 400;
 /** For how long to probe again while the split is not as configured, in milliseconds. */
 const SETTLING = 30_000;
 
-/** Prints the URL, what to add to /etc/hosts, and the split; sets the exit code when it is not as configured. */
+/**
+ * Prints the URL, what to add to /etc/hosts, and the split; sets the exit code when it is not as configured.
+ */
 export async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
   const outputs = await requireOutputs(lab);
   const page = await pageOf(lab, outputs);
@@ -51,7 +53,10 @@ async function settledSplit(page: ProbeDefaults, note: (line: string) => void): 
   }
 }
 
-/** Waits for the gateway's pods: nothing in the program depends on them, so Pulumi may be done before they run. */
+/**
+ * Waits for the gateway's pods: nothing in the program depends on them, so Pulumi may be done before they
+ * run.
+ */
 async function firstAnswer(page: ProbeDefaults): Promise<void> {
   const deadline = performance.now() + 60_000;
   for (;;) {

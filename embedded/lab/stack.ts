@@ -28,7 +28,9 @@ export function stackFile(lab: Instance): string {
   return join(PROGRAM, `Pulumi.${lab.name}.yaml`);
 }
 
-/** The environment in which ordinary tools work on the lab's cluster and stack; undefined unsets a variable. */
+/**
+ * The environment in which ordinary tools work on the lab's cluster and stack; undefined unsets a variable.
+ */
 export function labEnvironment(lab: Instance): Record<string, string | undefined> {
   const backend = join(lab.dir, "pulumi");
   const path = [pluginPath(lab), toolsDir(), dirname(process.execPath), process.env.PATH ?? ""];
@@ -36,8 +38,8 @@ export function labEnvironment(lab: Instance): Record<string, string | undefined
     PATH: path.join(delimiter),
     KUBECONFIG: adminKubeconfig(lab),
     PULUMI_HOME: pulumiHome(lab),
-    // Without a metadata file beside the state file: a kill between the two writes leaves it empty, and Pulumi
-    // then reads neither.
+    // Without a metadata file beside the state file: a kill between the two writes leaves it empty, and
+    // Pulumi then reads neither.
     PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(lab),
     // The user's own would take precedence over the file.
@@ -92,8 +94,8 @@ export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): 
 }
 
 /**
- * The stack's outputs after its last update, or undefined when it is not up. They are read from the state file:
- * `pulumi stack output` would take half a second, which each command would wait for.
+ * The stack's outputs after its last update, or undefined when it is not up. They are read from the state
+ * file: `pulumi stack output` would take half a second, which each command would wait for.
  */
 export async function stackOutputs(lab: Instance): Promise<Outputs | undefined> {
   return readOutputs(await savedOutputs(lab));

@@ -76,8 +76,8 @@ async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
 }
 
 /**
- * Forgets the operations that a killed Pulumi had begun: the next update does them again, over what they left.
- * Otherwise Pulumi would warn of them at each update, and of a create for good.
+ * Forgets the operations that a killed Pulumi had begun: the next update does them again, over what they
+ * left. Otherwise Pulumi would warn of them at each update, and of a create for good.
  *
  * @returns whether there were any.
  */

@@ -1,6 +1,6 @@
 /**
- * A shift on a stack of one's own: `node probe/shift/main.ts v116=20 v117=80`, in the directory where the Pulumi
- * stack is selected, with kubectl on PATH.
+ * A shift on a stack of one's own: `node probe/shift/main.ts v116=20 v117=80`, in the directory where the
+ * Pulumi stack is selected, with kubectl on PATH.
  */
 import { execa } from "execa";
 import { LabError } from "../../clients/process.ts";

@@ -1,4 +1,7 @@
-/** Changes the weights and measures, with a steady stream of requests, for how long the old shares were served. */
+/**
+ * Changes the weights and measures, with a steady stream of requests, for how long the old shares were
+ * served.
+ */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiError, KubectlError, KubernetesApi, NoAnswer, type Selection } from "../../clients/kubernetes.ts";
@@ -47,7 +50,9 @@ const PROBE_REQUESTS = 400;
 const QUIET = 1000;
 /** How long to wait for that, in milliseconds after the update. */
 const PATIENCE = 15_000;
-/** Without a route in the log so long after the update, there is no log; istio-proxy flushes it each second. */
+/**
+ * Without a route in the log so long after the update, there is no log; istio-proxy flushes it each second.
+ */
 const NO_LOG = 4000;
 
 /**
@@ -90,7 +95,8 @@ function readWeights(words: string[], versions: string[]): Record<string, number
 }
 
 /**
- * Sends a steady stream of requests while `change` runs, and until the last request with the old shares is past.
+ * Sends a steady stream of requests while `change` runs, and until the last request with the old shares is
+ * past.
  *
  * @param change whatever changes the VirtualService: `pulumi up`, kubectl, anything.
  */

@@ -1,6 +1,7 @@
 /**
  * When did traffic follow a change of weights? Pure, from what the gateway logged: the http route of the
- * VirtualService has a name that holds its weights, and the access log has the route and the time of each request.
+ * VirtualService has a name that holds its weights, and the access log has the route and the time of each
+ * request.
  */
 
 /** One request, as the gateway's access log has it. */
@@ -13,8 +14,8 @@ export interface RoutedRequest {
 }
 
 /**
- * In milliseconds after the update of the VirtualService was seen. A few below 0 are possible: the event of the
- * update takes time too.
+ * In milliseconds after the update of the VirtualService was seen. A few below 0 are possible: the event of
+ * the update takes time too.
  */
 export interface ShiftTimes {
   /** `no access log`: the gateway logs no routes, and neither time is known. */
@@ -63,7 +64,10 @@ interface LogFields {
   route: string;
 }
 
-/** `[START_TIME] "request" status … "forwarded for" "user agent" "request id" "authority" "upstream host" … ROUTE_NAME` */
+/**
+ * `[START_TIME] "request" status … "forwarded for" "user agent" "request id" "authority" "upstream host" …
+ * ROUTE_NAME`
+ */
 const TEXT =
   /^\[(?<time>[^\]]+)\] "[^"]*" (?<status>\d+) .* "(?<agent>[^"]*)" "[^"]*" "[^"]*" "[^"]*" \S+ \S+ \S+ \S+ \S+ (?<route>\S+)$/;
 

@@ -92,7 +92,10 @@ function stateOf(object: VirtualService): RoutingState {
   return { ...readVirtualService(object), generation: object.metadata.generation ?? 0 };
 }
 
-/** The access log of all pods of the gateway, from the given time on (milliseconds since the epoch, to the second). */
+/**
+ * The access log of all pods of the gateway, from the given time on (milliseconds since the epoch, to the
+ * second).
+ */
 export async function gatewayLog(
   api: KubernetesApi,
   since: number,

@@ -1,4 +1,5 @@
-// Port 443 from end to end: off, at the load balancer, at the gateway, and off again, for clients that verify the certificate.
+// Port 443 from end to end: off, at the load balancer, at the gateway, and off again, for clients that verify
+// the certificate.
 
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -143,7 +144,9 @@ describe("https at the gateway", () => {
   });
 });
 
-/** `pulumi up` with requests on port 80, and, for a client with these authorities, on 443; what went wrong. */
+/**
+ * `pulumi up` with requests on port 80, and, for a client with these authorities, on 443; what went wrong.
+ */
 async function upDuringTraffic(seen: Sightings, { securely: ca }: { securely?: string } = {}) {
   const pages = Object.values(PAGES);
   if (ca === undefined) return duringTraffic(lab, seen, { pages }, () => lab.up());
@@ -160,7 +163,10 @@ async function verdictOn({ host = HOST, ca = authority }): Promise<string> {
   return Object.keys(failures)[0] ?? "the page";
 }
 
-/** Two clients that verify, Node and OpenSSL: for the host, by the lab's authority, in today's TLS, and not otherwise. */
+/**
+ * Two clients that verify, Node and OpenSSL: for the host, by the lab's authority, in today's TLS, and not
+ * otherwise.
+ */
 async function expectVerified(): Promise<void> {
   expect(await verdictOn({})).toBe("the page");
   expect(await verdictOn({ ca: makeCertificate(HOST).certificate })).toMatch("certificate not trusted");

@@ -1,4 +1,5 @@
-// The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach; its secrets.
+// The load balancer of a lab that is up: under load, with a worker cut off, edited by hand, out of reach; its
+// secrets.
 
 import { randomBytes } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";

@@ -1,3 +1,4 @@
+/** A headless Chromium, driven over its debugging protocol. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -129,7 +130,8 @@ function startChromium(program: string, profile: string, { hosts, pins = [] }: B
     `--host-resolver-rules=${[...rules, "MAP * ~NOTFOUND"].join(", ")}`,
     // Else http is tried as https first.
     "--disable-features=HttpsUpgrades",
-    // A pin, where to have an authority of one's own believed takes another tool: all other certificates are judged as ever.
+    // A pin, where to have an authority of one's own believed takes another tool: all other certificates are
+    // judged as ever.
     ...(pins.length > 0 ? [`--ignore-certificate-errors-spki-list=${pins.join(",")}`] : []),
   ];
   return spawn(program, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });

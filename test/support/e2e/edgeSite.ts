@@ -1,4 +1,7 @@
-/** A load balancer's machine with two plain servers behind it, which tell by their page which haproxy.cfg serves. */
+/**
+ * A load balancer's machine with two plain servers behind it, which tell by their page which haproxy.cfg
+ * serves.
+ */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { request } from "undici";
@@ -106,7 +109,11 @@ export class EdgeSite extends EdgeMachine {
     await this.serves(page);
   }
 
-  /** Sends requests without a pause during the action, over kept connections and over new ones. @returns what failed. */
+  /**
+   * Sends requests without a pause during the action, over kept connections and over new ones.
+   *
+   * @returns what failed.
+   */
   async duringRequests(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
     const url = `http://${this.machine.host}/`;
     const loop = new RequestLoop(url, { pages: ["a", "b"], kept: 2, fresh: 1 }).start();

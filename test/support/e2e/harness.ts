@@ -1,3 +1,4 @@
+/** A lab of the tests' own, driven through the command line that users have. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -53,8 +54,8 @@ export class TestLab {
   }
 
   /**
-   * kubectl as `./lab kubectl` runs it, without the launcher: the tests ask so often that it would take a tenth of their time.
-   * Rejects when its exit code is not 0.
+   * kubectl as `./lab kubectl` runs it, without the launcher: the tests ask so often that it would take a
+   * tenth of their time. Rejects when its exit code is not 0.
    */
   kubectl(...args: string[]): Promise<string> {
     return this.#kubectl(args);

@@ -1,4 +1,7 @@
-/** What a lab must not change of the host: kernel settings, packet filters, systemd's units; and what it loads. */
+/**
+ * What a lab must not change of the host: kernel settings, packet filters, systemd's units; and what it
+ * loads.
+ */
 import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -45,8 +48,8 @@ export async function hostSettings(): Promise<HostSettings> {
 }
 
 /**
- * What is other than it was: settings whose value changed, rules and units that came or went. A setting that only exists
- * now is that of a link or a module, which are looked at for themselves.
+ * What is other than it was: settings whose value changed, rules and units that came or went. A setting that
+ * only exists now is that of a link or a module, which are looked at for themselves.
  */
 export function changes(before: HostSettings, now: HostSettings): string[] {
   const values = new Map(before.sysctls.map(setting));
@@ -78,7 +81,9 @@ function difference(kind: string, before: readonly string[], now: readonly strin
   ];
 }
 
-/** Rules without their counters, by the host's own programs, or else by those of a node's root file system. */
+/**
+ * Rules without their counters, by the host's own programs, or else by those of a node's root file system.
+ */
 async function packetFilter(): Promise<string[]> {
   const commands = [["nft", "list", "ruleset"], ["iptables-save"], ["ip6tables-save"]];
   const all = await Promise.all(

@@ -1,13 +1,20 @@
+/** What is on a lab's cluster and load balancer, to find what a change leaves behind. */
 import type { TestLab } from "./harness.ts";
 import type { Sightings } from "./trial.ts";
 
-/** Every object of the cluster, with its labels where it is a namespace, and every file of HAProxy with its content's hash. */
+/**
+ * Every object of the cluster, with its labels where it is a namespace, and every file of HAProxy with its
+ * content's hash.
+ */
 export type Inventory = ReadonlySet<string>;
 
 /** Come and go by themselves. */
 const VOLATILE = ["events", "events.events.k8s.io", "leases.coordination.k8s.io"];
 
-/** What is on the cluster and on the load balancer now: each a line such as `ConfigMap shop/nginx-static-files`. */
+/**
+ * What is on the cluster and on the load balancer now: each a line such as `ConfigMap
+ * shop/nginx-static-files`.
+ */
 export async function inventory(lab: TestLab): Promise<Inventory> {
   const [objects, labels, files] = await Promise.all([
     allObjects(lab),

@@ -19,7 +19,10 @@ export async function inUse(lab: Instance, server: string): Promise<boolean> {
   return line?.split(",")[17]?.startsWith("UP") ?? false;
 }
 
-/** What the line of docs/config.md prints, run as it stands there, with `lb` as the load balancer's name for ssh. */
+/**
+ * What the line of docs/config.md prints, run as it stands there, with `lb` as the load balancer's name for
+ * ssh.
+ */
 export async function documentedCheck(lab: Instance): Promise<string> {
   const documentation = await readFile(join(PROGRAM, "docs", "config.md"), "utf8");
   const line = documentation.split("\n").find((candidate) => candidate.includes("echo as pushed"));

@@ -48,7 +48,10 @@ export async function proxyImages(lab: TestLab): Promise<string[]> {
     .map(({ image }) => image);
 }
 
-/** Istio's Deployments with their generations, its namespace, and the claim: any change of Istio changes these. */
+/**
+ * Istio's Deployments with their generations, its namespace, and the claim: any change of Istio changes
+ * these.
+ */
 export async function istioOf(lab: TestLab) {
   const deployments = await lab.list("deployments", "--namespace=istio-system");
   const { metadata } = await lab.get("namespace", "istio-system");

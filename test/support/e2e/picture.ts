@@ -1,3 +1,4 @@
+/** The picture of docs/browser.png: one page opened many times. */
 import type { Browser } from "./browser.ts";
 
 /** Times that each address is opened. */

@@ -1,3 +1,4 @@
+/** Writes docs/reliability.md from the trials of a run of the end-to-end tests. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Reporter, TestCase, TestModule } from "vitest/node";

@@ -1,3 +1,4 @@
+/** Finds secrets in files, output and command lines. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -8,7 +9,10 @@ export interface Secret {
   readonly shapes: readonly string[];
 }
 
-/** As it stands, in base64, escaped as in JSON; each line of it that is long enough, but those that all OpenSSH keys begin with. */
+/**
+ * As it stands, in base64, escaped as in JSON; each line of it that is long enough, but those that all
+ * OpenSSH keys begin with.
+ */
 export function secret(name: string, text: string): Secret {
   const lines = text
     .split("\n")
@@ -36,7 +40,10 @@ export async function allFilesBelow(directory: string): Promise<string> {
   return texts.join("\n");
 }
 
-/** Command lines of all processes of the host and of the lab's machines, each once, looked at as often as possible. */
+/**
+ * Command lines of all processes of the host and of the lab's machines, each once, looked at as often as
+ * possible.
+ */
 export async function duringProcesses(action: () => Promise<unknown>): Promise<string> {
   const lines = new Set<string>();
   let over = false;

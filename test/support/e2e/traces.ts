@@ -17,7 +17,8 @@ export async function tracesOf(lab: Instance): Promise<Record<string, string[]>>
 }
 
 /**
- * Checks what a lab that is down has left on the host, and what is other than before it; prints what was checked.
+ * Checks what a lab that is down has left on the host, and what is other than before it; prints what was
+ * checked.
  *
  * @returns the leaks: expect none.
  */

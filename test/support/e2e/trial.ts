@@ -1,3 +1,4 @@
+/** Trials: tests that do something to a running lab, and count requests and leaks meanwhile. */
 import { test } from "vitest";
 import { RequestStream } from "../../../probe/stream.ts";
 import type { TestLab } from "./harness.ts";
@@ -21,8 +22,8 @@ declare module "vitest" {
 }
 
 /**
- * A test that does something to a running lab, a fault or a change, and shows that it comes through. Whether it passes, and
- * what it saw, goes into docs/reliability.md under the title of its describe block.
+ * A test that does something to a running lab, a fault or a change, and shows that it comes through. Whether
+ * it passes, and what it saw, goes into docs/reliability.md under the title of its describe block.
  */
 export function trial(name: string, run: (seen: Sightings) => Promise<unknown>, timeout?: number): void {
   test(
@@ -51,7 +52,8 @@ export interface Traffic {
 
 /**
  * Sends a steady stream of requests for as long as the action takes, and counts them.
- * @returns how often and when what went wrong, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`: expect none. That nothing was sent is a failure too.
+ * @returns how often and when what went wrong, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`:
+ * expect none. That nothing was sent is a failure too.
  */
 export async function duringTraffic(
   lab: TestLab,
