@@ -9,7 +9,7 @@ import { cacheHome } from "../instance.ts";
 import { PLUGINS_VARIABLE, requireOfficialPlugins } from "../lab/plugins.ts";
 import { PROGRAM } from "../lab/stack.ts";
 import { ensureBrowser } from "../toolchain/browser.ts";
-import { ensureToolchain } from "../toolchain/toolchain.ts";
+import { ensureToolchain, type Toolchain } from "../toolchain/toolchain.ts";
 import { TOOLCHAIN } from "./up.ts";
 
 interface Report {
@@ -23,6 +23,8 @@ interface Flags {
   readonly write?: true;
   /** Plugins for the labs of the end-to-end tests. @default as `./lab up` chooses */
   readonly plugins?: "official" | "stand-ins";
+  /** The lab on Debian's own kernel in emulation, and nothing else. */
+  readonly stock?: true;
 }
 
 export function testCommand(): Command {
@@ -30,6 +32,7 @@ export function testCommand(): Command {
     .description("type check, lint, unit tests, then the end-to-end tests on labs of their own")
     .argument("[files...]", "only these test files")
     .option("--write", "write docs/reliability.md and docs/browser.png from what the end-to-end tests saw")
+    .option("--stock", "only this: a lab on Debian 12's own kernel and systemd, in emulation; half an hour")
     .addOption(
       new Option("--plugins <which>", "Pulumi plugins of the end-to-end tests' labs").choices([
         "official",
@@ -37,8 +40,20 @@ export function testCommand(): Command {
       ]),
     )
     .action(async (files: string[], flags: Flags) => {
-      process.exitCode = await testEverything(files, flags);
+      process.exitCode = flags.stock ? await testOnStock() : await testEverything(files, flags);
     });
+}
+
+async function testOnStock(): Promise<number> {
+  const { testStock } = await import("../../test/stock/stock.ts");
+  return testStock(await toolchain());
+}
+
+function toolchain(): Promise<Toolchain> {
+  return ensureToolchain(
+    (steps) => runTasks([group(TOOLCHAIN, steps)]),
+    (line) => console.error(`lab: ${line}`),
+  );
 }
 
 /**
@@ -47,10 +62,7 @@ export function testCommand(): Command {
  */
 async function testEverything(files: readonly string[], { write, plugins }: Flags): Promise<number> {
   if (plugins === "official") await requireOfficialPlugins();
-  await ensureToolchain(
-    (steps) => runTasks([group(TOOLCHAIN, steps)]),
-    (line) => console.error(`lab: ${line}`),
-  );
+  await toolchain();
   // First, so that a browser that cannot be installed is reported at once and not after minutes of tests.
   if (files.length === 0) await ensureBrowser();
   const env = {

@@ -11,18 +11,28 @@ const CHROMIUM = "chromium";
  */
 export async function ensureBrowser(): Promise<string> {
   if (await succeeds(CHROMIUM, ["--version"])) return CHROMIUM;
-  console.error(`lab: will install\n  - Debian package ${CHROMIUM}, for the tests alone`);
-  await apt("update");
-  await apt("install", "--no-install-recommends", "--yes", CHROMIUM);
+  await installPackages("the browser of the tests", [CHROMIUM]);
   return CHROMIUM;
 }
 
+/**
+ * Installs Debian packages that only tests need, after naming them.
+ *
+ * @throws LabError when they cannot be installed; apt has then printed why.
+ */
+export async function installPackages(purpose: string, packages: readonly string[]): Promise<void> {
+  const names = packages.join(" ");
+  console.error(`lab: will install\n  - Debian package ${names}, for the tests alone`);
+  const fault = `${names}, for ${purpose}, cannot be installed`;
+  await apt(fault, "update");
+  await apt(fault, "install", "--no-install-recommends", "--yes", ...packages);
+}
+
 /** Standard output is for data: all that apt prints goes to standard error. */
-async function apt(...args: string[]): Promise<void> {
+async function apt(fault: string, ...args: string[]): Promise<void> {
   const exitCode = await passThrough("apt-get", ["-qq", ...args], {
-    env: { DEBIAN_FRONTEND: "noninteractive" },
+    env: { DEBIAN_FRONTEND: "noninteractive", SYSTEMD_OFFLINE: "1", NEEDRESTART_SUSPEND: "1" },
     stdio: ["ignore", process.stderr, "inherit"],
   });
-  if (exitCode !== 0)
-    throw new LabError(`${CHROMIUM}, in which the tests open the page, cannot be installed: see above`);
+  if (exitCode !== 0) throw new LabError(`${fault}: see above`);
 }
