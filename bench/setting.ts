@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { stringify } from "yaml";
+import { bestHostKey } from "../clients/hostKey.ts";
 import type { SshTarget } from "../clients/ssh.ts";
 import type { ShiftTarget } from "../probe/shift/shift.ts";
 import { pulumi, selectedStack } from "../probe/stack.ts";
@@ -31,7 +32,8 @@ interface StackConfig {
 export async function readBench(work: string): Promise<Bench> {
   const { page, outputs, config: settings, cluster } = await selectedStack(ROOT, { secrets: true });
   const config = settings as unknown as StackConfig;
-  const { host, user, hostKey } = config.loadBalancer;
+  const { host, user } = config.loadBalancer;
+  const hostKey = bestHostKey(config.loadBalancer.hostKey)?.text ?? "";
   const port = Number(config.loadBalancer.port ?? 22);
   // OpenSSH expects the last line ended; Pulumi keeps the value without it.
   const privateKey = `${config.loadBalancerPrivateKey.trimEnd()}\n`;

@@ -13,9 +13,9 @@ export interface HostKey {
 /** Types that Pulumi's SSH client and every supported sshd can use, the best first. */
 const USABLE = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
 
-/** The best usable one of some host keys; undefined where none is. */
-export function bestOf(keys: readonly HostKey[]): HostKey | undefined {
-  const usable = keys.filter(({ type }) => USABLE.includes(type));
+/** The best usable host key of a text that {@link parseHostKeys} reads; undefined where there is none. */
+export function bestHostKey(text: string): HostKey | undefined {
+  const usable = parseHostKeys(text)?.filter(({ type }) => USABLE.includes(type)) ?? [];
   return usable.sort((a, b) => USABLE.indexOf(a.type) - USABLE.indexOf(b.type))[0];
 }
 
@@ -45,9 +45,15 @@ function parseLine(line: string): HostKey | undefined {
   return { type, bytes, text: `${type} ${body}` };
 }
 
+/** The one host key of `TYPE BASE64`. */
+export function parseHostKey(text: string): HostKey | undefined {
+  const keys = parseHostKeys(text);
+  return keys?.length === 1 ? keys[0] : undefined;
+}
+
 const isType = (word: string) => word === "ssh-rsa" || USABLE.includes(word);
 
 /** As `ssh-keygen -l` prints it. */
-export function fingerprint(bytes: Buffer): string {
+export function fingerprint(bytes: Buffer = Buffer.alloc(0)): string {
   return `SHA256:${createHash("sha256").update(bytes).digest("base64").replace(/=+$/, "")}`;
 }

@@ -1,7 +1,8 @@
 /** SSH: the host key is compared before the user's name is sent; then commands run, with input and exit status. */
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
-import type { Client, ClientChannel, ConnectConfig, ParsedKey } from "ssh2";
+import type { Client, ClientChannel, ConnectConfig } from "ssh2";
+import { type HostKey, parseHostKey } from "./hostKey.ts";
 import { SshError, toSshError } from "./sshError.ts";
 
 export { SshError, type SshFault } from "./sshError.ts";
@@ -73,8 +74,7 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
   // Loaded here: it takes a tenth of a second, and a caller has other checks to start first.
   const { default: ssh2 } = await import("ssh2");
   const key = target.privateKey ? ssh2.utils.parseKey(target.privateKey, target.passphrase) : undefined;
-  const expected =
-    target.hostKey === undefined ? undefined : hostKeyBytes(ssh2.utils.parseKey, target.hostKey);
+  const expected = target.hostKey === undefined ? undefined : hostKeyOf(target.hostKey);
   const client = new ssh2.Client();
   const { signal, timeoutMs = 0 } = options;
   if (signal?.aborted) throw timedOut();
@@ -85,9 +85,9 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
     ...credentials(target, !(key instanceof Error)),
     readyTimeout: timeoutMs,
     ...(expected && {
-      algorithms: { serverHostKey: [target.hostKey?.trim().split(/\s+/)[0]] } as ConnectConfig["algorithms"],
+      algorithms: { serverHostKey: [expected.type] } as ConnectConfig["algorithms"],
       hostVerifier: (other: Buffer) => {
-        if (!other.equals(expected)) shown = other;
+        if (!other.equals(expected.bytes)) shown = other;
         return shown === undefined;
       },
     }),
@@ -160,11 +160,11 @@ export class SshConnection {
   }
 }
 
-/** The bytes of `TYPE BASE64`, an optional comment behind them. @throws SshError */
-function hostKeyBytes(parse: (data: string) => ParsedKey | Error, text: string): Buffer {
-  const parsed = parse(text.trim().split(/\s+/, 2).join(" "));
-  if (parsed instanceof Error) throw new SshError("host-key-format", parsed.message);
-  return parsed.getPublicSSH();
+/** @throws SshError */
+function hostKeyOf(text: string): HostKey {
+  const key = parseHostKey(text);
+  if (key === undefined) throw new SshError("host-key-format", "no key found");
+  return key;
 }
 
 function credentials(target: SshTarget, keyIsReadable: boolean): ConnectConfig {

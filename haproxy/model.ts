@@ -68,10 +68,18 @@ export interface HealthCheck {
   readonly rise: number;
 }
 
+/** A cluster node, as the load balancer reaches it. */
+export interface Node {
+  /** Becomes the server's name. */
+  readonly name: string;
+  /** IPv4 or IPv6 address, or a DNS name. */
+  readonly address: string;
+}
+
 /** What varies from one lab to another; all else is the article's. */
 export interface LabModelArgs {
   readonly owner: string;
-  readonly nodes: readonly { readonly name: string; readonly address: string }[];
+  readonly nodes: readonly Node[];
   readonly nodePorts: {
     readonly http2: number;
     readonly statusPort: number;

@@ -1,12 +1,7 @@
 /** Which nodes of a cluster can take requests on a NodePort, and at which address. */
 import { isIP } from "node:net";
 import type { KubernetesObject } from "../../clients/kubernetes.ts";
-
-/** A node and the address that the load balancer sends requests to. */
-export interface NodeAddress {
-  readonly name: string;
-  readonly address: string;
-}
+import type { Node } from "../../haproxy/model.ts";
 
 /** As the API server has it. */
 export interface KubernetesNode extends KubernetesObject {
@@ -22,7 +17,7 @@ export interface KubernetesNode extends KubernetesObject {
 
 export interface SortedNodes {
   /** By name. */
-  readonly usable: readonly NodeAddress[];
+  readonly usable: readonly Node[];
   /** Name to why it is not usable. */
   readonly rejected: ReadonlyMap<string, string>;
 }
@@ -32,7 +27,7 @@ export interface SortedNodes {
  * address.
  */
 export function sortNodes(nodes: readonly KubernetesNode[]): SortedNodes {
-  const usable: NodeAddress[] = [];
+  const usable: Node[] = [];
   const rejected = new Map<string, string>();
   for (const node of [...nodes].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1))) {
     const { name } = node.metadata;
@@ -45,7 +40,7 @@ export function sortNodes(nodes: readonly KubernetesNode[]): SortedNodes {
 }
 
 /** Address to the names of its nodes, where these are several. */
-export function sharedAddresses(nodes: readonly NodeAddress[]): ReadonlyMap<string, readonly string[]> {
+export function sharedAddresses(nodes: readonly Node[]): ReadonlyMap<string, readonly string[]> {
   const names = new Map<string, string[]>();
   for (const { name, address } of nodes) names.set(address, [...(names.get(address) ?? []), name]);
   return new Map([...names].filter(([, sharing]) => sharing.length > 1));

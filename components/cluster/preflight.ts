@@ -1,7 +1,8 @@
 /** Which cluster it is, and which of its nodes the load balancer can send requests to. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import type { Node } from "../../haproxy/model.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
-import { type KubernetesNode, type NodeAddress, sharedAddresses, sortNodes } from "./nodes.ts";
+import { type KubernetesNode, sharedAddresses, sortNodes } from "./nodes.ts";
 import { type PreviousCluster, previousCluster } from "./previous.ts";
 
 /** What the checks of the cluster need of the configuration. */
@@ -14,7 +15,7 @@ export interface ClusterFacts {
   /** UID of namespace kube-system: the cluster's identity, whatever its kubeconfig calls it. */
   readonly id: string;
   /** Usable nodes by name; none where the nodes are given by hand. */
-  readonly nodes: readonly NodeAddress[];
+  readonly nodes: readonly Node[];
 }
 
 export const clusterPreflight = {
@@ -75,7 +76,7 @@ function noneUsable({ where }: KubernetesApi, rejected: ReadonlyMap<string, stri
 }
 
 /** Every Vagrant machine has 10.0.2.15 on its first interface, for example. */
-function shared({ where }: KubernetesApi, usable: readonly NodeAddress[]): string[] {
+function shared({ where }: KubernetesApi, usable: readonly Node[]): string[] {
   return [...sharedAddresses(usable)].map(
     ([address, names]) =>
       `nodes is empty, and nodes ${names.join(", ")} of ${where} all have the address ${address}, so that the load balancer would reach one of them at most: ${BY_HAND} that the load balancer reaches, or start each kubelet with --node-ip`,

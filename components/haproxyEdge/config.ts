@@ -52,9 +52,6 @@ const loadBalancer = object("give an object with host, user and hostKey", {
   ),
 });
 
-/** A cluster node, as the load balancer reaches it. */
-export type Node = Readonly<z.output<typeof node>>;
-
 /** The machine with HAProxy. */
 export type LoadBalancer = Readonly<z.output<typeof loadBalancer>>;
 

@@ -2,9 +2,12 @@
 import { local, remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { readFirstLine } from "../../haproxy/firstLine.ts";
-import { credential, type LabModelArgs, type LabTls, type Listen, labModel } from "../../haproxy/model.ts";
+import { credential, type LabModelArgs, type LabTls, labModel } from "../../haproxy/model.ts";
 import { certificateFile, push, restore } from "../../haproxy/push.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
+import type { Stats } from "../stats/config.ts";
+import type { Tls } from "../tls/config.ts";
+import type { LoadBalancer } from "./config.ts";
 
 export interface HaproxyEdgeArgs {
   /** The stack, e.g. `organization/istio-lab/dev`; a file of another owner is refused. */
@@ -14,48 +17,15 @@ export interface HaproxyEdgeArgs {
   /** NodePorts of the gateway. */
   nodePorts: pulumi.Input<LabModelArgs["nodePorts"]>;
   /** The load balancer. */
-  machine: Machine;
+  machine: LoadBalancer;
   /** Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason to push. @default none */
   edits?: readonly string[] | undefined;
   /** Private key for the load balancer's user. */
   privateKey: pulumi.Input<string>;
   /** Port 443. @default none */
-  tls?: EdgeTls | undefined;
+  tls?: Tls | undefined;
   /** Where HAProxy's metrics and stats page are. @default the admin socket alone */
-  stats?: EdgeStats | undefined;
-}
-
-export interface EdgeStats {
-  /** HAProxy's exporter, at `/metrics`. @default none */
-  prometheus?: Listen | undefined;
-  /** HAProxy's stats page. @default none */
-  page?: (Listen & { user: string; password: pulumi.Input<string> }) | undefined;
-}
-
-export interface EdgeTls {
-  /** What holds the certificate: HAProxy (`terminate`) or the gateway (`passthrough`). */
-  mode: "terminate" | "passthrough";
-  /** Whether port 80 answers with a redirect to https. */
-  redirect: boolean;
-  /** Chain in PEM, the server's own certificate first. */
-  certificate: string;
-  /** Its key in PEM. */
-  key: pulumi.Input<string>;
-}
-
-export interface Machine {
-  /** Address or name for SSH. */
-  host: string;
-  /** Port of sshd. */
-  port: number;
-  /** User that may run `sudo -n`, or root. */
-  user: string;
-  /** Public host key, `TYPE BASE64`: a machine with another one gets nothing. */
-  hostKey: string;
-  /** Absolute path of the file that HAProxy reads. */
-  configFile: string;
-  /** Starts or reloads HAProxy. @default systemctl */
-  reloadCommand?: string | undefined;
+  stats?: Stats | undefined;
 }
 
 /**
@@ -91,7 +61,7 @@ export class HaproxyEdge extends pulumi.ComponentResource {
 }
 
 /** Three tries of at most 8 s each: a machine that is off is an error within 30 s. */
-export function connectionTo({ host, port, user, hostKey }: Machine, privateKey: pulumi.Input<string>) {
+export function connectionTo({ host, port, user, hostKey }: LoadBalancer, privateKey: pulumi.Input<string>) {
   return {
     host,
     port,
@@ -113,12 +83,12 @@ function renderedConfig(args: HaproxyEdgeArgs, resource: pulumi.Resource): pulum
     .apply(([nodes, nodePorts, stats]) => render({ owner, nodes, nodePorts, tls, stats }, resource));
 }
 
-function labTls({ mode, redirect, certificate }: EdgeTls, configFile: string): LabTls {
+function labTls({ mode, redirect, certificate }: Tls, configFile: string): LabTls {
   return { mode, redirect, certificateFile: certificateFile(configFile, certificate) };
 }
 
 /** With a password the whole file is a secret: a weak password could be guessed from the hash that the file holds. */
-function endpoints({ prometheus, page }: EdgeStats = {}): pulumi.Output<LabModelArgs["stats"]> {
+function endpoints({ prometheus, page }: Stats = {}): pulumi.Output<LabModelArgs["stats"]> {
   if (!page) return pulumi.output({ prometheus });
   const { user, password, address, port } = page;
   return pulumi
@@ -164,7 +134,7 @@ function pushArgs(
 }
 
 /** What HAProxy needs to hold the certificate; empty when it need not. */
-function certificateAndKey(tls: EdgeTls | undefined): pulumi.Input<string> {
+function certificateAndKey(tls: Tls | undefined): pulumi.Input<string> {
   if (tls?.mode !== "terminate") return "";
   return pulumi.secret(tls.key).apply((key) => tls.certificate + key);
 }
@@ -173,13 +143,16 @@ const holdsSecrets = ({ tls, stats }: HaproxyEdgeArgs) =>
   tls?.mode === "terminate" || stats?.page !== undefined;
 
 /** Does nothing on the way up; on the way down an error, within 10 s, for a load balancer that is gone or replaced. */
-function reachableArgs({ host, port, user, hostKey }: Machine, undo: pulumi.Resource): local.CommandArgs {
+function reachableArgs(
+  { host, port, user, hostKey }: LoadBalancer,
+  undo: pulumi.Resource,
+): local.CommandArgs {
   return {
     delete: "exec sh components/haproxyEdge/reachable.sh",
     environment: {
       ISTIO_LAB_MACHINE: `${user}@${host}`,
       ISTIO_LAB_PORT: String(port),
-      ISTIO_LAB_HOST_KEY: hostKey.trim().split(" ", 2).join(" "),
+      ISTIO_LAB_HOST_KEY: hostKey,
       ISTIO_LAB_UNDO: undo.urn,
     },
     addPreviousOutputInEnv: false,

@@ -1,15 +1,14 @@
 /** Checks whether a push to the load balancer would succeed, by the same log-on; changes nothing there. */
-import { createHash } from "node:crypto";
-import { runOverSsh, SshError, type SshResult, type SshTarget } from "../../clients/ssh.ts";
-import type { Listen } from "../../haproxy/model.ts";
-import { look, type PushTarget } from "../../haproxy/push.ts";
+import { fingerprint, parseHostKey } from "../../clients/hostKey.ts";
+import { runOverSsh, SshError, type SshResult } from "../../clients/ssh.ts";
+import { look } from "../../haproxy/push.ts";
 import { listenAddresses } from "../../haproxy/render.ts";
 import { parseReport, type Report } from "../../haproxy/report.ts";
 import type { Findings, MachineContext, Preflight } from "../../preflight/capability.ts";
+import type { Stats } from "../stats/config.ts";
+import type { LoadBalancer } from "./config.ts";
 
-export interface LoadBalancerAccess extends SshTarget, PushTarget {
-  /** The machine's public host key, `TYPE BASE64`. */
-  readonly hostKey: string;
+export interface LoadBalancerAccess extends LoadBalancer {
   /** Private key for the user, in plain. */
   readonly privateKey: string;
   /** The stack: a file of another owner is a fault. */
@@ -27,11 +26,11 @@ export interface LoadBalancerState {
 
 /** What the checks of the load balancer need of the configuration. */
 export interface Needs {
-  readonly loadBalancer: Omit<LoadBalancerAccess, "privateKey" | "owner" | "listen">;
+  readonly loadBalancer: LoadBalancer;
   readonly loadBalancerPrivateKey: string;
   /** Undefined is port 80 only. */
   readonly tls?: object | undefined;
-  readonly stats: { readonly prometheus?: Listen | undefined; readonly page?: Listen | undefined };
+  readonly stats: Stats;
 }
 
 export interface HaproxyEdgeFacts {
@@ -96,7 +95,7 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { user }: LoadBalance
 function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): string | undefined {
   switch (error.kind) {
     case "host-key":
-      return `shows the host key ${fingerprint(error.shown)}, and loadBalancer.hostKey is ${fingerprint(blob(hostKey))}: nothing was sent to it. If the machine was reinstalled, compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on it and set loadBalancer.hostKey`;
+      return `shows the host key ${fingerprint(error.shown)}, and loadBalancer.hostKey is ${fingerprint(parseHostKey(hostKey)?.bytes)}: nothing was sent to it. If the machine was reinstalled, compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on it and set loadBalancer.hostKey`;
     case "handshake":
       return `answers, but the SSH handshake fails: ${error.message}; does its sshd have a host key of the type in loadBalancer.hostKey?`;
     case "denied":
@@ -109,10 +108,3 @@ function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): str
       return `does not answer: ${error.message}; is the machine up, and do loadBalancer.host and loadBalancer.port lead to its sshd?`;
   }
 }
-
-/** The bytes of `TYPE BASE64`. */
-const blob = (publicKey: string) => Buffer.from(publicKey.split(" ")[1] ?? "", "base64");
-
-/** As ssh-keygen prints it. */
-const fingerprint = (key: Buffer = Buffer.alloc(0)) =>
-  `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;

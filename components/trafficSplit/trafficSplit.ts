@@ -13,6 +13,7 @@ import {
 } from "../../mesh/istio.ts";
 import { type GatewayRef, ISTIO_GATEWAY, type Routes, type Subset, type Weights } from "../../mesh/model.ts";
 import { apiVersionOf, DELETION_LIMIT, metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
+import type { Tls } from "../tls/config.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
 
@@ -40,7 +41,7 @@ export interface TrafficSplitArgs {
   /**
    * Certificate and key in PEM, for a gateway that serves https itself. @default the gateway serves http only
    */
-  tls?: { certificate: string; key: pulumi.Input<string> } | undefined;
+  tls?: Pick<Tls, "certificate" | "key"> | undefined;
 }
 
 /** The host's traffic, split over the versions by weight. */

@@ -1,6 +1,7 @@
 /** Runs a command over SSH, as `remote.Command` does. */
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { parseHostKey } from "../../../clients/hostKey.ts";
 import { connect, type SshConnection, SshError, type SshTarget } from "../../../clients/ssh.ts";
 import {
   type CommandRun,
@@ -112,7 +113,7 @@ function dialFailure(
       return `ssh: handshake failed: ssh: host key mismatch (${address})`;
     case "handshake": {
       // The official provider offers the key's own type alone, which for RSA means SHA-1.
-      const [type] = hostKey.trim().split(/\s+/);
+      const type = parseHostKey(hostKey)?.type;
       const reason = /no matching host key/i.test(error.message)
         ? `no common algorithm for host key; we offered: [${type}]`
         : error.message;
