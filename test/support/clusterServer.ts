@@ -66,7 +66,7 @@ export async function clusterOf(paths: Paths, behaviour: Behaviour & { readonly 
 /** Writes a kubeconfig of one context, `lab`. */
 export function kubeconfigOf(server: string, user: object, cluster: object = {}): string {
   const directory = mkdtempSync(join(tmpdir(), "istio-lab-test-"));
-  cleanups.push(() => rmSync(directory, { recursive: true }));
+  cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
   const file = join(directory, "kubeconfig");
   writeFileSync(
     file,
