@@ -17,7 +17,7 @@ export async function readMade(lab: Instance): Promise<Made | undefined> {
   return text === undefined ? undefined : (JSON.parse(text) as Made);
 }
 
-/** Writes down what the lab is made of. The images that it began with stay: its pods and its settings name them. */
+/** Writes down what the lab is made of. The images that it began with stay: pods and settings name them. */
 export async function noteMade(lab: Instance, tools: Toolchain): Promise<void> {
   const made: Made = { images: await imagesOf(lab, tools), parts: tools.parts };
   await writeFile(fileOf(lab), JSON.stringify(made, null, 1));

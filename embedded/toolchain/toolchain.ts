@@ -1,4 +1,4 @@
-/** Finds, downloads or makes everything that the lab's machines are made of, in a cache that all labs share. */
+/** Finds, downloads or makes what the lab's machines are made of, in a cache that all labs share. */
 import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ListrTask } from "listr2";
@@ -181,7 +181,7 @@ async function toolchainSteps(
   };
 }
 
-/** Builds and root file systems, each made once and when it is first wanted; one build at a time, and one root. */
+/** Builds and root file systems: each is made when it is first wanted, one build and one root at a time. */
 function makers() {
   const builds = new Turns();
   const debootstraps = new Turns();

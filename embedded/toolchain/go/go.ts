@@ -63,8 +63,8 @@ async function go(cwd: string, args: string[]): Promise<string> {
 }
 
 /**
- * Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. Its temporary files are there
- * too: they are gigabytes, and /tmp is often a file system in memory.
+ * Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. Its temporary
+ * files are there too: they are gigabytes, and /tmp is often a file system in memory.
  */
 async function goEnvironment(): Promise<Record<string, string>> {
   const temporary = join(cacheHome(), "go-tmp");

@@ -24,11 +24,12 @@ unshare --mount --propagation private sh -euc '
   cp -L /etc/resolv.conf /etc/hosts etc/
   [ ! -e "$HOME/.m2/settings.xml" ] || cp "$HOME/.m2/settings.xml" root/.m2/
   # Java reads authorities from a key store of its own: one file a certificate makes it.
-  awk "/BEGIN CERT/ { n++ } n { print > (\"root/authorities/\" n \".pem\") }" /etc/ssl/certs/ca-certificates.crt
+  awk "/BEGIN CERT/ { n++ } n { print > (\"root/authorities/\" n \".pem\") }" \
+    /etc/ssl/certs/ca-certificates.crt
   export HOME=/root
   for pem in root/authorities/*.pem; do echo "+/$pem"; done |
-    chroot . java -jar /usr/share/ca-certificates-java/ca-certificates-java.jar -storepass changeit >java.log 2>&1 ||
-    { cat java.log && exit 1; }
+    chroot . java -jar /usr/share/ca-certificates-java/ca-certificates-java.jar \
+      -storepass changeit >java.log 2>&1 || { cat java.log && exit 1; }
   chroot . mvn --batch-mode --quiet -Dmaven.repo.local=/root/.m2/repository "$plugin:copy" \
     "-Dartifact=$artifact" -DoutputDirectory=/out
 '

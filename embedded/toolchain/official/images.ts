@@ -31,7 +31,7 @@ export const OFFICIAL_PARTS = {
 
 export type ImagePart = keyof typeof OFFICIAL_PARTS;
 
-/** What a tag stands for. nginx:1.17.9 and Zipkin are taken as the registry has them: by TLS and tag alone. */
+/** What a tag stands for. nginx:1.17.9 and Zipkin are known by their tag alone, over TLS. */
 const DIGESTS: Readonly<Record<string, string>> = {
   [OFFICIAL_IMAGES.pause]: "sha256:278fb9dbcca9518083ad1e11276933a2e96f23de604a3a08cc3c80002767d24c",
   [OFFICIAL_IMAGES.coredns]: "sha256:7efd3c635b03efd68c4e8398fc45f0d993d0e9ab016f72c1cefb0fd6d01aa286",
@@ -45,7 +45,11 @@ const ISTIO_KEY = "istio.io/misc/istio-key.pub";
 /** Megabytes for an image's layers and its archive; of proxyv2, the largest. */
 const ROOM = 500;
 
-/** Pulls the images of a part once; returns their archives, which `ctr images import` reads. @throws Unavailable */
+/**
+ * Pulls the images of a part once; returns their archives, which `ctr images import` reads.
+ *
+ * @throws Unavailable
+ */
 export async function officialImages(
   origin: Origin,
   part: ImagePart,

@@ -55,7 +55,7 @@ export async function officialOrigin({ anew = false, env = process.env } = {}): 
   }
 }
 
-/** With a mirror of files alone, no image is looked for at its original registry: it lies behind the same wall. */
+/** With a mirror of files alone: the original registries lie behind the same wall. */
 const noRegistry: Source = {
   open: async () => {
     throw new Unavailable("LAB_MIRROR_REGISTRY is not set", "request");

@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from "undici";
 import { LabError } from "../../../clients/process.ts";
 
-/** An official artifact cannot be had; the message says why, in one line. The toolchain then builds the part. */
+/** An official artifact cannot be had, for the reason of the message. The toolchain then builds the part. */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
   readonly scope: Scope;
@@ -17,8 +17,8 @@ export class Unavailable extends Error {
 }
 
 /**
- * What a reason holds for: a host that does not answer or refuses, one file that is not there, or this one request
- * of a host that has too much to do.
+ * What a reason holds for: a host that does not answer or refuses, one file that is not there, or this one
+ * request to a host that has too much to do.
  */
 export type Scope = "host" | "file" | "request";
 
@@ -59,7 +59,11 @@ const ANSWER_TIMEOUT = 10_000;
 /** Milliseconds between two pieces of an answer. */
 const PAUSE_TIMEOUT = 20_000;
 
-/** HTTP as all downloads use it: through the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, following redirections. */
+/**
+ * HTTP as all downloads use it: through the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, with redirections.
+ *
+ * @param answerTimeout milliseconds for the first byte of an answer
+ */
 export function httpClient(answerTimeout = ANSWER_TIMEOUT): Dispatcher {
   return new EnvHttpProxyAgent({
     connect: { timeout: CONNECT_TIMEOUT },
@@ -117,7 +121,7 @@ export async function openUrl(
   if (statusCode === 200) return { body, offset: 0, headers: answer.headers };
   if (statusCode === 206) return { body, offset, headers: answer.headers };
   await body.dump();
-  // The file on the server is shorter than what is there: it is another one.
+  // The server's file is not longer than the part: the part is whole, or is of another file.
   if (statusCode === 416) return openUrl(client, url, 0, headers);
   if (statusCode === 404 || statusCode === 410) throw new Unavailable(`${url}: ${statusCode}`, "file");
   if (statusCode === 401) throw new Unauthorized(url, String(answer.headers["www-authenticate"] ?? ""));

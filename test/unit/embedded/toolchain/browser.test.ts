@@ -21,7 +21,7 @@ test("a Chromium on PATH is used, and nothing is installed", async () => {
   expect(await ensureBrowser()).toBe("chromium");
 });
 
-test("where there is none, Debian's package is named and installed, without recommended packages", async () => {
+test("where there is none, Debian's package is named and installed, and no recommended one", async () => {
   await answer("apt-get", `echo "$DEBIAN_FRONTEND $*" >>${bin}/asked`);
   await ensureBrowser();
   expect(await readFile(join(bin, "asked"), "utf8")).toBe(

@@ -16,7 +16,7 @@ afterEach(async () => {
   await rm(home, { recursive: true });
 });
 
-/** A stand-in for the go command: it logs its arguments, and its build writes `tool` into the directory after -o. */
+/** A stand-in for the go command: it logs its arguments; the build gets the directory as its second one. */
 const go = (build: string) =>
   writeFile(
     join(home, "go"),

@@ -96,7 +96,8 @@ test("Pulumi comes with its language plugin, by the list of checksums of the rel
     "pulumi/pulumi-language-go": "another language",
   });
   const name = `pulumi-${PULUMI_VERSION}-linux-x64.tar.gz`;
-  const list = `${"0".repeat(64)}  pulumi-${PULUMI_VERSION}-linux-arm64.tar.gz\n${sha256(archive)}  ${name}\n`;
+  const other = `${"0".repeat(64)}  pulumi-${PULUMI_VERSION}-linux-arm64.tar.gz`;
+  const list = `${other}\n${sha256(archive)}  ${name}\n`;
   server.files[`/get.pulumi.com/releases/sdk/${name}`] = archive;
   server.files[`/get.pulumi.com/releases/sdk/pulumi-${PULUMI_VERSION.slice(1)}-checksums.txt`] = list;
   const directory = await officialPulumi(await mirror(), quietly);
@@ -115,7 +116,8 @@ test("a plugin is taken from the release of its provider", async () => {
 
 test("an archive without the program is not used", async () => {
   const archive = await archiveOf({ README: "moved" });
-  const path = `/github.com/istio/istio/releases/download/${ISTIO_VERSION}/istioctl-${ISTIO_VERSION}-linux-amd64.tar.gz`;
+  const base = `/github.com/istio/istio/releases/download/${ISTIO_VERSION}`;
+  const path = `${base}/istioctl-${ISTIO_VERSION}-linux-amd64.tar.gz`;
   server.files[path] = archive;
   server.files[`${path}.sha256`] = sha256(archive);
   await expect(officialIstioctl(await mirror(), quietly)).rejects.toThrow(/tar\.gz holds no istioctl$/);
