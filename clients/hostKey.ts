@@ -20,8 +20,8 @@ export function bestHostKey(text: string): HostKey | undefined {
 }
 
 /**
- * The host keys of a text: of what `ssh-keyscan` prints (host name first, one line a key, comment lines), of a file
- * such as /etc/ssh/ssh_host_ed25519_key.pub, or of `TYPE BASE64` alone.
+ * The host keys of a text: of what `ssh-keyscan` prints (host name first, one line a key, comment lines), of
+ * a file such as /etc/ssh/ssh_host_ed25519_key.pub, or of `TYPE BASE64` alone.
  * @returns undefined where a line is none of these.
  */
 export function parseHostKeys(text: string): HostKey[] | undefined {

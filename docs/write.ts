@@ -1,4 +1,4 @@
-/** `npm run docs`: writes Pulumi.yaml's config block and the table in docs/config.md from the capabilities' settings. */
+/** `npm run docs`: writes Pulumi.yaml's config block and the table in docs/config.md from the settings. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { capabilities } from "../capabilities.ts";
 import { withConfigBlock, withTable } from "../settings/document.ts";

@@ -1,4 +1,4 @@
-/** Writes what Pulumi.yaml and docs/config.md say about settings from the declarations of the capabilities. */
+/** Writes what Pulumi.yaml and docs/config.md say about settings, from their declarations. */
 import { isMap, isScalar, parseDocument, stringify } from "yaml";
 import { inputSchema, type JsonSchema } from "./schema.ts";
 import type { Key, Keys } from "./slice.ts";
@@ -23,8 +23,8 @@ export function withTable(markdown: string, keys: Keys): string {
 const MARKS = ["<!-- settings: written by npm run docs -->", "<!-- end of settings -->"] as const;
 
 /**
- * What the engine reads. Every key has a default, so that the engine asks for none: what is missing is reported by the
- * program, with all other faults. No key is called a secret there: the engine refuses a default for those.
+ * What the engine reads. Every key has a default, so that the engine asks for none: what is missing is
+ * reported by the program, with all other faults. No key is called a secret there: the engine refuses a default for those.
  */
 function configBlock(keys: Keys): Record<string, object> {
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-/** What a key's schema says about the values that a user may give: derived, so that no list has to be kept in step. */
+/** What a key's schema says about the values that a user may give, so that no list repeats it. */
 import { z } from "zod";
 
 /** The part of JSON Schema that is read here. */

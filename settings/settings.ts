@@ -47,8 +47,8 @@ export function loadSettings<const C extends readonly HasSettings[]>(capabilitie
 /**
  * Checks a configuration and fills in the defaults.
  * @param raw key to value, objects and lists as such; a key that is absent gets its default.
- * @param options `now`: the time at which certificates have to be valid; `plainSecrets`: private keys that stand in the
- * stack's settings in plain.
+ * @param options `now`: the time at which certificates have to be valid; `plainSecrets`: private keys that
+ * stand in the stack's settings in plain text.
  * @throws SettingsError with every fault.
  */
 export function parseSettings<const C extends readonly HasSettings[]>(
@@ -109,8 +109,9 @@ function toFaults(name: string, { schema, secret }: Key, raw: unknown, issue: z.
 }
 
 /**
- * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret is one that is not
- * set: the engine takes no default for a key that Pulumi.yaml calls secret, so that file calls none so and has "".
+ * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret is one that
+ * is not set: Pulumi.yaml gives "" by default, and calls no key secret, because the engine refuses a default
+ * for such a key.
  */
 function rawSettings(keys: Keys, all: Readonly<Record<string, string>>, project: string) {
   const prefix = `${project}:`;

@@ -1,4 +1,4 @@
-/** How a capability declares its settings: keys with their schema and documentation, and what they mean together. */
+/** How a capability declares its settings: keys with schema and documentation, and what they mean together. */
 import type { z } from "zod";
 
 /** One top-level key of the stack's configuration. */
@@ -8,7 +8,7 @@ export interface Key<S extends z.ZodType = z.ZodType> {
   /** One sentence, for Pulumi.yaml and docs/config.md. */
   readonly doc: string;
   /**
-   * `private`: never shown, and refused where it stands in plain in the stack's settings; `masked`: never shown.
+   * `masked`: never shown; `private`: also refused where it stands in plain text in the stack's settings.
    * @default neither
    */
   readonly secret?: "private" | "masked" | undefined;
@@ -59,7 +59,7 @@ export interface CheckContext {
 /** The settings of one capability. */
 export interface Slice<K extends Keys = Keys, Resolved extends object = object> {
   readonly keys: K;
-  /** Looks for what is wrong with the values together; a value with a fault of its own is undefined. @default nothing */
+  /** Checks the values together; a value with a fault of its own is undefined. @default nothing */
   check?(values: SomeValues<K>, context: CheckContext): void;
   /** The capability's part of the configuration, once no key of any slice has a fault. */
   resolve(values: Values<K>): Resolved;

@@ -29,7 +29,7 @@ export const port = () => integer("give a port from 1 to 65535", 1, 65535);
 
 export const flag = () => z.boolean({ error: "give true or false" });
 
-/** An object with these fields and no others. Unknown fields keep their own message; a wrong type gets this one. */
+/** An object with these fields and no others. A wrong type gets this message, an unknown field its own. */
 export const object = <S extends z.ZodRawShape>(right: string, shape: S) =>
   z.strictObject(shape, { error: (issue) => (issue.code === "invalid_type" ? right : undefined) });
 

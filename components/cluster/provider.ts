@@ -9,7 +9,7 @@ export function clusterProvider(
   id: string,
 ): k8s.Provider {
   return new k8s.Provider(name, {
-    // Given even where it is empty: the SDK would fill in KUBECONFIG, of which the provider reads one path only.
+    // Given even where it is empty: the SDK would fill in KUBECONFIG, of which the provider reads one path.
     kubeconfig,
     ...(context ? { context } : {}),
     clusterIdentifier: id,
@@ -18,7 +18,7 @@ export function clusterProvider(
     enableSecretMutable: true,
     // A killed update leaves objects that no state knows. The preflight has checked their owner.
     upsertExistingObjects: true,
-    // Fields that kubectl has changed since are set back, where each would be a conflict that stops the update.
+    // Fields that kubectl has changed are set back; otherwise each is a conflict that stops the update.
     enablePatchForce: true,
   });
 }

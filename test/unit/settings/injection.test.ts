@@ -1,3 +1,4 @@
+/** From a setting to haproxy.cfg and the command on the load balancer: refused, or one word. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,9 +10,6 @@ import { certificateFile, push, type RemoteScript } from "../../../haproxy/push.
 import { renderHaproxy } from "../../../haproxy/render.ts";
 import { LEAST } from "../../support/mocks.ts";
 import { faultsOf, settings } from "../../support/settings.ts";
-
-// From a value in the stack's config to haproxy.cfg and to the command on the load balancer: it is refused, or it arrives there
-// as the one word that it is, whatever it holds.
 
 /** Where a value of the config goes, and one that is good. */
 interface Place {
