@@ -29,7 +29,7 @@ const istio = new Istio(
   inCluster,
 );
 
-const mesh = new MeshNamespace("mesh", { namespace }, inCluster);
+const mesh = new MeshNamespace("mesh", { namespace, revision: config.istio.revision }, inCluster);
 
 const app = new WebApp(
   "nginx",
@@ -50,6 +50,7 @@ const split = new TrafficSplit(
     // A new version gets no traffic before its pods answer.
     backends: live ? app.deployments : [],
     tls: gatewayTls,
+    gateway: config.istio.gateway,
     owner,
   },
   { ...inCluster, dependsOn: istio.ready },

@@ -4,6 +4,8 @@
 #   ISTIO_LAB_CONTEXT    context of the kubeconfig; optional
 #   ISTIO_LAB_OWNER      the stack, as the annotation istio-lab/owner of namespace istio-system holds it
 #   ISTIO_LAB_VERSION    Istio's version, e.g. 1.31.0
+#   ISTIO_LAB_GATEWAY    namespace/name of the gateway's Service, for wait.sh; optional
+#   ISTIO_LAB_REVISION   revision or tag that injects sidecars, for wait.sh; optional
 #   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces between; for
 #                        uninstall.sh; optional
 #   ISTIO_LAB_CLUSTER    UID of the cluster's namespace kube-system; for uninstall.sh; optional

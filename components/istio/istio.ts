@@ -4,7 +4,7 @@ import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { stringify } from "yaml";
 import { quote } from "../../clients/shell.ts";
-import { ISTIO_GATEWAY } from "../../mesh/model.ts";
+import { type GatewayRef, ISTIO_GATEWAY } from "../../mesh/model.ts";
 import { OWNED_KINDS, resourceOf } from "../../mesh/ownedObject.ts";
 
 export interface IstioArgs {
@@ -18,6 +18,12 @@ export interface IstioArgs {
   tag?: string | undefined;
   /** Helm values of Istio's charts. @default none */
   values?: Record<string, unknown> | undefined;
+  /** Components of the IstioOperator beside its values. @default none */
+  components?: Readonly<Record<string, unknown>> | undefined;
+  /** Revision or tag that injects sidecars. @default the default one */
+  revision?: string | undefined;
+  /** The gateway that requests come in through. @default the one that istioctl's profiles install */
+  gateway?: GatewayRef | undefined;
   /** False: another owner's Istio is used; it is neither installed nor uninstalled. @default true */
   manage?: boolean | undefined;
   /**
@@ -46,9 +52,9 @@ export class Istio extends pulumi.ComponentResource {
   public readonly ready: pulumi.Resource;
   /** Depend on this when pods must start with the new sidecar. */
   public readonly installed: pulumi.Resource;
-  /** Hash of what shapes the sidecar; changes when pods must roll. Undefined when `manage` is false. */
+  /** Changes when pods must roll to get another sidecar: a hash, or the revision. @default pods never must */
   public readonly sidecar: string | undefined;
-  /** `istio-system/istio-ingressgateway`, unknown until that Service has its NodePorts. */
+  /** `namespace/name` of the gateway's Service, unknown until that Service has its NodePorts. */
   public readonly gatewayService: pulumi.Output<string>;
   /** Command that installs Istio again. Undefined when `manage` is false. */
   public readonly reinstall: string | undefined;
@@ -59,10 +65,10 @@ export class Istio extends pulumi.ComponentResource {
     const claim = manage ? [this.createClaim(name, args)] : [];
     this.ready = this.createGate(name, "istiod", args, claim);
     this.installed = manage ? this.createInstall(name, args, claim) : this.ready;
-    this.sidecar = manage ? sidecarHash(args) : undefined;
+    this.sidecar = manage ? sidecarHash(args) : args.revision;
     this.reinstall = manage ? reinstallCommand(args) : undefined;
     const gateway = this.createGate(name, "gateway", args, claim);
-    this.gatewayService = afterRun(gateway, `${ISTIO_GATEWAY.namespace}/${ISTIO_GATEWAY.service}`);
+    this.gatewayService = afterRun(gateway, serviceOf(args));
     const { ready, installed, sidecar, gatewayService, reinstall } = this;
     this.registerOutputs({ ready, installed, sidecar, gatewayService, reinstall });
   }
@@ -110,7 +116,8 @@ export class Istio extends pulumi.ComponentResource {
 }
 
 /** The IstioOperator that istioctl reads: the profile with this lab's changes. */
-export function istioOperator({ version, profile, hub, tag, values }: IstioArgs): string {
+export function istioOperator({ version, profile, hub, tag, values, components }: IstioArgs): string {
+  const isGiven = (part: object | undefined) => part !== undefined && Object.keys(part).length > 0;
   return stringify({
     apiVersion: "install.istio.io/v1alpha1",
     kind: "IstioOperator",
@@ -118,7 +125,8 @@ export function istioOperator({ version, profile, hub, tag, values }: IstioArgs)
       profile,
       ...(hub === undefined ? {} : { hub }),
       tag: tag ?? version,
-      ...(values === undefined || Object.keys(values).length === 0 ? {} : { values }),
+      ...(isGiven(components) ? { components } : {}),
+      ...(isGiven(values) ? { values } : {}),
     },
   });
 }
@@ -135,10 +143,11 @@ function reinstallCommand(args: IstioArgs): string {
  * Hash of what shapes a sidecar: its image, and the values that the injection template and the proxy's
  * configuration read. The profile counts as a whole, because it sets such values too.
  */
-export function sidecarHash({ version, profile, hub, tag, values = {} }: IstioArgs): string {
+export function sidecarHash({ version, profile, hub, tag, values = {}, components = {} }: IstioArgs): string {
   const { global, sidecarInjectorWebhook, meshConfig } = values;
   const { defaultConfig } = (meshConfig ?? {}) as { defaultConfig?: unknown };
-  const parts = { profile, hub, tag: tag ?? version, global, sidecarInjectorWebhook, defaultConfig };
+  const { cni } = components;
+  const parts = { profile, hub, tag: tag ?? version, global, sidecarInjectorWebhook, defaultConfig, cni };
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
@@ -150,12 +159,20 @@ const script = (command: string) => `exec sh components/istio/${command}`;
 
 const run = (command: string) => ({ create: script(command), update: script(command) });
 
-function environmentOf({ version, owner, kubeconfig, context }: IstioArgs): Record<string, string> {
+const serviceOf = ({ gateway = ISTIO_GATEWAY }: IstioArgs) => `${gateway.namespace}/${gateway.service}`;
+
+const DEFAULT_SERVICE = `${ISTIO_GATEWAY.namespace}/${ISTIO_GATEWAY.service}`;
+
+function environmentOf(args: IstioArgs): Record<string, string> {
+  const { version, owner, kubeconfig, context, revision } = args;
+  const service = serviceOf(args);
   return {
     ISTIO_LAB_OWNER: owner,
     ISTIO_LAB_VERSION: version,
     ...(context ? { ISTIO_LAB_CONTEXT: context } : {}),
     ...(kubeconfig ? { KUBECONFIG: kubeconfig } : {}),
+    ...(revision ? { ISTIO_LAB_REVISION: revision } : {}),
+    ...(service === DEFAULT_SERVICE ? {} : { ISTIO_LAB_GATEWAY: service }),
   };
 }
 

@@ -6,13 +6,16 @@ import { promisify } from "node:util";
 import type { Findings, MachineContext } from "../../preflight/capability.ts";
 import { minorOf } from "./versions.ts";
 
-/** What the checks of Istio need of the configuration. */
-export interface Needs {
-  readonly istio: { readonly version: string; readonly manage: boolean };
+/** What the check of istioctl needs of the configuration. */
+export interface IstioctlNeeds {
+  readonly istio: {
+    readonly version: string;
+    readonly manage: boolean;
+  };
 }
 
 /** Where Istio is not installed by this stack, istioctl is not needed. */
-export async function checkIstioctl({ config, signal }: MachineContext<Needs>): Promise<Findings> {
+export async function checkIstioctl({ config, signal }: MachineContext<IstioctlNeeds>): Promise<Findings> {
   const { version, manage } = config.istio;
   const message = manage ? await whyNot(version, signal) : undefined;
   return { faults: message ? [{ key: "istio.version", message }] : [] };

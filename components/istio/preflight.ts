@@ -2,13 +2,20 @@
  * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
  */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import type { GatewayRef } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
-import { checkIstioctl, type Needs } from "./istioctl.ts";
+import { checkIstioctl, type IstioctlNeeds } from "./istioctl.ts";
 import { minorOf, oldestKubernetes } from "./versions.ts";
 
-export type { Needs };
+/** What the checks of Istio need of the configuration. */
+export interface Needs {
+  readonly istio: IstioctlNeeds["istio"] & {
+    readonly revision?: string | undefined;
+    readonly gateway: GatewayRef;
+  };
+}
 
 export const istioPreflight = {
   permissions,
@@ -27,7 +34,7 @@ function permissions({ istio }: Needs): Permission[] {
   };
   return [
     need(["list"], "deployments.apps"),
-    need(["get"], "services", NAMESPACE),
+    need(["get"], "services", istio.gateway.namespace),
     need(["list"], "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
     ...(istio.manage ? CLUSTER_WIDE.map((resource) => need(own, resource)) : []),
     ...(istio.manage ? IN_NAMESPACE.map((resource) => need(own, resource, NAMESPACE)) : []),
@@ -67,15 +74,15 @@ async function checkVersion({ api, config }: CheckContext<Needs>): Promise<Findi
 /** An Istio that this stack did not install where it would install one; none where it would use one. */
 async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
   const { manage } = config.istio;
-  const [home, planes, hasGateway] = await Promise.all([
+  const [home, planes, missing] = await Promise.all([
     api.metadata(`/api/v1/namespaces/${NAMESPACE}`),
     controlPlanes(api),
-    manage || api.metadata(`/api/v1/namespaces/${NAMESPACE}/services/istio-ingressgateway`).then(Boolean),
+    manage ? [] : missingIstio(api, config.istio),
   ]);
   const installer = home?.metadata.annotations?.[OWNER_ANNOTATION];
   const messages = manage
     ? foreignIstio(installer, planes, owner)
-    : [...missingIstio(planes, hasGateway), ...ownIstio(installer, owner)];
+    : [...missing, ...ownIstio(installer, owner)];
   return { faults: messages.map((message): Fault => ({ key: "istio.manage", message })) };
 }
 
@@ -94,17 +101,53 @@ function foreignIstio(installer: string | undefined, planes: readonly string[], 
   ];
 }
 
-function missingIstio(planes: readonly string[], hasGateway: boolean): string[] {
-  const missing = [
-    ...(planes.includes(`${NAMESPACE}/istiod`) ? [] : [`Deployment ${NAMESPACE}/istiod`]),
-    ...(hasGateway ? [] : [`Service ${NAMESPACE}/istio-ingressgateway`]),
-  ];
-  if (missing.length === 0) return [];
-  const others = planes.length > 0 ? ` (control planes found: ${planes.join(", ")})` : "";
+/** What an Istio that is there already has to have: a webhook that injects its sidecars, and a gateway. */
+async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["istio"]): Promise<string[]> {
+  const { namespace, service } = gateway;
+  const [revisions, hasGateway] = await Promise.all([
+    revisionsOf(api),
+    api.metadata(`/api/v1/namespaces/${namespace}/services/${service}`).then(Boolean),
+  ]);
+  const install = "set istio.manage to true to have Istio installed, or install it first";
+  const given = "istio.manage is false, and the cluster has no";
+  if (revisions.length === 0) return [`${given} Istio that injects sidecars: ${install}`];
   return [
-    `istio.manage is false, and the cluster has no ${missing.join(" and no ")}${others}: set istio.manage to true to have Istio installed, or install it first`,
+    ...(revisions.includes(revision ?? "default")
+      ? []
+      : [
+          `${given} Istio of ${revision === undefined ? "the default revision" : `revision ${revision}`}: set istio.revision to one that it has (${revisions.join(", ")})`,
+        ]),
+    ...(hasGateway
+      ? []
+      : [
+          `${given} Service ${namespace}/${service}: set istio.gateway to the namespace, service and selector of a gateway that it has${listed(await gatewaysOf(api))}, or install one first`,
+        ]),
   ];
 }
+
+/** Revisions and tags that inject sidecars. */
+async function revisionsOf(api: KubernetesApi): Promise<string[]> {
+  const { items } = await api.listMetadata(
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    { labelSelector: "app=sidecar-injector" },
+  );
+  const labels = items.flatMap(({ metadata }) => [
+    metadata.labels?.["istio.io/tag"] ?? metadata.labels?.["istio.io/rev"] ?? "default",
+  ]);
+  return [...new Set(labels)].sort();
+}
+
+/** Services that are labelled as Istio's charts label those of gateways; only a hint. */
+async function gatewaysOf(api: KubernetesApi): Promise<string[]> {
+  const services = await api
+    .listMetadata("/api/v1/services", { labelSelector: "istio" })
+    .catch(() => undefined);
+  return (services?.items ?? [])
+    .filter(({ metadata }) => metadata.labels?.istio !== "pilot")
+    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+}
+
+const listed = (names: readonly string[]) => (names.length > 0 ? ` (${names.join(", ")})` : "");
 
 /** The update would delete the claim on Istio, and that deletion uninstalls it. */
 function ownIstio(installer: string | undefined, owner: string): string[] {

@@ -31,6 +31,7 @@ main() {
   fi
   need_istioctl
   bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation
+  echo # istioctl ends without a new line
   remove_leftovers
   remove_namespace
 }

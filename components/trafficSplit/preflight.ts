@@ -1,14 +1,18 @@
-/** Where the application's requests go before the update. */
+/** Where the application's requests go before the update, and whether others share the gateway. */
 import { type DestinationRuleLike, routedSubsets, type VirtualServiceLike } from "../../mesh/istio.ts";
-import type { Subset } from "../../mesh/model.ts";
+import type { GatewayRef, Subset } from "../../mesh/model.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
 import { destinationRuleObject, trafficSplitObjects, virtualServiceObject } from "./objects.ts";
+import { checkSharedGateway } from "./sharedGateway.ts";
 
 /** What the checks of the traffic split need of the configuration. */
 export interface Needs {
   readonly namespace: string;
   readonly tls?: { readonly mode: string } | undefined;
+  readonly host: string;
+  readonly gatewayHosts: readonly string[];
+  readonly istio: { readonly gateway: GatewayRef };
 }
 
 export interface TrafficSplitFacts {
@@ -17,10 +21,12 @@ export interface TrafficSplitFacts {
 }
 
 export const trafficSplitPreflight = {
-  objects: ({ namespace, tls }) =>
-    trafficSplitObjects({ namespace, gatewayTls: tls?.mode === "passthrough" }),
-  checks: [readRoutes],
+  objects: ({ namespace, tls, istio }) =>
+    trafficSplitObjects({ namespace, gatewayTls: servesHttps({ tls }), gateway: istio.gateway }),
+  checks: [readRoutes, checkSharedGateway] as const,
 } satisfies Preflight<Needs>;
+
+const servesHttps = ({ tls }: Pick<Needs, "tls">) => tls?.mode === "passthrough";
 
 async function readRoutes({ api, config }: CheckContext<Needs>): Promise<Findings<TrafficSplitFacts>> {
   const [virtualService, destinationRule] = await Promise.all([

@@ -5,6 +5,8 @@ import * as pulumi from "@pulumi/pulumi";
 export interface MeshNamespaceArgs {
   /** A namespace that exists. */
   namespace: string;
+  /** Revision or tag of the Istio that injects. @default the default one */
+  revision?: string | undefined;
 }
 
 /**
@@ -19,10 +21,13 @@ export class MeshNamespace extends pulumi.ComponentResource {
     super("istio-lab:index:MeshNamespace", name, {}, opts);
     const patch = new k8s.core.v1.NamespacePatch(
       name,
-      { metadata: { name: args.namespace, labels: { "istio-injection": "enabled" } } },
+      { metadata: { name: args.namespace, labels: injectionLabel(args.revision) } },
       { parent: this },
     );
     this.namespace = patch.metadata.name;
     this.registerOutputs({ namespace: this.namespace });
   }
 }
+
+const injectionLabel = (revision: string | undefined): Record<string, string> =>
+  revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };

@@ -1,21 +1,25 @@
 /**
- * What the web application needs of a cluster: its namespace, rights, and Deployments whose labels can stay.
+ * What the web application needs of a cluster: its namespace, rights, labels, and that its pods are accepted.
  */
 import type { KubernetesObject } from "../../clients/kubernetes.ts";
+import { pathOf } from "../../mesh/ownedObject.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
-import { webAppObjects } from "./objects.ts";
+import type { Version } from "./config.ts";
+import { serviceObject, webAppObjects } from "./objects.ts";
+import { checkPods, type PodCheckNeeds } from "./podCheck.ts";
 
 /** What the checks of the web application need of the configuration. */
 export interface Needs {
   readonly namespace: string;
-  readonly versions: readonly { readonly name: string; readonly version: string }[];
+  readonly versions: readonly Version[];
+  readonly istio: PodCheckNeeds["istio"];
 }
 
 export const webAppPreflight = {
   objects: webAppObjects,
   permissions,
-  checks: [checkNamespace, checkLabels],
+  checks: [checkNamespace, checkInjection, checkLabels, checkPods],
 } satisfies Preflight<Needs>;
 
 /**
@@ -36,6 +40,35 @@ async function checkNamespace({ api, config }: CheckContext<Needs>): Promise<Fin
   if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return { faults: [] };
   const message = `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create namespace ${namespace}), or set namespace to one that exists`;
   return { faults: [{ key: "namespace", message }] };
+}
+
+/**
+ * Labels that decide about injection and that another manager has set. Once the stack is up, such a label is
+ * drift, which an update sets back.
+ */
+async function checkInjection({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
+  const { namespace } = config;
+  const { revision } = config.istio;
+  const [object, service] = await Promise.all([
+    api.metadata(`/api/v1/namespaces/${namespace}`),
+    api.metadata(pathOf(serviceObject(namespace))),
+  ]);
+  if (service?.metadata.annotations?.[OWNER_ANNOTATION] === owner) return { faults: [] };
+  const { "istio-injection": injection, "istio.io/rev": rev } = object?.metadata.labels ?? {};
+  const remove = (label: string) => `remove it (kubectl label namespace ${namespace} ${label}-)`;
+  const has = `namespace ${namespace} has the label`;
+  const messages = [
+    rev !== undefined && rev !== revision
+      ? `${has} istio.io/rev=${rev}: set istio.revision to ${rev}, or ${remove("istio.io/rev")}`
+      : "",
+    injection !== undefined && revision !== undefined
+      ? `${has} istio-injection=${injection}, which counts more than istio.revision ${revision}: ${remove("istio-injection")}, or leave istio.revision out`
+      : "",
+    injection !== undefined && injection !== "enabled" && revision === undefined
+      ? `${has} istio-injection=${injection}, and the application needs sidecars: ${remove("istio-injection")}, or set namespace to another one`
+      : "",
+  ];
+  return { faults: messages.filter(Boolean).map((message) => ({ key: "namespace", message })) };
 }
 
 /**

@@ -1,11 +1,10 @@
 /** Runs nginx in several versions behind one Service. */
-import { createHash } from "node:crypto";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { DELETION_LIMIT, metadataOf } from "../../mesh/ownedObject.ts";
-import { PROPAGATION_SECONDS } from "../../mesh/propagation.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
+import { podLabels, podTemplate } from "./pod.ts";
 
 export interface WebAppArgs {
   /** Namespace with sidecar injection. */
@@ -58,50 +57,16 @@ export function pagesOf(versions: readonly Version[]): Record<string, string> {
   return Object.fromEntries(versions.map(({ name, page }) => [name, page]));
 }
 
-/**
- * A rollout loses no request: the readiness probe runs each second, maxUnavailable is 0, and preStop keeps an
- * old pod serving until every proxy has stopped sending to it. The kubelet does that waiting, for the image
- * may have no shell. Two hashes in the pod template roll pods: a new page those of its version, a changed
- * sidecar those of all versions.
- */
-function deploymentOf(
-  { name, version, image, replicas, page }: Version,
-  { namespace, owner, sidecar }: WebAppArgs,
-): k8s.apps.v1.DeploymentArgs {
-  const labels = { app: "nginx", version };
+/** maxUnavailable 0: an old pod goes when its successor answers. */
+function deploymentOf(version: Version, args: WebAppArgs): k8s.apps.v1.DeploymentArgs {
+  const labels = podLabels(version.version);
   return {
-    metadata: { ...metadataOf(deploymentObject(namespace, name), owner), labels },
+    metadata: { ...metadataOf(deploymentObject(args.namespace, version.name), args.owner), labels },
     spec: {
-      replicas,
+      replicas: version.replicas,
       selector: { matchLabels: labels },
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: {
-        metadata: {
-          labels,
-          annotations: {
-            "istio-lab/page": sha256(page).slice(0, 16),
-            ...(sidecar === undefined ? {} : { "istio-lab/sidecar": sidecar }),
-          },
-        },
-        spec: {
-          containers: [
-            {
-              name: "nginx",
-              image,
-              ports: [{ name: "http", containerPort: 80 }],
-              lifecycle: { preStop: { sleep: { seconds: PROPAGATION_SECONDS } } },
-              readinessProbe: { httpGet: { path: "/echo/test.txt", port: 80 }, periodSeconds: 1 },
-              volumeMounts: [{ name: "page", mountPath: "/usr/share/nginx/html/echo", readOnly: true }],
-            },
-          ],
-          volumes: [
-            {
-              name: "page",
-              configMap: { name: pagesObject(namespace).name, items: [{ key: name, path: "test.txt" }] },
-            },
-          ],
-        },
-      },
+      template: podTemplate(version, args),
     },
   };
 }
@@ -124,5 +89,3 @@ function serviceOf({ namespace, owner }: WebAppArgs): k8s.core.v1.ServiceArgs {
     },
   };
 }
-
-const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");

@@ -114,6 +114,7 @@ case "$verb $*" in
   "get get namespace"*istio-lab/namespace*) echo "${existed ? "existed" : ""}";;
   "get get namespace"*status.phase*) printf '${afterDeletion}';;
   "get get namespace"*--output=name*) echo "${existed ? "namespace/istio-system" : ""}";;
+  "get get deployments "*availableReplicas*) echo "${absent ? "" : "1"}";;
   "get get deployments "*) printf '${planes}';;
   "get get customresourcedefinitions"*jsonpath*)
     echo virtualservices.networking.istio.io; echo gateways.networking.istio.io
@@ -128,7 +129,6 @@ case "$verb $*" in
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
   "get get service "*) echo "30934 30580";;
-  "get get deployment/istiod"*|"wait wait "*) exit ${absent ? 1 : 0};;
   "delete delete --filename=-"*|"apply apply "*) cat >> ${root}/inputs;;
 esac`;
 }

@@ -1,8 +1,10 @@
 /** How a stack's configuration is read: all capabilities, all faults. */
+
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { capabilities } from "../../../capabilities.ts";
+import { ISTIO_GATEWAY } from "../../../mesh/model.ts";
 import { loadSettings, parseSettings } from "../../../settings/settings.ts";
 import { key, slice } from "../../../settings/slice.ts";
 import { LEAST, PRIVATE_KEY, startMocks } from "../../support/mocks.ts";
@@ -27,7 +29,14 @@ describe("parseSettings", () => {
         { name: "v117", version: "1.17", image: "nginx:1.17.9", replicas: 3, page: "v1.17.9\n" },
       ],
       weights: { v116: 50, v117: 50 },
-      istio: { version: "1.31.0", profile: "demo", values: {}, manage: true },
+      istio: {
+        version: "1.31.0",
+        profile: "demo",
+        values: {},
+        components: {},
+        gateway: ISTIO_GATEWAY,
+        manage: true,
+      },
       nodes: [],
       loadBalancer: { ...LEAST.loadBalancer, port: 22, configFile: "/etc/haproxy/haproxy.cfg" },
       loadBalancerPrivateKey: PRIVATE_KEY,

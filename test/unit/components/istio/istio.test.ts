@@ -48,17 +48,33 @@ describe("Istio", () => {
     });
   });
 
+  it("tells its gates which revision and gateway to wait for, where they are not the default ones", async () => {
+    const resources = await startMocks();
+    const gateway = { namespace: "ingress", service: "door", selector: { istio: "door" } };
+    const istio = new Istio("istio", { ...ARGS, manage: false, revision: "stable", gateway });
+    expect(await settled(istio.gatewayService)).toBe("ingress/door");
+    expect(istio.sidecar).toBe("stable");
+    expect(istio.reinstall).toBeUndefined();
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "istio-gateway").inputs.environment).toMatchObject({
+      ISTIO_LAB_GATEWAY: "ingress/door",
+      ISTIO_LAB_REVISION: "stable",
+    });
+  });
+
   it("describes the profile with its changes", () => {
     expect(parse(istioOperator(ARGS))).toEqual({
       apiVersion: "install.istio.io/v1alpha1",
       kind: "IstioOperator",
       spec: { profile: "demo", tag: "1.31.0" },
     });
+    const components = { cni: { enabled: true } };
     const values = { telemetry: { enabled: false }, pilot: { env: { A: "yes: no" } } };
-    expect(parse(istioOperator({ ...ARGS, hub: "lab", tag: "1.31", values })).spec).toEqual({
+    expect(parse(istioOperator({ ...ARGS, hub: "lab", tag: "1.31", values, components })).spec).toEqual({
       profile: "demo",
       hub: "lab",
       tag: "1.31",
+      components,
       values,
     });
   });

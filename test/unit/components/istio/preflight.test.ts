@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { istioPreflight } from "../../../../components/istio/preflight.ts";
+import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
 import { OWNER, runChecks } from "../../../support/preflight.ts";
 
@@ -7,12 +8,19 @@ const VERSION = { "/version": { gitVersion: "v1.34.4" } };
 const HOME = "/api/v1/namespaces/istio-system";
 const ISTIODS = "/apis/apps/v1/deployments";
 const GATEWAY = `${HOME}/services/istio-ingressgateway`;
+const WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+const injectors = (...labels: object[]) => ({
+  [WEBHOOKS]: { items: labels.map((of) => ({ metadata: { name: "injector", labels: of } })) },
+});
+const DEFAULT = { "istio.io/rev": "default" };
+const CANARY = { "istio.io/rev": "canary" };
+const gateway = ISTIO_GATEWAY;
 const istiod = (namespace: string, name = "istiod") => ({ items: [{ metadata: { namespace, name } }] });
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
 const check = async (paths: Paths, istio: object = {}) => {
   const { api } = await apiOf({ ...VERSION, ...paths });
-  const config = { istio: { version: "1.31.0", manage: true, ...istio } };
+  const config = { istio: { version: "1.31.0", manage: true, gateway, ...istio } };
   return (await runChecks({ checks: istioPreflight.checks }, api, config)).faults;
 };
 
@@ -50,18 +58,43 @@ it.each<[string, Paths, object, RegExp[]]>([
       /^the Istio in this cluster was installed by stack organization\/istio-lab\/prod; .* set istio\.manage to false/,
     ],
   ],
-  ["one to be used", { [ISTIODS]: istiod("istio-system"), [GATEWAY]: claimedBy("x") }, { manage: false }, []],
+  ["one to be used", { ...injectors(DEFAULT), [GATEWAY]: claimedBy("x") }, { manage: false }, []],
   [
     "none, to be used",
-    { [ISTIODS]: istiod("mesh", "istiod-canary") },
+    {},
     { manage: false },
     [
-      /^istio\.manage is false, and the cluster has no Deployment istio-system\/istiod and no Service istio-system\/istio-ingressgateway \(control planes found: mesh\/istiod-canary\): set istio\.manage to true/,
+      /^istio\.manage is false, and the cluster has no Istio that injects sidecars: set istio\.manage to true/,
     ],
   ],
   [
+    "one of another revision, with another gateway",
+    {
+      ...injectors(CANARY, { ...CANARY, "istio.io/tag": "stable" }),
+      "/api/v1/services": { items: [{ metadata: { namespace: "ingress", name: "door" } }] },
+    },
+    { manage: false },
+    [
+      /has no Istio of the default revision: set istio\.revision to one that it has \(canary, stable\)$/,
+      /has no Service istio-system\/istio-ingressgateway: set istio\.gateway .* that it has \(ingress\/door\), or/,
+    ],
+  ],
+  [
+    "one of a tag, with another gateway, as configured",
+    {
+      ...injectors({ ...CANARY, "istio.io/tag": "stable" }),
+      "/api/v1/namespaces/ingress/services/door": claimedBy("x"),
+    },
+    {
+      manage: false,
+      revision: "stable",
+      gateway: { namespace: "ingress", service: "door", selector: { istio: "door" } },
+    },
+    [],
+  ],
+  [
     "this stack's, to be used only",
-    { [HOME]: claimedBy(OWNER), [ISTIODS]: istiod("istio-system"), [GATEWAY]: claimedBy("x") },
+    { ...injectors(DEFAULT), [HOME]: claimedBy(OWNER), [GATEWAY]: claimedBy("x") },
     { manage: false },
     [
       /^istio\.manage is false, and this stack installed .*: give up the claim first \(kubectl annotate namespace istio-system istio-lab\/owner-\), or set/,
@@ -73,7 +106,9 @@ it.each<[string, Paths, object, RegExp[]]>([
 
 it("rights to install are needed only where Istio is installed", () => {
   const needed = (manage: boolean) =>
-    istioPreflight.permissions({ istio: { version: "1.31.0", manage } }).map(({ resource }) => resource);
+    istioPreflight
+      .permissions({ istio: { version: "1.31.0", manage, gateway } })
+      .map(({ resource }) => resource);
   expect(needed(true)).toContain("clusterroles");
   expect(needed(false)).toEqual(["deployments", "services", "mutatingwebhookconfigurations"]);
 });

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { trafficSplitPreflight } from "../../../../components/trafficSplit/preflight.ts";
+import { type Needs, trafficSplitPreflight } from "../../../../components/trafficSplit/preflight.ts";
+import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
 import { runChecks } from "../../../support/preflight.ts";
 
@@ -11,8 +12,16 @@ const subsets = ["1.18", "1.17", "1.16"].map((version) => ({
   labels: { app: "nginx", version },
 }));
 
-const routed = async (paths: Paths) =>
-  (await runChecks(trafficSplitPreflight, (await apiOf(paths)).api, { namespace: "shop" })).facts;
+const CONFIG: Needs = {
+  namespace: "shop",
+  host: "shop.hung.org.hk",
+  gatewayHosts: ["*.hung.org.hk"],
+  istio: { gateway: ISTIO_GATEWAY },
+};
+
+const check = async (paths: Paths, config: Partial<Needs> = {}) =>
+  runChecks(trafficSplitPreflight, (await apiOf(paths)).api, { ...CONFIG, ...config });
+const routed = async (paths: Paths) => (await check(paths)).facts;
 
 it("finds the subsets that the routes name and the DestinationRule has", async () => {
   const paths = {
@@ -33,9 +42,7 @@ it("finds none where one of the two is missing", async () => {
 
 it("owns a Secret only where the gateway serves https", () => {
   const kinds = (mode?: string) =>
-    trafficSplitPreflight
-      .objects({ namespace: "shop", tls: mode ? { mode } : undefined })
-      .map(({ kind }) => kind);
+    trafficSplitPreflight.objects({ ...CONFIG, tls: mode ? { mode } : undefined }).map(({ kind }) => kind);
   expect(kinds()).toEqual(["Gateway", "VirtualService", "DestinationRule"]);
   expect(kinds("terminate")).not.toContain("Secret");
   expect(kinds("passthrough")).toContain("Secret");

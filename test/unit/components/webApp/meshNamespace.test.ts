@@ -16,4 +16,13 @@ describe("MeshNamespace", () => {
       labels: { "istio-injection": "enabled" },
     });
   });
+
+  it("names the revision that injects, where one is configured", async () => {
+    const resources = await startMocks();
+    new MeshNamespace("mesh", { namespace: "shop", revision: "stable" });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "mesh", "NamespacePatch").inputs.metadata.labels).toEqual({
+      "istio.io/rev": "stable",
+    });
+  });
 });
