@@ -1,7 +1,7 @@
 /** The API server as the provider sees it: objects by kind and name, whose paths come from the server's discovery. */
 import { ApiError, KubectlError, KubernetesApi, NoAnswer } from "../../../clients/kubernetes.ts";
 import type { Properties } from "../values.ts";
-import { type Config, writeKubeconfig } from "./config.ts";
+import type { Config } from "./config.ts";
 
 export interface KubernetesObject extends Properties {
   apiVersion: string;
@@ -65,8 +65,7 @@ export class Cluster {
   /** @throws ClusterUnreachable */
   static async connect({ kubeconfig, context, cluster }: Config): Promise<Cluster> {
     try {
-      const file = kubeconfig === "" ? undefined : writeKubeconfig(kubeconfig);
-      return new Cluster(await KubernetesApi.connect({ kubeconfig: file, context, cluster }));
+      return new Cluster(await KubernetesApi.connect({ kubeconfig, context, cluster }));
     } catch (error) {
       throw new ClusterUnreachable((error as Error).message);
     }

@@ -159,3 +159,24 @@ export function normalize(inputs: Properties): Properties {
   const data = reveal(inputs.data ?? {});
   return { ...normal, data: { ...(isObject(data) ? data : {}), ...encoded } };
 }
+
+/** The new object would take the old one's place, which has to be free then. */
+export function sameName(olds: Properties, after: Properties): boolean {
+  const [before, now] = [reveal(olds.metadata ?? null), reveal(after.metadata ?? null)];
+  if (!isObject(before) || !isObject(now)) return false;
+  const sameNamespace = now.namespace === undefined || (before.namespace ?? "default") === now.namespace;
+  return before.name === now.name && sameNamespace;
+}
+
+/** How dependents go: foreground, unless the annotation says otherwise. */
+export function propagationPolicy(inputs: Properties): string {
+  const wanted = annotation(inputs, ANNOTATIONS.deletionPropagation)?.toLowerCase();
+  return wanted === "orphan" ? "Orphan" : wanted === "background" ? "Background" : "Foreground";
+}
+
+/** For these kinds the official provider lets `skipAwait` hold for deletion too. */
+const DELETED_WITHOUT_WAIT = new Set(["Deployment", "Namespace"]);
+
+export function isDeletedWithoutWait(kind: string, inputs: Properties): boolean {
+  return annotation(inputs, ANNOTATIONS.skipAwait) === "true" && DELETED_WITHOUT_WAIT.has(kind);
+}

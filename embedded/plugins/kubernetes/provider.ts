@@ -16,7 +16,6 @@ import {
 import {
   changes,
   containsUnknown,
-  isObject,
   isWithin,
   type Properties,
   reveal,
@@ -31,7 +30,7 @@ import {
   NoSuchKind,
   referenceTo,
 } from "./cluster.ts";
-import { type Config, configReplaces, readConfig } from "./config.ts";
+import { type Config, configReplaces, readConfig, writeKubeconfig } from "./config.ts";
 import { liveInputs, markSecrets, newInputs, stateOf } from "./drift.ts";
 import {
   ANNOTATIONS,
@@ -39,10 +38,13 @@ import {
   comparable,
   idOf,
   immutablePaths,
+  isDeletedWithoutWait,
   isPatch,
   kindOfType,
   normalize,
   parseId,
+  propagationPolicy,
+  sameName,
   toObject,
   unsupportedPart,
 } from "./objects.ts";
@@ -77,9 +79,17 @@ export class KubernetesProvider implements Provider {
   }
 
   async configure(args: Properties): Promise<void> {
-    this.#config = readConfig(args);
+    const config = readConfig(args);
     void this.#cluster?.then((cluster) => cluster.close()).catch(() => {});
     this.#cluster = undefined;
+    try {
+      this.#config = { ...config, kubeconfig: config.kubeconfig && writeKubeconfig(config.kubeconfig) };
+    } catch (error) {
+      // Reported by the first request, as an update without changes needs no cluster.
+      this.#config = config;
+      this.#cluster = Promise.reject(new ClusterUnreachable((error as Error).message));
+      this.#cluster.catch(() => {});
+    }
   }
 
   async check({ type, news }: CheckRequest): Promise<CheckResult> {
@@ -202,8 +212,7 @@ export class KubernetesProvider implements Provider {
       this.#log.message(urn, "warning", error.message);
       throw new Error(`configured Kubernetes cluster is unreachable. ${UNREACHABLE_ADVICE}`);
     }
-    if (annotation(oldInputs, ANNOTATIONS.skipAwait) === "true" && DELETED_WITHOUT_WAIT.has(reference.kind))
-      return;
+    if (isDeletedWithoutWait(reference.kind, oldInputs)) return;
     await untilGone(reference, this.#waiting(cluster, urn, timeoutOf(oldInputs, timeoutSeconds)));
     this.#log.status(urn, "");
   }
@@ -284,19 +293,3 @@ const UNREACHABLE_ADVICE =
 function withoutVersion({ version: _, ...rest }: Properties): Properties {
   return rest;
 }
-
-/** The new object would take the old one's place, which has to be free then. */
-function sameName(olds: Properties, after: Properties): boolean {
-  const [before, now] = [reveal(olds.metadata ?? null), reveal(after.metadata ?? null)];
-  if (!isObject(before) || !isObject(now)) return false;
-  const sameNamespace = now.namespace === undefined || (before.namespace ?? "default") === now.namespace;
-  return before.name === now.name && sameNamespace;
-}
-
-function propagationPolicy(inputs: Properties): string {
-  const wanted = annotation(inputs, ANNOTATIONS.deletionPropagation)?.toLowerCase();
-  return wanted === "orphan" ? "Orphan" : wanted === "background" ? "Background" : "Foreground";
-}
-
-/** For these kinds the official provider lets `skipAwait` hold for deletion too. */
-const DELETED_WITHOUT_WAIT = new Set(["Deployment", "Namespace"]);

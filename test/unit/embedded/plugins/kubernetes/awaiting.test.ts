@@ -38,6 +38,7 @@ function rollOut(ready: number, { generation = 1, available = true } = {}): void
     metadata: {
       name: "web-1",
       namespace: "default",
+      uid: "rs",
       annotations: { "deployment.kubernetes.io/revision": "1" },
       ownerReferences: [{ uid: "u" }],
     },
@@ -108,12 +109,13 @@ describe("a Deployment", () => {
     expect((await it.create(TYPES.deployment, { ...deployment, metadata })).id).toBe("default/web");
   });
 
+  test("that is not ready in time is recorded", async () => {
+    const error = await failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 0.5 }));
+    expect(error.message).toMatch(/was successfully created, but.*'web' timed out waiting to be Ready/);
+    expect(error).toMatchObject({ id: "default/web", outputs: { kind: "Deployment", __inputs: deployment } });
+  });
+
   test("that does not come up is recorded with what its pods report", async () => {
-    const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 3 }));
-    await watched("pods").toBe(true);
-    rollOut(0, { available: false });
-    const set = api.get(SET) as { metadata: { uid?: string } };
-    api.put(SET, { ...set, metadata: { ...set.metadata, uid: "rs" } } as never);
     api.put("/api/v1/namespaces/default/pods/web-1", {
       apiVersion: "v1",
       kind: "Pod",
@@ -124,10 +126,12 @@ describe("a Deployment", () => {
         ],
       },
     });
-    const error = await creation;
-    expect(error.message).toMatch(/was successfully created, but.*'web' timed out waiting to be Ready/);
-    expect(error).toMatchObject({ id: "default/web", outputs: { kind: "Deployment", __inputs: deployment } });
-    expect(error.reasons).toContain("[Pod default/web-1]: [ImagePullBackOff] no");
+    const creation = failureOf(it.create(TYPES.deployment, deployment));
+    await watched("deployments").toBe(true);
+    rollOut(0, { available: false });
+    await expect.poll(() => it.texts, PATIENCE).toContainEqual(expect.stringMatching(/^\[MinimumReplicas/));
+    it.provider.cancel();
+    expect((await creation).reasons).toContain("[Pod default/web-1]: [ImagePullBackOff] no");
   });
 
   test("is given up at an interrupt, and recorded", async () => {

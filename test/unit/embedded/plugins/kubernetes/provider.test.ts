@@ -3,7 +3,6 @@ import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugin
 import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
 import {
   configMap,
-  deployment,
   failureOf,
   label,
   PATHS,
@@ -213,26 +212,6 @@ describe("a Patch resource", () => {
   });
 });
 
-describe("diff", () => {
-  test("is none for the same inputs, with the default namespace or without, and needs no server", async () => {
-    const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
-    expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
-    expect(api.requests).toEqual([]);
-  });
-
-  test("of a ConfigMap's data replaces it, unless the provider says that it can change", async () => {
-    const news = { ...configMap, data: { a: "2" } };
-    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: true });
-    await it.provider.configure({ enableConfigMapMutable: "true" });
-    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: false });
-  });
-
-  test("of the name makes the new object first", async () => {
-    const other = { ...configMap, metadata: { name: "other" } };
-    expect(await it.diff(TYPES.configMap, configMap, other)).toMatchObject({ deleteBeforeReplace: false });
-  });
-});
-
 describe("read", () => {
   const service = {
     apiVersion: "v1",
@@ -274,23 +253,16 @@ describe("read", () => {
   });
 });
 
-test("what the stand-in cannot do is refused, by name", async () => {
-  const words = (what: string) => new RegExp(`^not supported by the stand-in: ${what}; with the official`);
-  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } };
-  await expect(it.check("kubernetes:helm.sh/v3:Release", {})).rejects.toThrow(
-    words("resource type kubernetes:helm.sh/v3:Release"),
+test("a list of kubeconfigs fails what needs the cluster, and nothing else", async () => {
+  await it.provider.configure({ kubeconfig: "/a:/b" });
+  const words = /configured Kubernetes cluster is unreachable: failed to parse kubeconfig data/;
+  await expect(it.create(TYPES.configMap, configMap)).rejects.toThrow(words);
+  expect((await it.create(TYPES.configMap, configMap, { preview: true })).outputs).toEqual(configMap);
+  expect(it.lines).toContainEqual({ severity: "warning", text: expect.stringMatching(words) });
+  await expect(it.read(TYPES.configMap, "default/page", configMap, configMap)).rejects.toThrow(
+    /failed to read resource state due to unreachable cluster/,
   );
-  await expect(it.check("kubernetes:core/v1:Pod", pod)).rejects.toThrow(words("kind v1/Pod"));
-  await expect(it.check(TYPES.configMap, { ...configMap, metadata: {} })).rejects.toThrow(
-    words("an object without metadata.name"),
-  );
-  await expect(it.provider.invoke("kubernetes:yaml:decode")).rejects.toThrow(
-    words("function kubernetes:yaml:decode"),
-  );
-  await expect(it.provider.configure({ renderYamlToDirectory: "/x" })).rejects.toThrow(
-    words("provider argument renderYamlToDirectory"),
-  );
-  expect((await it.check(TYPES.deployment, deployment)).failures ?? []).toEqual([]);
+  expect((await it.diff(TYPES.configMap, configMap, configMap)).changes.size).toBe(0);
 });
 
 const PATIENCE = { timeout: 20_000 };

@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
+import { configMap, deployment, TestProvider, TYPES } from "../../../../support/kubernetesProvider.ts";
+
+let api: FakeApiServer;
+let it: TestProvider;
+
+beforeAll(async () => {
+  api = await FakeApiServer.start();
+});
+beforeEach(() => {
+  api.reset();
+  it = new TestProvider(api);
+});
+afterAll(() => api.stop());
+
+describe("diff", () => {
+  test("is none for the same inputs, with the default namespace or without, and needs no server", async () => {
+    const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
+    expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
+    expect(api.requests).toEqual([]);
+  });
+
+  test("of a ConfigMap's data replaces it, unless the provider says that it can change", async () => {
+    const news = { ...configMap, data: { a: "2" } };
+    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: true });
+    await it.provider.configure({ enableConfigMapMutable: "true" });
+    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: false });
+  });
+
+  test("of the name makes the new object first", async () => {
+    const other = { ...configMap, metadata: { name: "other" } };
+    expect(await it.diff(TYPES.configMap, configMap, other)).toMatchObject({ deleteBeforeReplace: false });
+  });
+});
+
+test("what the stand-in cannot do is refused, by name", async () => {
+  const words = (what: string) => new RegExp(`^not supported by the stand-in: ${what}; with the official`);
+  const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } };
+  await expect(it.check("kubernetes:helm.sh/v3:Release", {})).rejects.toThrow(
+    words("resource type kubernetes:helm.sh/v3:Release"),
+  );
+  await expect(it.check("kubernetes:core/v1:Pod", pod)).rejects.toThrow(words("kind v1/Pod"));
+  await expect(it.check(TYPES.configMap, { ...configMap, metadata: {} })).rejects.toThrow(
+    words("an object without metadata.name"),
+  );
+  await expect(it.provider.invoke("kubernetes:yaml:decode")).rejects.toThrow(
+    words("function kubernetes:yaml:decode"),
+  );
+  await expect(it.provider.configure({ renderYamlToDirectory: "/x" })).rejects.toThrow(
+    words("provider argument renderYamlToDirectory"),
+  );
+  expect((await it.check(TYPES.deployment, deployment)).failures ?? []).toEqual([]);
+});
