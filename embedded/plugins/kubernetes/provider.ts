@@ -13,14 +13,7 @@ import {
   type ReadResult,
   type UpdateRequest,
 } from "../provider.ts";
-import {
-  changes,
-  containsUnknown,
-  isWithin,
-  type Properties,
-  reveal,
-  unsupported,
-} from "../values.ts";
+import { changes, containsUnknown, isWithin, type Properties, reveal, unsupported } from "../values.ts";
 import { NotReady, requireReady, timeoutOf, untilGone, untilReady } from "./awaiting.ts";
 import {
   Cluster,
