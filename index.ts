@@ -1,15 +1,17 @@
 /** The lab from top to bottom: settings, preflight, provider, components, outputs. */
 import * as pulumi from "@pulumi/pulumi";
-import { capabilities } from "./capabilities.ts";
+import { capabilities, istioValues } from "./capabilities.ts";
 import { ClusterGuard } from "./components/cluster/clusterGuard.ts";
 import { clusterProvider } from "./components/cluster/provider.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
+import { Observability } from "./components/observability/observability.ts";
 import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
+import { ISTIO_GATEWAY } from "./mesh/model.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
@@ -25,7 +27,7 @@ const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, 
 
 const istio = new Istio(
   "istio",
-  { ...config.istio, kubeconfig, context, clusterId: cluster.id, owner },
+  { ...config.istio, values: istioValues(config), kubeconfig, context, clusterId: cluster.id, owner },
   inCluster,
 );
 
@@ -78,10 +80,27 @@ const edge = new HaproxyEdge(
   { dependsOn: gatewayTls ? [istio.ready, split.gateway] : istio.ready },
 );
 
+const observability =
+  config.monitoring || config.tracing
+    ? new Observability(
+        "observability",
+        {
+          monitoring: config.monitoring,
+          tracing: config.tracing,
+          namespace,
+          weights: config.weights,
+          gateway: ISTIO_GATEWAY,
+          loadBalancer: { host: loadBalancer.host, exporter: config.stats.prometheus },
+          owner,
+        },
+        { ...inCluster, dependsOn: istio.ready },
+      )
+    : undefined;
+
 new ClusterGuard(
   "guard",
   { id: cluster.id, kubeconfig, context },
-  { dependsOn: [istio, mesh, app, split, ingress, edge] },
+  { dependsOn: [istio, mesh, app, split, ingress, edge, ...(observability ? [observability] : [])] },
 );
 
 /** The test page, through the load balancer. */
@@ -102,3 +121,7 @@ export const { configFile } = loadBalancer;
 export const { configHash } = edge;
 /** Version name to page: the page of an answer tells its version. */
 export const pages = pagesOf(versions);
+/** Where Prometheus and Zipkin answer; undefined where they are off. */
+export const { monitoring, tracing } = observability ?? {};
+/** Version name to the label `version` of its pods. */
+export const versionLabels = Object.fromEntries(versions.map(({ name, version }) => [name, version]));

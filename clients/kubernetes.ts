@@ -8,6 +8,7 @@ import type { Selection, Target } from "./kubectlConfig.ts";
 import { certificateExpiry } from "./kubectlConfig.ts";
 import { KubectlProxy, type ProxyOptions } from "./kubectlProxy.ts";
 import { ApiError, failureOf, NoAnswer, read } from "./kubernetesErrors.ts";
+import { warningsOf, withQuery, writeQuery } from "./kubernetesQuery.ts";
 import type {
   KubernetesObject,
   List,
@@ -192,6 +193,15 @@ export class KubernetesApi {
     return await this.#answer(response);
   }
 
+  /** The answer itself, whatever its status, for a caller that hands it on. */
+  raw(
+    method: string,
+    path: string,
+    options: { readonly accept?: string; readonly body?: Buffer; readonly contentType?: string } = {},
+  ): Promise<http.IncomingMessage> {
+    return this.#send(method, path, options);
+  }
+
   /** When the user's certificate expires; undefined where it has none. */
   certificateExpiry(): Promise<Date | undefined> {
     return certificateExpiry(this.#selection, this.#options.signal);
@@ -212,7 +222,7 @@ export class KubernetesApi {
 
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
     const { accept = JSON_TYPE, contentType = JSON_TYPE } = options;
-    const body = options.body === undefined ? undefined : Buffer.from(JSON.stringify(options.body));
+    const body = bytesOf(options.body);
     const { signal: whole } = this.#options;
     const answerMs = options.answerMs ?? this.#options.answerMs ?? ANSWER_MS;
     const signals = [whole, options.signal].flatMap((signal) => signal ?? []);
@@ -257,6 +267,10 @@ export class KubernetesApi {
   }
 }
 
+function bytesOf(body: object | undefined): Buffer | undefined {
+  return body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
+}
+
 interface RequestOptions {
   readonly answerMs?: number;
   readonly accept?: string;
@@ -283,22 +297,4 @@ async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
     if (error instanceof ApiError && error.status === 404) return undefined;
     throw error;
   }
-}
-
-/** The path with these parameters, without those that are undefined. */
-export function withQuery(path: string, query: Readonly<Record<string, string | undefined>>): string {
-  const given = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, value);
-  return given.size === 0 ? path : `${path}?${given}`;
-}
-
-function writeQuery({ dryRun, fieldManager }: WriteOptions): Record<string, string | undefined> {
-  return { fieldManager, fieldValidation: "Warn", dryRun: dryRun ? "All" : undefined };
-}
-
-/** The texts of `Warning: 299 - "TEXT"`, one header a warning. */
-function warningsOf({ headersDistinct }: http.IncomingMessage): string[] {
-  return (headersDistinct.warning ?? []).map(
-    (value) => /"(.*)"/s.exec(value)?.[1]?.replaceAll('\\"', '"') ?? value,
-  );
 }

@@ -28,6 +28,7 @@ const kind = (name: string, group: string, version: string, plural: string): Kin
 });
 
 const istio = "networking.istio.io";
+const rbac = "rbac.authorization.k8s.io";
 
 /**
  * Every kind of which the program ever owns an object, with any configuration. A destroy removes orphans of
@@ -38,6 +39,14 @@ export const OWNED_KINDS = {
   Secret: kind("Secret", "", "v1", "secrets"),
   Service: kind("Service", "", "v1", "services"),
   Deployment: kind("Deployment", "apps", "v1", "deployments"),
+  Namespace: kind("Namespace", "", "v1", "namespaces"),
+  ServiceAccount: kind("ServiceAccount", "", "v1", "serviceaccounts"),
+  PersistentVolumeClaim: kind("PersistentVolumeClaim", "", "v1", "persistentvolumeclaims"),
+  Role: kind("Role", rbac, "v1", "roles"),
+  RoleBinding: kind("RoleBinding", rbac, "v1", "rolebindings"),
+  EnvoyFilter: kind("EnvoyFilter", istio, "v1alpha3", "envoyfilters"),
+  ServiceEntry: kind("ServiceEntry", istio, "v1", "serviceentries"),
+  Telemetry: kind("Telemetry", "telemetry.istio.io", "v1", "telemetries"),
   Gateway: kind("Gateway", istio, "v1", "gateways"),
   VirtualService: kind("VirtualService", istio, "v1", "virtualservices"),
   DestinationRule: kind("DestinationRule", istio, "v1", "destinationrules"),

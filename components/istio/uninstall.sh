@@ -76,7 +76,8 @@ orphans() {
     esac
     known=${known:+$known,}$kind
   done
-  kube get "$known" --all-namespaces \
+  # Namespace istio-system bears the claim, not an orphan's mark.
+  kube get "$known" --all-namespaces --field-selector="metadata.name!=$namespace" \
     --output='jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner=="'"$ISTIO_LAB_OWNER"'")]}{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}'
 }
 

@@ -12,6 +12,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Build>>> = {
   up: async () => (await import("./up.ts")).upCommand,
   shift: async () => (await import("./shift.ts")).labShiftCommand,
   probe: async () => (await import("./probe.ts")).labProbeCommand,
+  dashboard: async () => (await import("./dashboard.ts")).labDashboardCommand,
   status: async () => (await import("./status.ts")).statusCommand,
   logs: async () => (await import("./logs.ts")).logsCommand,
   kubeconfig: async () => (await import("./kubeconfig.ts")).kubeconfigCommand,

@@ -53,6 +53,7 @@ function toolchain(): Promise<Toolchain> {
   return ensureToolchain(
     (steps) => runTasks([group(TOOLCHAIN, steps)]),
     (line) => console.error(`lab: ${line}`),
+    { monitoring: true, tracing: true },
   );
 }
 

@@ -11,6 +11,7 @@ import type { Instance } from "../instance.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
 import { imagesOf } from "../lab/made.ts";
 import { initStack } from "../lab/newStack.ts";
+import { wantedImages } from "../lab/observability.ts";
 import { choosePlugins, type Plugin, pluginWarnings } from "../lab/plugins.ts";
 import { showSplit } from "../lab/split.ts";
 import { pulumiOnTerminal } from "../lab/stack.ts";
@@ -34,15 +35,26 @@ export function upCommand(context: Context): Command {
         "official: release binaries and images alone; build: none of them (default: where they can be had)",
       ).choices(["official", "build"]),
     )
-    .action(({ program, from }: { program: boolean; from?: From }) =>
-      context.exclusively((lab) => up(lab, { quiet: context.quiet, program, from })),
+    .option(
+      "--no-monitoring",
+      "make a new lab without Prometheus and Zipkin; an existing lab keeps its settings",
+    )
+    .action((flags: Omit<UpOptions, "quiet">) =>
+      context.exclusively((lab) => up(lab, { quiet: context.quiet, ...flags })),
     );
 }
 
-async function up(
-  lab: Instance,
-  { quiet, program, from }: { quiet: boolean; program: boolean; from: From | undefined },
-): Promise<void> {
+interface UpOptions {
+  readonly quiet: boolean;
+  /** Whether the Pulumi program runs. */
+  readonly program: boolean;
+  /** Whether a new lab gets Prometheus and Zipkin. */
+  readonly monitoring: boolean;
+  /** @default official artifacts where they can be had */
+  readonly from?: From;
+}
+
+async function up(lab: Instance, { quiet, program, monitoring, from }: UpOptions): Promise<void> {
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
@@ -52,7 +64,7 @@ async function up(
     async () => requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME"),
     () => requireInotify(lab),
   ]);
-  const wanted: Wanted = from ? { from } : {};
+  const wanted: Wanted = { ...(await wantedImages(lab, monitoring)), ...(from ? { from } : {}) };
   const tools = await ensureToolchain(
     (steps) => runTasks([group(TOOLCHAIN, steps)], { quiet }),
     note,
@@ -65,7 +77,7 @@ async function up(
       plugins = await choosePlugins(lab, join(tools.pulumi, "pulumi"), (line) => {
         task.output = line;
       });
-      await initStack(lab, await imagesOf(lab, tools));
+      await initStack(lab, await imagesOf(lab, tools), { monitoring });
     },
   };
   await runTasks([group(`machines of lab "${lab.name}"`, startTasks(lab, tools, [stack]))], { quiet });

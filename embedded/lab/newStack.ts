@@ -13,7 +13,11 @@ import { httpsFiles } from "./certificate.ts";
 import { passphraseFile, pulumi, stackFile } from "./stack.ts";
 
 /** Makes the lab's stack with the settings of its machines, once: settings that the user changed stay. */
-export async function initStack(lab: Instance, images: ImageNames): Promise<void> {
+export async function initStack(
+  lab: Instance,
+  images: ImageNames,
+  { monitoring }: { readonly monitoring: boolean },
+): Promise<void> {
   const ready = join(lab.dir, "stack.ready");
   if (existsSync(ready) && existsSync(stackFile(lab))) return;
   await mkdir(join(lab.dir, "pulumi"), { recursive: true });
@@ -23,7 +27,10 @@ export async function initStack(lab: Instance, images: ImageNames): Promise<void
   // The file of a previous lab of this name has secrets whose passphrase is gone.
   await rm(stackFile(lab), { force: true });
   await pulumi(lab, ["stack", "select", "--create", lab.name]);
-  await pulumi(lab, setAll(await machineSettings(lab, images)));
+  await pulumi(
+    lab,
+    setAll({ ...(await machineSettings(lab, images)), ...(monitoring ? observability(images) : {}) }),
+  );
   const secrets = { loadBalancerPrivateKey: sshKeyFile(lab), tlsKey: httpsFiles(lab).key };
   for (const [name, file] of Object.entries(secrets)) {
     await pulumi(lab, ["config", "set", "--secret", name], { input: await readFile(file, "utf8") });
@@ -54,5 +61,19 @@ async function machineSettings(lab: Instance, images: ImageNames): Promise<Recor
     "versions[1].image": images.nginx.v117,
     "weights.v116": "50",
     "weights.v117": "50",
+  };
+}
+
+/** Metrics and traces of every request, fresh within seconds: what a lab is for. */
+function observability({ prometheus, zipkin, istio }: ImageNames): Record<string, string> {
+  return {
+    "monitoring.enabled": "true",
+    ...(prometheus ? { "monitoring.image": prometheus } : {}),
+    "monitoring.scrapeSeconds": "2",
+    ...(istio.plain ? { "monitoring.proxies": "envoy" } : {}),
+    "stats.prometheus": "0.0.0.0:8404",
+    "tracing.provider": "zipkin",
+    ...(zipkin ? { "tracing.image": zipkin } : {}),
+    "tracing.sampling": "100",
   };
 }

@@ -21,6 +21,8 @@ cover kernel/keys/root_maxkeys 1000000
 cover kernel/keys/root_maxbytes 25000000
 
 sysctl -qw net.ipv4.ip_forward=1
+# What is no pod has no route back to a pod: to it, a pod's packets come from the node, as on most clusters.
+iptables -w -t nat -A POSTROUTING -s "$POD_SUBNET" ! -d "$POD_CIDR" -j MASQUERADE
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
 # No pod survives a restart, so all pod IPs are released. The allocator's position is kept: a new pod with a reused IP

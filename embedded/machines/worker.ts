@@ -29,7 +29,7 @@ async function configure(lab: Instance, worker: WorkerSpec, pause: string): Prom
   for (const file of ["ca.crt", `${worker.name}.crt`, `${worker.name}.key`]) {
     await cp(join(pkiDir(lab), file), join(etc, file));
   }
-  await write("env", `NODE=${worker.name}\nADDRESS=${worker.address}\n`);
+  await write("env", environment(worker));
   await write("containerd.toml", containerdConfig(pause));
   await write("kubelet.yaml", stringify(kubeletConfig(worker)));
   await write("kube-proxy.yaml", stringify(kubeProxyConfig()));
@@ -89,6 +89,11 @@ function kubeletConfig(worker: WorkerSpec) {
     protectKernelDefaults: true,
     oomScoreAdj: 0,
   };
+}
+
+/** What worker-init.sh reads. */
+function environment({ name, address, podSubnet }: WorkerSpec): string {
+  return `NODE=${name}\nADDRESS=${address}\nPOD_SUBNET=${podSubnet}\nPOD_CIDR=${POD_CIDR}\n`;
 }
 
 function kubeProxyConfig() {

@@ -5,7 +5,7 @@ import type { ListrTask } from "listr2";
 import { withLock } from "../host/lock.ts";
 import { cacheHome } from "../instance.ts";
 import { goBinaries, type OnProgress } from "./go/go.ts";
-import { COREDNS, type GoModule, ISTIO, KUBERNETES, PULUMI } from "./go/modules.ts";
+import { COREDNS, type GoModule, ISTIO, KUBERNETES, PROMETHEUS, PULUMI } from "./go/modules.ts";
 import { corednsImage, nginxImage, pauseImage, pilotImage, proxyImage } from "./images/images.ts";
 import { BUILT_IMAGES, type ImageNames } from "./images/names.ts";
 import { prometheusImage, zipkinImage, zipkinJar } from "./images/observe.ts";
@@ -111,7 +111,9 @@ async function toolchainSteps(
     };
     return [pilotImage(from), proxyImage(from)];
   });
-  const prometheus = image("Prometheus", "prometheus", async () => [prometheusImage(await monitoringRoot())]);
+  const prometheus = image("Prometheus", "prometheus", async (report) => [
+    prometheusImage(await monitoringRoot(), await build(4, PROMETHEUS, report)),
+  ]);
   const zipkin = image("Zipkin", "zipkin", async () => {
     const java = await monitoringRoot();
     return [zipkinImage({ root: java, busybox: await imagesRoot(), jar: await zipkinJar(java) })];
@@ -149,6 +151,7 @@ async function toolchainSteps(
         join(await istioctl.result, "istioctl"),
         join(await pulumi.result, "pulumi"),
         join(await wheel.result, "bin", "shellcheck"),
+        ...(wanted.monitoring ? [join(await monitoringRoot(), "usr/bin/promtool")] : []),
       ],
       await loadBalancerRoot.result,
     ),

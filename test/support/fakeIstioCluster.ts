@@ -118,7 +118,8 @@ case "$verb $*" in
   "get get deployments "*) printf '${planes}';;
   "get get customresourcedefinitions"*jsonpath*)
     echo virtualservices.networking.istio.io; echo gateways.networking.istio.io
-    echo destinationrules.networking.istio.io; echo ${crds};;
+    echo destinationrules.networking.istio.io; echo envoyfilters.networking.istio.io
+    echo serviceentries.networking.istio.io; echo telemetries.telemetry.istio.io; echo ${crds};;
   "get "*annotations.istio-lab/owner*)
     case ",$kind," in *,${orphan},*) echo "kind: Orphan"; echo "  name: left";; esac;;
   "get get virtualservices.networking.istio.io,gateways.networking.istio.io,"*) printf '${objects}';;

@@ -10,6 +10,9 @@ const outputs: Outputs = {
   nodePorts: { http2: 30934, statusPort: 30580 },
   nodes: [],
   configFile: "/etc/haproxy/lab.cfg",
+  monitoring: undefined,
+  tracing: undefined,
+  versionLabels: { v116: "1.16", v117: "1.17" },
   configHash: "0a",
 };
 

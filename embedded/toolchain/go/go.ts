@@ -1,5 +1,5 @@
 /** Builds the commands of the Go modules in this folder, once, into the cache. */
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, launch } from "../../../clients/process.ts";
 import { cacheHome } from "../../instance.ts";
@@ -23,7 +23,7 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     "-w",
     ...Object.entries(module.variables).map(([name, value]) => `-X ${name}=${value}`),
   ];
-  const own = module.packages.includes(".") ? ["main.go"] : [];
+  const own = module.packages.includes(".") ? await sourcesOf(source) : [];
   const pinned = await contentOf(...["go.mod", "go.sum", ...own].map((file) => join(source, file)));
   const args = [...BUILD_FLAGS, `-ldflags=${linker.join(" ")}`];
   const ingredients = [pinned, ...args, ...module.packages];
@@ -48,6 +48,11 @@ export async function goBinaries(module: GoModule, onProgress: OnProgress): Prom
     if (result.failed)
       throw new LabError(`go build in ${source} failed:\n${result.stderr.split("\n").slice(-20).join("\n")}`);
   });
+}
+
+/** The Go files of a folder, in a fixed order. */
+async function sourcesOf(folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter((file) => file.endsWith(".go")).sort();
 }
 
 /** Directory of a module that the build of `module` uses, in Go's module cache. */

@@ -24,11 +24,13 @@ const ZIPKIN = {
 };
 
 /**
- * Debian's Prometheus and promtool at the paths of the official image, with the classic pages.
+ * Debian's Prometheus and promtool, with the classic pages. /bin/prometheus, as in the official image, is the program
+ * that gives Debian's build what it lacks: service discovery by pods, and reading changed files by itself.
  *
  * @param root Debian root file system with prometheus
+ * @param entry directory of that program
  */
-export function prometheusImage(root: string): ImageRecipe {
+export function prometheusImage(root: string, entry: string): ImageRecipe {
   return {
     name: "prometheus",
     tags: [BUILT_IMAGES.prometheus],
@@ -38,7 +40,7 @@ export function prometheusImage(root: string): ImageRecipe {
       User: "65534:65534",
       WorkingDir: "/prometheus",
     },
-    parts: [root],
+    parts: [root, entry],
     sources: SOURCES,
     room: 300,
     fill: async (into) => {
@@ -46,8 +48,8 @@ export function prometheusImage(root: string): ImageRecipe {
       // Sources of the time zones' data, which the pages do not load.
       await rm(join(into, "usr/share/prometheus/web/static/moment-timezone/data"), { recursive: true });
       await mkdir(join(into, "bin"));
-      for (const name of ["prometheus", "promtool"])
-        await rename(join(into, "usr/bin", name), join(into, "bin", name));
+      await run("cp", [join(entry, "prometheus"), join(into, "bin/prometheus")]);
+      await rename(join(into, "usr/bin/promtool"), join(into, "bin/promtool"));
       await mkdir(join(into, "etc/prometheus"), { recursive: true });
       await writeFile(join(into, "etc/prometheus/prometheus.yml"), "scrape_configs: []\n");
       await writableDirectory(into, "prometheus");

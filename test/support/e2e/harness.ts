@@ -22,19 +22,27 @@ export interface Outcome {
 /** An embedded lab of the tests' own, driven through the command line that users have. */
 export class TestLab {
   readonly instance: Instance;
-  constructor(name: string) {
+  readonly #monitoring: boolean;
+  /** @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for. @default without */
+  constructor(name: string, { monitoring = false } = {}) {
     this.instance = instance(name);
+    this.#monitoring = monitoring;
+  }
+
+  #words(command: string, args: readonly string[]): string[] {
+    const without = command === "up" && !this.#monitoring ? ["--no-monitoring"] : [];
+    return [command, "--name", this.instance.name, ...without, ...args];
   }
 
   /** Runs `./lab COMMAND --name NAME ARG...`; its failure is for the test to judge. */
   async try(command: string, ...args: string[]): Promise<Outcome> {
-    const result = await execa(LAUNCHER, [command, "--name", this.instance.name, ...args], { reject: false });
+    const result = await execa(LAUNCHER, this.#words(command, args), { reject: false });
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
   /** Starts a command; `said` resolves when its standard error holds the words. */
   start(command: string, ...args: string[]) {
-    const process = execa(LAUNCHER, [command, "--name", this.instance.name, ...args], { reject: false });
+    const process = execa(LAUNCHER, this.#words(command, args), { reject: false });
     let text = "";
     // Read to the end: a reader that leaves would end what it reads from.
     process.stderr.on("data", (chunk: Buffer) => {

@@ -14,7 +14,7 @@ afterEach(() => vi.unstubAllEnvs());
 afterEach(() => pulumi.runtime.disconnect());
 
 const KEYS =
-  "the keys are kubeconfig, context, namespace, versions, host, gatewayHosts, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey, stats, statsPassword";
+  "the keys are kubeconfig, context, namespace, versions, host, gatewayHosts, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey, stats, statsPassword, monitoring, tracing";
 
 describe("parseSettings", () => {
   it("fills in the article's lab", () => {

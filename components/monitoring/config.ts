@@ -1,0 +1,89 @@
+/** Settings of monitoring: a Prometheus of the program's own, or one that is there already. */
+
+import { z } from "zod";
+import type { ConfigOf } from "../../settings/slice.ts";
+import { field, key, slice } from "../../settings/slice.ts";
+import { flag, image, integer, isLabel, object, text } from "../../settings/values.ts";
+
+/** Prometheus as the program deploys it. */
+export interface DeployedMonitoring {
+  readonly image: string;
+  /** E.g. `24h`. */
+  readonly retention: string;
+  readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
+}
+
+export interface MonitoringSettings {
+  /** Seconds between two scrapes. */
+  readonly scrapeSeconds: number;
+  /** True: the proxies lack Istio's telemetry filter. */
+  readonly standIn: boolean;
+  /** Address of a Prometheus that is there already; nothing is deployed then. */
+  readonly url?: string | undefined;
+  readonly deployed?: DeployedMonitoring | undefined;
+}
+
+const DURATION = /^([0-9]+(y|w|d|h|m|s))+$/;
+const QUANTITY = /^[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$/;
+
+const isUrl = (value: string) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) && !url.username && !url.search && !url.hash;
+};
+
+export const monitoringSettings = slice({
+  keys: {
+    monitoring: key(
+      object("give an object with enabled, url, image, retention, scrapeSeconds, storage and proxies", {
+        enabled: field(flag().default(false), "Whether Prometheus is deployed, in a namespace of its own"),
+        url: field(
+          text("give the address of a Prometheus, e.g. http://prometheus.example:9090", isUrl).optional(),
+          "Address of a Prometheus that is there already; nothing is deployed then",
+          "none",
+        ),
+        image: field(image().default("prom/prometheus:v3.5.0"), "Image of Prometheus 2.42 or later"),
+        retention: field(
+          text("give a duration, e.g. 24h or 15d", (value) => DURATION.test(value)).default("24h"),
+          "How long samples are kept",
+        ),
+        scrapeSeconds: field(
+          integer("give an integer from 1 to 300", 1, 300).default(15),
+          "Seconds between two scrapes",
+        ),
+        storage: field(
+          object("give an object with size and storageClass", {
+            size: text("give a size, e.g. 2Gi", (value) => QUANTITY.test(value)),
+            storageClass: text(
+              "give the name of a StorageClass",
+              (value) => value.length <= 253 && value.split(".").every((label) => isLabel(label)),
+            ).optional(),
+          }).optional(),
+          "`size` and `storageClass` of a PersistentVolumeClaim for the samples",
+          "an emptyDir: the samples go with the pod",
+        ),
+        proxies: field(
+          z.enum(["istio", "envoy"], { error: "give istio or envoy" }).default("istio"),
+          "`envoy` for proxies without Istio's telemetry filter: Envoy's stats access logger stands in for it",
+        ),
+      }).prefault({}),
+      "Prometheus with Istio's standard metrics, HAProxy's metrics, and rules for shares, errors and latency",
+    ),
+  },
+  check({ monitoring }, { fault }) {
+    if (monitoring?.enabled && monitoring.url)
+      fault(
+        "monitoring.url",
+        monitoring.url,
+        "a Prometheus is deployed when monitoring.enabled is true: set one of the two",
+      );
+  },
+  resolve: ({ monitoring }): { readonly monitoring: MonitoringSettings | undefined } => {
+    const { enabled, url, image, retention, scrapeSeconds, storage, proxies } = monitoring;
+    if (!enabled && !url) return { monitoring: undefined };
+    const deployed = enabled ? { image, retention, storage } : undefined;
+    return { monitoring: { scrapeSeconds, standIn: proxies === "envoy", url, deployed } };
+  },
+});
+
+/** The capability's part of the configuration. */
+export type MonitoringConfig = ConfigOf<typeof monitoringSettings>;

@@ -1,0 +1,111 @@
+/** Prometheus' Deployment, Service and volume. Pure. */
+import type * as k8s from "@pulumi/kubernetes";
+import { metadataOf } from "../../mesh/ownedObject.ts";
+import { prometheusObjects } from "./objects.ts";
+
+/** TCP port of Prometheus' HTTP API. */
+export const PROMETHEUS_PORT = 9090;
+
+export interface PrometheusArgs {
+  readonly image: string;
+  /** E.g. `24h`. */
+  readonly retention: string;
+  /** @default an emptyDir */
+  readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
+  /** Hash of what the pod has to be restarted for. */
+  readonly configHash: string;
+  readonly owner: string;
+}
+
+const LABELS = { app: "istio-lab-prometheus" };
+/** User and group `nobody`, whose the data directory of the official image is. */
+const NOBODY = 65534;
+
+/**
+ * A change of the weights changes the rules and must not lose the samples: Prometheus reads its files again by itself
+ * (auto-reload-config, Prometheus 3), and the pod stays. A changed scrape configuration rolls it.
+ */
+export function deploymentOf({
+  image,
+  retention,
+  storage,
+  configHash,
+  owner,
+}: PrometheusArgs): k8s.types.input.apps.v1.Deployment {
+  const { deployment, configMap, serviceAccount, claim } = prometheusObjects;
+  return {
+    metadata: { ...metadataOf(deployment, owner), labels: LABELS },
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: LABELS },
+      // Two Prometheus cannot share a data directory.
+      strategy: { type: "Recreate" },
+      template: {
+        metadata: {
+          labels: LABELS,
+          annotations: {
+            "istio-lab/scrape": configHash,
+            "sidecar.istio.io/inject": "false",
+          },
+        },
+        spec: {
+          serviceAccountName: serviceAccount.name,
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: NOBODY,
+            runAsGroup: NOBODY,
+            fsGroup: NOBODY,
+            seccompProfile: { type: "RuntimeDefault" },
+          },
+          containers: [
+            {
+              name: "prometheus",
+              image,
+              args: [
+                "--config.file=/etc/prometheus/prometheus.yml",
+                "--storage.tsdb.path=/prometheus",
+                `--storage.tsdb.retention.time=${retention}`,
+                "--enable-feature=auto-reload-config",
+              ],
+              ports: [{ name: "http", containerPort: PROMETHEUS_PORT }],
+              readinessProbe: { httpGet: { path: "/-/ready", port: "http" }, periodSeconds: 2 },
+              livenessProbe: {
+                httpGet: { path: "/-/healthy", port: "http" },
+                periodSeconds: 10,
+                failureThreshold: 6,
+              },
+              resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+              securityContext: {
+                readOnlyRootFilesystem: true,
+                allowPrivilegeEscalation: false,
+                capabilities: { drop: ["ALL"] },
+              },
+              volumeMounts: [
+                { name: "config", mountPath: "/etc/prometheus", readOnly: true },
+                { name: "data", mountPath: "/prometheus" },
+              ],
+            },
+          ],
+          volumes: [
+            { name: "config", configMap: { name: configMap.name } },
+            storage
+              ? { name: "data", persistentVolumeClaim: { claimName: claim.name } }
+              : { name: "data", emptyDir: {} },
+          ],
+        },
+      },
+    },
+  };
+}
+
+export function claimOf({ size, storageClass }: NonNullable<PrometheusArgs["storage"]>) {
+  return {
+    accessModes: ["ReadWriteOnce"],
+    resources: { requests: { storage: size } },
+    ...(storageClass ? { storageClassName: storageClass } : {}),
+  };
+}
+
+export function serviceSpec() {
+  return { selector: LABELS, ports: [{ name: "http", port: PROMETHEUS_PORT, targetPort: "http" }] };
+}

@@ -1,0 +1,89 @@
+/** Prometheus and Zipkin, as far as the settings ask for them, in a namespace of their own. */
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Listen } from "../../haproxy/model.ts";
+import type { GatewayRef, Weights } from "../../mesh/model.ts";
+import { observabilityNamespace } from "../../mesh/observability.ts";
+import { metadataOf } from "../../mesh/ownedObject.ts";
+import type { MonitoringSettings } from "../monitoring/config.ts";
+import { exporterAddress, Monitoring, type PrometheusRef } from "../monitoring/monitoring.ts";
+import type { TracingSettings } from "../tracing/config.ts";
+import { Tracing, type ZipkinRef } from "../tracing/tracing.ts";
+
+export interface ObservabilityArgs {
+  /** @default no metrics */
+  monitoring?: MonitoringSettings | undefined;
+  /** @default no traces */
+  tracing?: TracingSettings | undefined;
+  /** Namespace of the application. */
+  namespace: string;
+  /** Weights that the rules compare shares with. */
+  weights: Weights;
+  /** The ingress gateway. */
+  gateway: GatewayRef;
+  /** The load balancer, and where its exporter listens. */
+  loadBalancer: { host: string; exporter?: Listen | undefined };
+  /** The stack that owns the objects. */
+  owner: string;
+}
+
+/** A Prometheus that was there before the program. */
+export interface PrometheusUrl {
+  readonly url: string;
+  /** Seconds between two scrapes. */
+  readonly scrapeSeconds: number;
+}
+
+/** What shows the requests. Without settings it is empty. */
+export class Observability extends pulumi.ComponentResource {
+  /** Where Prometheus answers; undefined where monitoring is off. */
+  public readonly monitoring: pulumi.Output<PrometheusRef | PrometheusUrl | undefined>;
+  /** Where Zipkin answers; undefined where the program deploys none. */
+  public readonly tracing: pulumi.Output<ZipkinRef | undefined>;
+
+  constructor(name: string, args: ObservabilityArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("istio-lab:index:Observability", name, {}, opts);
+    const { monitoring, tracing } = args;
+    const wanted = monitoring?.deployed ?? tracing?.image;
+    const opened = wanted === undefined ? [] : [createNamespace(name, args.owner, this)];
+    this.monitoring = pulumi.output(createMonitoring(args, { parent: this, dependsOn: opened }));
+    const { namespace, gateway, owner } = args;
+    this.tracing = pulumi.output(
+      tracing &&
+        new Tracing("tracing", { ...tracing, namespace, gateway, owner }, { parent: this, dependsOn: opened })
+          .zipkin,
+    );
+    this.registerOutputs({ monitoring: this.monitoring, tracing: this.tracing });
+  }
+}
+
+function createNamespace(name: string, owner: string, parent: pulumi.Resource): pulumi.Resource {
+  const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+  return new k8s.core.v1.Namespace(
+    name,
+    { metadata: { ...metadataOf(observabilityNamespace, owner), labels } },
+    { parent },
+  );
+}
+
+function createMonitoring(
+  { monitoring, namespace, weights, gateway, loadBalancer, owner }: ObservabilityArgs,
+  opts: pulumi.ComponentResourceOptions,
+): pulumi.Output<PrometheusRef | PrometheusUrl> | undefined {
+  const { deployed, url, scrapeSeconds, standIn } = monitoring ?? {};
+  if (scrapeSeconds === undefined) return undefined;
+  if (url !== undefined) return pulumi.output({ url, scrapeSeconds });
+  if (!deployed) return undefined;
+  const args = {
+    ...deployed,
+    scrapeSeconds,
+    standIn: standIn ?? false,
+    namespace,
+    weights,
+    gateway,
+    istioNamespace: "istio-system",
+    haproxy: exporterAddress(loadBalancer.host, loadBalancer.exporter),
+    owner,
+  };
+  return new Monitoring("monitoring", args, opts).prometheus;
+}

@@ -1,0 +1,86 @@
+/** Settings of tracing: where spans go, and of how many requests. */
+import { isIPv6 } from "node:net";
+import { z } from "zod";
+import { type Collector, TRACING_PROVIDER } from "../../mesh/telemetry.ts";
+import { type ConfigOf, field, key, slice } from "../../settings/slice.ts";
+import { image, isReachable, object, text } from "../../settings/values.ts";
+import { istioSettings } from "../istio/config.ts";
+
+export interface TracingSettings {
+  /** Percent of the requests that arrive without a decision of their own. */
+  readonly sampling: number;
+  /** Image of the Zipkin that the program deploys; undefined when spans go to `collector`. */
+  readonly image?: string | undefined;
+  readonly collector?: Collector | undefined;
+}
+
+const SAMPLING = "give a percentage from 0 to 100";
+
+/** `HOST:PORT`, an IPv6 address in brackets. */
+function parseEndpoint(value: string): { host: string; port: number } | undefined {
+  const [, six = "", other = "", digits] =
+    /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(value) ?? [];
+  const port = Number(digits);
+  const host = six || other;
+  return (six ? isIPv6(six) : isReachable(other)) && port >= 1 && port <= 65535 ? { host, port } : undefined;
+}
+
+export const tracingSettings = slice({
+  keys: {
+    tracing: key(
+      object("give an object with provider, endpoint, sampling and image", {
+        provider: field(
+          z.enum(["zipkin", "otlp"], { error: "give one of zipkin and otlp" }).optional(),
+          "`zipkin`, deployed by the program or at `endpoint`; `otlp` at `endpoint`",
+          "off",
+        ),
+        endpoint: field(
+          text(
+            "give HOST:PORT, e.g. collector.example:4317",
+            (value) => parseEndpoint(value) !== undefined,
+          ).optional(),
+          "`HOST:PORT` of a collector of your own: Zipkin's API over HTTP, or OTLP over gRPC",
+          "the Zipkin that the program deploys",
+        ),
+        sampling: field(
+          z.number({ error: SAMPLING }).min(0, { error: SAMPLING }).max(100, { error: SAMPLING }).default(1),
+          "Percent of the requests that are traced; a request that brings a decision keeps it",
+        ),
+        image: field(image().default("openzipkin/zipkin:3.5.1"), "Image of the Zipkin that is deployed"),
+      }).prefault({}),
+      "Spans of the ingress gateway and of the application's sidecars",
+    ),
+  },
+  check({ tracing }, { valuesOf, fault }) {
+    if (tracing?.provider === "otlp" && !tracing.endpoint)
+      fault(
+        "tracing.endpoint",
+        undefined,
+        "give HOST:PORT of the OTLP collector: the program deploys Zipkin only",
+      );
+    if (!tracing?.provider && tracing?.endpoint)
+      fault("tracing.provider", undefined, "give zipkin or otlp: the protocol of tracing.endpoint");
+    const values = valuesOf(istioSettings).istio?.values as MeshValues | undefined;
+    const providers = values?.meshConfig?.extensionProviders ?? [];
+    if (tracing?.provider && providers.some?.((provider) => provider?.name === TRACING_PROVIDER))
+      fault(
+        "istio.values.meshConfig.extensionProviders",
+        providers,
+        `the name ${TRACING_PROVIDER} is the provider of tracing: give yours another one`,
+      );
+  },
+  resolve: ({ tracing }): { readonly tracing: TracingSettings | undefined } => {
+    const { provider, endpoint, sampling, image } = tracing;
+    if (!provider) return { tracing: undefined };
+    const address = endpoint && parseEndpoint(endpoint);
+    if (!address) return { tracing: { sampling, image } };
+    return { tracing: { sampling, collector: { protocol: provider, ...address } } };
+  },
+});
+
+interface MeshValues {
+  readonly meshConfig?: { readonly extensionProviders?: readonly { readonly name?: string }[] };
+}
+
+/** The capability's part of the configuration. */
+export type TracingConfig = ConfigOf<typeof tracingSettings>;

@@ -1,0 +1,60 @@
+/** Tracing as Istio's objects: who gets spans, of how many requests, with which tags. Pure. */
+
+export type TracingProtocol = "zipkin" | "otlp";
+
+/** Where spans go. */
+export interface Collector {
+  readonly protocol: TracingProtocol;
+  /** Host name or address, as the mesh knows it. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Name of the provider in Istio's mesh configuration. */
+export const TRACING_PROVIDER = "istio-lab-tracing";
+
+/** An entry of `meshConfig.extensionProviders`. */
+export function extensionProvider({ protocol, host, port }: Collector) {
+  return {
+    name: TRACING_PROVIDER,
+    [protocol === "zipkin" ? "zipkin" : "opentelemetry"]: { service: host, port },
+  };
+}
+
+/**
+ * A Telemetry's spec: spans of the selected proxies. Each span names the route that its request took, and so the
+ * weights at that moment; Istio itself adds `istio.canonical_revision`, the version of the pod that wrote the span.
+ * @param sampling percent of the requests that arrive without a decision of their own.
+ */
+export function telemetrySpec(matchLabels: Readonly<Record<string, string>>, sampling: number) {
+  return {
+    selector: { matchLabels },
+    tracing: [
+      {
+        providers: [{ name: TRACING_PROVIDER }],
+        randomSamplingPercentage: sampling,
+        customTags: { route: { formatter: { value: "%ROUTE_NAME%" } } },
+      },
+    ],
+  };
+}
+
+/** A ServiceEntry's spec for a collector outside the mesh. */
+export function collectorEntry({ host, port, protocol }: Collector, isAddress: boolean) {
+  return {
+    hosts: [isAddress ? COLLECTOR_HOST : host],
+    location: "MESH_EXTERNAL",
+    resolution: isAddress ? "STATIC" : "DNS",
+    ports: [
+      {
+        number: port,
+        name: protocol === "otlp" ? "grpc" : "http",
+        protocol: protocol === "otlp" ? "GRPC" : "HTTP",
+      },
+    ],
+    ...(isAddress ? { endpoints: [{ address: host }] } : {}),
+  };
+}
+
+/** What the mesh calls a collector that has an address only. */
+export const COLLECTOR_HOST = "collector.istio-lab.internal";

@@ -1,0 +1,108 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { stringify } from "yaml";
+import { prometheusRules, type RulesArgs } from "../../../../components/monitoring/rules.ts";
+
+const ARGS: RulesArgs = {
+  namespace: "default",
+  weights: { v116: 90, v117: 10 },
+  gatewayNamespace: "istio-system",
+  haproxy: true,
+  scrapeSeconds: 15,
+};
+
+const promtool = (...args: string[]) => spawnSync("promtool", args, { cwd: directory, encoding: "utf8" });
+/** `./lab test` brings it; `npm test` alone runs without it. */
+const without = spawnSync("promtool", ["--version"]).error ? "promtool is not on PATH" : undefined;
+
+let directory = "";
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "istio-lab-rules-"));
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+/** A counter of so many requests a minute, for twenty minutes. */
+const requests = (workload: string, perMinute: number, code = "200") => ({
+  series: `istio_requests_total{reporter="source",destination_workload_namespace="default",destination_workload="nginx-${workload}",response_code="${code}"}`,
+  values: `0+${perMinute / 4}x80`,
+});
+
+interface Alert {
+  alertname: string;
+  eval_time: string;
+  exp_alerts: { exp_labels: Record<string, string> }[];
+}
+
+/** Runs promtool's own unit test on the rendered rules. */
+function check(input_series: object[], alerts: Alert[], samples: object[] = []): string {
+  writeFileSync(join(directory, "rules.yml"), prometheusRules(ARGS));
+  const tests = [{ interval: "15s", input_series, alert_rule_test: alerts, promql_expr_test: samples }];
+  const file = stringify({ rule_files: ["rules.yml"], evaluation_interval: "15s", tests });
+  writeFileSync(join(directory, "test.yml"), file);
+  const { stdout, stderr, status } = promtool("test", "rules", "test.yml");
+  return status === 0 ? "ok" : `${stdout}${stderr}`;
+}
+
+const alert = (alertname: string, ...labels: Record<string, string>[]): Alert => ({
+  alertname,
+  eval_time: "15m",
+  exp_alerts: labels.map((each) => ({ exp_labels: { severity: "warning", ...each } })),
+});
+
+test.skipIf(without)("promtool accepts the rules, with and without HAProxy", () => {
+  for (const haproxy of [true, false]) {
+    writeFileSync(join(directory, "rules.yml"), prometheusRules({ ...ARGS, haproxy }));
+    const { status, stdout } = promtool("check", "rules", "rules.yml");
+    expect([status, stdout]).toEqual([0, expect.stringContaining("SUCCESS")]);
+  }
+});
+
+test.skipIf(without)("shares as weighted: no alert, and the share stands beside the weight", () => {
+  const labels = '{destination_workload="nginx-v116"}';
+  const samples = ["share", "weight"].map((name) => ({
+    expr: `round(istio_lab:version_${name}:ratio${labels}, 0.001)`,
+    eval_time: "15m",
+    exp_samples: [{ labels, value: 0.9 }],
+  }));
+  const series = [requests("v116", 900), requests("v117", 100)];
+  const none = [alert("VersionShareOffWeight"), alert("VersionErrors")];
+  expect(check(series, none, samples)).toBe("ok");
+});
+
+test.skipIf(without)("a share off its weight is an alert for each version", () => {
+  const series = [requests("v116", 500), requests("v117", 500)];
+  const off = ["v116", "v117"].map((name) => ({ destination_workload: `nginx-${name}` }));
+  const outcome = check(series, [alert("VersionShareOffWeight", ...off)]);
+  // The annotations hold the figure; promtool compares them too.
+  expect(outcome).toContain("40% off its weight");
+});
+
+test.skipIf(without)("errors of one version", () => {
+  const series = [requests("v116", 900), requests("v117", 80), requests("v117", 20, "503")];
+  expect(check(series, [alert("VersionErrors")])).toContain('destination_workload="nginx-v117"');
+});
+
+test.skipIf(without)("no gateway, a server that is down, an exporter that is silent", () => {
+  const up = (job: string, extra: string, value: number) => ({
+    series: `up{job="${job}"${extra}}`,
+    values: `${value}x80`,
+  });
+  const gateway = (value: number) =>
+    up("istio-proxies", ',namespace="istio-system",pod="istio-ingressgateway-1"', value);
+  const server = (value: number) => ({
+    series: 'haproxy_server_status{proxy="k8s-istio-ingress-gateway",server="node02",state="UP"}',
+    values: `${value}x80`,
+  });
+  const none = [alert("NoIngressGateway"), alert("HAProxyServerDown"), alert("HAProxyDown")];
+  expect(check([gateway(1), server(1), up("haproxy", "", 1)], none)).toBe("ok");
+  const outcome = check([gateway(0), server(0), up("haproxy", "", 0)], none);
+  for (const name of ["NoIngressGateway", "HAProxyServerDown", "HAProxyDown"])
+    expect(outcome).toContain(name);
+});
+
+test("the weights are in the rules", () => {
+  expect(prometheusRules(ARGS)).toContain("expr: vector(0.9)");
+});
