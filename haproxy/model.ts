@@ -1,22 +1,23 @@
+/** What haproxy.cfg says, as plain data: render.ts writes it, labModel makes it from the lab's settings. */
 import { createHash } from "node:crypto";
 
-/** What a load balancer's configuration says: the only vocabulary between the lab and HAProxy. */
+/** A load balancer's configuration. */
 export interface HaproxyModel {
-  /** Who pushes this file, e.g. `organization/istio-lab/dev`; stands in its first line. */
+  /** The stack, e.g. `organization/istio-lab/dev`; stands in the first line. */
   readonly owner: string;
-  /** Connections in all. */
+  /** Limit of all connections together. */
   readonly maxConnections: number;
-  /** Times that a connection is tried before the request fails. */
+  /** Attempts to connect before the request fails. */
   readonly retries: number;
   /** Idle and connect times, in seconds. */
   readonly timeoutSeconds: { readonly server: number; readonly connect: number; readonly client: number };
-  /** Port that clients come to, on all addresses. */
+  /** Port for clients, on all addresses. */
   readonly port: number;
   /** True: that port answers with a redirect to https. */
   readonly redirect: boolean;
   /** Port 443; undefined is none. */
   readonly https?: Https | undefined;
-  /** For those who watch; undefined is the admin socket alone. */
+  /** Metrics and stats page; undefined is the admin socket alone. */
   readonly stats?: StatsEndpoints | undefined;
   readonly backend: {
     readonly name: string;
@@ -27,9 +28,9 @@ export interface HaproxyModel {
 }
 
 export interface StatsEndpoints {
-  /** Where HAProxy's exporter answers at `/metrics`. */
+  /** Address of HAProxy's exporter, which answers at `/metrics`. */
   readonly prometheus?: Listen | undefined;
-  /** Where the stats page is, and the {@link credential} of who may see it. */
+  /** Address of the stats page, and the {@link credential} that it requires. */
   readonly page?: (Listen & { readonly credential: string }) | undefined;
 }
 
@@ -39,7 +40,7 @@ export interface Listen {
   readonly port: number;
 }
 
-/** Requests in plain to the one backend, or bytes as they come to the gateway's port `https`. */
+/** Decrypted requests to the one backend, or bytes unchanged to the gateway's port `https`. */
 export type Https =
   | { readonly mode: "terminate" /** Chain and key in PEM. */; readonly certificateFile: string }
   | { readonly mode: "passthrough"; readonly servers: readonly Server[] };
@@ -52,15 +53,15 @@ export interface Server {
   readonly port: number;
 }
 
-/** What a node is asked to know whether its gateway is there. */
+/** How a node is checked. */
 export interface HealthCheck {
   /** NodePort of the gateway's port `status-port`. */
   readonly port: number;
   readonly path: string;
-  /** Host header: Envoy wants HTTP/1.1, and that wants a Host. */
+  /** Host header: Envoy requires HTTP/1.1, which requires a Host. */
   readonly host: string;
   readonly intervalSeconds: number;
-  /** The same while a server is neither surely out nor surely in. */
+  /** The same between the first check with another result and the change of state. */
   readonly inDoubtMilliseconds: number;
   /** Failed checks until a server is out. */
   readonly fall: number;
@@ -76,7 +77,7 @@ export interface Node {
   readonly address: string;
 }
 
-/** What varies from one lab to another; all else is the article's. */
+/** What differs from one lab to another; the rest is the article's. */
 export interface LabModelArgs {
   readonly owner: string;
   readonly nodes: readonly Node[];
@@ -100,8 +101,8 @@ export interface LabTls {
 
 /**
  * The article's load balancer: `maxconn 2000`, 30 s for each timeout, 5 retries, port 80, every node at the gateway's
- * NodePort. Checks are this project's: a node that says nothing is out after 2 of them, 2.25 s after the first.
- * @throws Error when TLS is to be passed through to a gateway without a port `https`.
+ * NodePort. Checks are this project's: a node that does not answer is out 2.25 s after the first failed check.
+ * @throws Error when the gateway has no port `https` to pass TLS through to.
  */
 export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs): HaproxyModel {
   return {
@@ -129,7 +130,7 @@ export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs):
   };
 }
 
-/** What a browser sends for user and password, hashed: the file tells nobody the password. */
+/** SHA-256 of the Basic Authorization header, so that the file does not hold the password. */
 export function credential(user: string, password: string): string {
   const header = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
   return createHash("sha256").update(header).digest("hex").toUpperCase();

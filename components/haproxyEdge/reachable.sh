@@ -1,6 +1,6 @@
 #!/bin/sh
-# Before the old haproxy.cfg is put back: is the load balancer there, and still the same machine? Where it is not, the
-# message says how to go on without it.
+# Checks, before a destroy restores haproxy.cfg, that the load balancer answers and is the same machine. Where it
+# is not, the message says how to destroy without it.
 #
 #   sh reachable.sh
 #
@@ -14,9 +14,10 @@ set -eu
 limit=10 # seconds for an answer
 
 main() {
-  # Without the tool it is left to the log-on itself to fail.
+  # Without the tool the log-on itself has to fail.
   command -v ssh-keyscan >/dev/null || return 0
-  shown=$(ssh-keyscan -T "$limit" -p "$ISTIO_LAB_PORT" -t "$(key_type)" "${ISTIO_LAB_MACHINE##*@}" 2>/dev/null) || shown=
+  host=${ISTIO_LAB_MACHINE##*@}
+  shown=$(ssh-keyscan -T "$limit" -p "$ISTIO_LAB_PORT" -t "$(key_type)" "$host" 2>/dev/null) || shown=
   case "$shown " in
     " ") fail "does not answer" ;;
     *" $ISTIO_LAB_HOST_KEY "*) ;;
@@ -33,7 +34,8 @@ key_type() {
 
 fail() {
   cat >&2 <<END
-error: load balancer $ISTIO_LAB_MACHINE:$ISTIO_LAB_PORT $1, so the haproxy.cfg from before the first push cannot be put back. Start the machine and destroy again. If it is gone for good, destroy without it:
+error: load balancer $ISTIO_LAB_MACHINE:$ISTIO_LAB_PORT $1, so the haproxy.cfg from before the first push \
+cannot be put back. Start the machine and destroy again. If it is gone for good, destroy without it:
   pulumi state delete --yes --target-dependents '$ISTIO_LAB_UNDO' && pulumi destroy
 END
   exit 1

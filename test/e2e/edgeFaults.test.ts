@@ -3,7 +3,6 @@ import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
 import { connectionTo } from "../../components/haproxyEdge/haproxyEdge.ts";
-import { checkLoadBalancer } from "../../components/haproxyEdge/preflight.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../../embedded/machines/loadBalancer.ts";
 import { runRemotely } from "../../embedded/plugins/command/remote.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
@@ -164,17 +163,17 @@ describe("the old haproxy.cfg goes on serving", () => {
 describe("found before the push, at preview", () => {
   beforeEach(async () => {
     expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
-    expect(await look()).toEqual({ faults: [], edits: [] });
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
   });
 
   trial("another owner's haproxy.cfg", async () => {
-    expect((await look({ owner: "organization/istio-lab/other" })).faults).toEqual([
+    expect((await site.look({ owner: "organization/istio-lab/other" })).faults).toEqual([
       `${WHERE}: ${site.file} belongs to ${site.owner}, not to organization/istio-lab/other; destroy that stack first, or use another load balancer`,
     ]);
   });
 
   trial("a port in use, and by what", async () => {
-    expect((await look({ listen: ["*:80", "*:22"] })).faults).toEqual([
+    expect((await site.look({ listen: ["*:80", "*:22"] })).faults).toEqual([
       `${WHERE}: HAProxy could not listen on *:22 (Address already in use, by sshd)`,
     ]);
   });
@@ -184,7 +183,7 @@ describe("found before the push, at preview", () => {
     await site.inside(`
       systemctl stop haproxy; for file in ${FILES}; do mv $file $file.away; done
       mv /run/haproxy /run/haproxy.away; systemctl daemon-reload`);
-    const { faults } = await look();
+    const { faults } = await site.look();
     await site.inside(`
       for file in ${FILES}; do mv $file.away $file; done
       mv /run/haproxy.away /run/haproxy; systemctl daemon-reload; systemctl start haproxy`);
@@ -199,7 +198,7 @@ describe("found before the push, at preview", () => {
 
   trial("a user without sudo", async () => {
     await site.inside(`mv /etc/sudoers.d/${SSH_USER} /run/sudoers`);
-    const { faults } = await look();
+    const { faults } = await site.look();
     await site.inside(`mv /run/sudoers /etc/sudoers.d/${SSH_USER}`);
     expect(faults).toEqual([
       `${WHERE}: ${SSH_USER} may not run sudo without a password on ${site.machine.host}: put "${SSH_USER} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
@@ -208,7 +207,7 @@ describe("found before the push, at preview", () => {
 
   trial("an edit by hand, which is no fault", async () => {
     await site.inside(`sed -i 's/retries 5/retries 9/' ${site.file}`);
-    expect(await look()).toEqual({ faults: [], edits: [expect.stringMatching(/^[0-9a-f]{12}$/)] });
+    expect(await site.look()).toEqual({ faults: [], edits: [expect.stringMatching(/^[0-9a-f]{12}$/)] });
     await site.push(site.config("a"));
     await site.inside(`rm ${site.file}.by-hand-*`);
   });
@@ -218,17 +217,6 @@ describe("found before the push, at preview", () => {
 const FILES = "/usr/bin/flock /usr/sbin/haproxy /lib/systemd/system/haproxy.service /etc/init.d/haproxy";
 
 const WHERE = `load balancer ${SSH_USER}@${site.machine.host}:22`;
-
-async function look(change: { owner?: string; listen?: string[] } = {}) {
-  const access = {
-    ...site.machine,
-    hostKey: await hostKey(site.lab),
-    privateKey: await readKey(),
-    owner: site.owner,
-    listen: ["*:80", "*:443"],
-  };
-  return checkLoadBalancer({ ...access, ...change }, AbortSignal.timeout(20_000));
-}
 
 /** Listens on port 9101 for some seconds from the moment that HAProxy may be reloaded. */
 const TAKE_9101_AND_RELOAD =

@@ -2,11 +2,14 @@
  * A load balancer's machine with two plain servers behind it, which tell by their page which haproxy.cfg
  * serves.
  */
+import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import { expect } from "vitest";
 import { EdgeMachine, haproxyWorker } from "../../../bench/edgeMachine.ts";
+import { checkLoadBalancer, type LoadBalancerState } from "../../../components/haproxyEdge/preflight.ts";
+import { hostKey, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 import { withFirstLine } from "../../../haproxy/firstLine.ts";
 import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
@@ -83,6 +86,18 @@ export class EdgeSite extends EdgeMachine {
     expect(await this.inside(`cat ${this.file}`)).toBe(this.config(file).trimEnd());
     expect(await this.inside("systemctl is-active haproxy")).toBe("active");
     expect(await this.ourFiles()).toEqual([...files, ...(none ? [] : ["haproxy.cfg.before-istio-lab"])]);
+  }
+
+  /** What the preflight finds. */
+  async look(change: { owner?: string; listen?: string[] } = {}): Promise<LoadBalancerState> {
+    const access = {
+      ...this.machine,
+      hostKey: await hostKey(this.lab),
+      privateKey: await readFile(sshKeyFile(this.lab), "utf8"),
+      owner: this.owner,
+      listen: ["*:80", "*:443"],
+    };
+    return checkLoadBalancer({ ...access, ...change }, AbortSignal.timeout(20_000));
   }
 
   // ---- requests ----

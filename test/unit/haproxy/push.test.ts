@@ -66,6 +66,27 @@ describe("a push", () => {
   });
 });
 
+describe("a login shell", () => {
+  const edits = ["0123456789ab", "gone"];
+  const scripts = {
+    push: push(target, { config: "config\n", pem: "pem\n", edits }),
+    restore: restore(target, "organization/istio-lab/dev"),
+    look: look(target, { owner: "o", listen: ["*:80"] }),
+  };
+
+  it.for(["bash", "dash", "zsh", "ksh93", "fish", "tcsh"].map((shell) => [shell] as const))(
+    "%s hands every command to sh unchanged",
+    ([shell], { skip }) => {
+      skip(spawnSync(shell, ["-c", "true"]).status !== 0, `no ${shell} on PATH`);
+      for (const script of Object.values(scripts)) {
+        const { status, stdout, stderr } = run(script, { shell });
+        const { stdout: expected, stderr: read } = run(script);
+        expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: expected, stderr: read });
+      }
+    },
+  );
+});
+
 describe("a restore", () => {
   it("reads all of its standard input", () => {
     const { stdout } = run(restore(target, "organization/istio-lab/dev"));
