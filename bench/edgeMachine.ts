@@ -118,5 +118,5 @@ export async function onLoadBalancer({ loadBalancer }: Instance, script: string)
 
 /** Pid of HAProxy's worker process: another one after each reload. */
 export function haproxyWorker(lab: Instance): Promise<string> {
-  return onLoadBalancer(lab, "curl --silent http://127.0.0.1/.istio-lab/worker");
+  return onLoadBalancer(lab, "curl --silent --unix-socket /run/haproxy/istio-lab.sock http://localhost/");
 }

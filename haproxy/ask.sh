@@ -11,13 +11,12 @@ ask_socket() {
     print while <$socket>;' "$socket" "$1"
 }
 
-# ask_http URL: the body of the answer, whatever its status. The URL has a port.
+# ask_http SOCKET: the body of the answer of a web server on a Unix socket, whatever its status.
 ask_http() {
-  perl -MIO::Socket::INET -e '
+  perl -MIO::Socket::UNIX -e '
     alarm 3;
-    my ($address, $path) = $ARGV[0] =~ m{^http://([^/]+)(/.*)} or exit 1;
-    my $socket = IO::Socket::INET->new(PeerAddr => $address) or exit 1;
-    print $socket "GET $path HTTP/1.0\r\nHost: $address\r\n\r\n";
+    my $socket = IO::Socket::UNIX->new(Peer => $ARGV[0]) or exit 1;
+    print $socket "GET / HTTP/1.0\r\n\r\n";
     local $/;
     <$socket> =~ m{^HTTP/.*?\r\n\r\n(.*)}s or exit 1;
     print $1;' "$1"

@@ -25,7 +25,7 @@ check_tools() {
     fault "there is no haproxy; install it (Debian: apt-get install haproxy)"
   fi
   command -v flock >/dev/null || fault "there is no flock; install util-linux"
-  perl -MIO::Socket::UNIX -MIO::Socket::INET -e 1 2>/dev/null ||
+  perl -MIO::Socket::UNIX -e 1 2>/dev/null ||
     fault "there is no Perl with IO::Socket; \
 install it (Debian: apt-get install perl-base, Fedora: dnf install perl-IO)"
 }
@@ -107,6 +107,7 @@ check_ports() {
   refused=
   set -f # `*:80` is an address
   for address in $1; do
+    case $address in unix@*) continue ;; esac
     if is_active && listens "$address"; then continue; fi
     host=${address%:*}
     case $host in '*') host=0.0.0.0 ;; '['*) host=${host#?} && host=${host%?} ;; esac

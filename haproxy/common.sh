@@ -11,7 +11,7 @@ common=yes
 # What the options set; each script says which it has in $options, and how they read in $synopsis.
 file=/etc/haproxy/haproxy.cfg
 socket=/run/haproxy/admin.sock
-probe=http://127.0.0.1:80/.istio-lab/worker
+probe=/run/haproxy/istio-lab.sock
 listen=
 owner=
 reload=

@@ -7,6 +7,12 @@ export interface HaproxyModel {
   readonly owner: string;
   /** Limit of all connections together. */
   readonly maxConnections: number;
+  /** Limit of the connections of all clients; the rest is for the machine's own checks and for metrics. */
+  readonly clientConnections: number;
+  /** Limit of the connections from one address. */
+  readonly connectionsPerSource: number;
+  /** Until a request's headers have to be there. */
+  readonly requestSeconds: number;
   /** Attempts to connect before the request fails. */
   readonly retries: number;
   /** Idle and connect times, in seconds. */
@@ -108,6 +114,9 @@ export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs):
   return {
     owner,
     maxConnections: 2000,
+    clientConnections: 1900,
+    connectionsPerSource: 950,
+    requestSeconds: 10,
     retries: 5,
     timeoutSeconds: { server: 30, connect: 30, client: 30 },
     port: 80,

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Puts a new haproxy.cfg into use without dropping a request, or leaves the old one in use.
 #
-#   sh push.sh [--file FILE] [--probe URL] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
+#   sh push.sh [--file FILE] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
 #   sh push.sh --look [--file FILE] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]
 #
 #   --file     the file HAProxy reads                                /etc/haproxy/haproxy.cfg
-#   --probe    where a worker process of ours answers with its pid   http://127.0.0.1:80/.istio-lab/worker
+#   --probe    where a worker process of ours answers with its pid   /run/haproxy/istio-lab.sock
 #   --socket   HAProxy's admin socket, as in the new file            /run/haproxy/admin.sock
 #   --reload   starts or reloads HAProxy                             systemctl, unit haproxy
 #   --dry-run  reports what would be done; changes nothing
@@ -32,7 +32,7 @@
 # shellcheck disable=SC1090,SC1091 # the parts are checked as the one script that they make
 [ -n "${common-}" ] || for part in common ask checks; do . "$(dirname "$0")/$part.sh"; done
 options=" --file --probe --socket --reload --dry-run --look --owner --listen "
-synopsis="sh push.sh [--file FILE] [--probe URL] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
+synopsis="sh push.sh [--file FILE] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
        sh push.sh --look [--file FILE] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]"
 staged=
 worker=
@@ -198,16 +198,16 @@ bring_into_use() {
   return 1
 }
 
-# A file of this project answers with the pid of the worker process; any answer will do for another file.
+# True when the new worker process itself takes requests. Without a probe, that there is one is enough.
 answers() {
-  answer=$(ask_http "$probe") || return 1
-  [ -z "$(owner_of "$file")" ] || [ "$answer" = "$worker" ]
+  [ -z "$probe" ] || [ "$(ask_http "$probe")" = "$worker" ]
 }
 
 roll_back() {
   report=$(alerts)
   failed=$(mktemp)
   cp "$file" "$failed"
+  probe= # the old file may have none
   [ -z "$record" ] || rm -f "$record"
   if [ -f "$old" ]; then
     mv -f "$old" "$file"

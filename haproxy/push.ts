@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { quote, sudoComplaint } from "../clients/shell.ts";
-import { ADMIN_SOCKET, WORKER_PROBE } from "./render.ts";
+import { ADMIN_SOCKET, WORKER_SOCKET } from "./render.ts";
 
 /** What the scripts need of a load balancer. */
 export interface PushTarget {
@@ -29,7 +29,7 @@ export function push(
 ): RemoteScript {
   const start = launcher(target, "push.sh", PUSH, [
     ...options(target),
-    ...["--socket", ADMIN_SOCKET, "--probe", WORKER_PROBE],
+    ...["--socket", ADMIN_SOCKET, "--probe", WORKER_SOCKET],
   ]);
   return { command: command("push.sh", start, edits), input: start + PUSH + pem + config };
 }

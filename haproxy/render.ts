@@ -6,11 +6,8 @@ import type { HaproxyModel, HealthCheck, Listen, Server, StatsEndpoints } from "
 /** Socket for `show info` and `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 
-/** Path on port 80 where the worker process answers requests from the machine itself with its pid. */
-const WORKER_PATH = "/.istio-lab/worker";
-
-/** Where push.sh checks which worker process serves. */
-export const WORKER_PROBE = `http://127.0.0.1:80${WORKER_PATH}`;
+/** Socket where the worker process answers each HTTP request with its pid; push.sh checks there which one serves. */
+export const WORKER_SOCKET = "/run/haproxy/istio-lab.sock";
 
 /**
  * haproxy.cfg, byte for byte the same for the same model; valid for HAProxy 2.6 and later.
@@ -18,9 +15,15 @@ export const WORKER_PROBE = `http://127.0.0.1:80${WORKER_PATH}`;
  */
 export function renderHaproxy(model: HaproxyModel): string {
   const { backend, https, stats } = model;
-  const sections = [globals(model), defaults(model), frontend(model), ...plainBackends(backend)];
-  if (https?.mode === "terminate") sections.push(terminating(https.certificateFile, backend.name));
-  if (https?.mode === "passthrough") sections.push(...passingThrough(https.servers, backend));
+  const sections = [
+    globals(model),
+    defaults(model),
+    workerCheck(),
+    frontend(model),
+    ...plainBackends(backend),
+  ];
+  if (https?.mode === "terminate") sections.push(terminating(model, https.certificateFile));
+  if (https?.mode === "passthrough") sections.push(...passingThrough(model, https.servers));
   if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
   if (stats?.page) sections.push(statsPage(stats.page));
   const body = sections.join("\n");
@@ -77,15 +80,51 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
   ]);
 }
 
-function frontend({ port, redirect, backend }: HaproxyModel): string {
-  return section("frontend http", [
-    `bind *:${whole(port)}`,
-    "# push.sh checks here which worker process serves. Only the machine itself gets this answer.",
-    `acl from_this_machine src 127.0.0.0/8 ::1`,
-    `http-request return status 200 content-type text/plain lf-string %pid if { path ${WORKER_PATH} } from_this_machine`,
-    ...(redirect ? ["http-request redirect scheme https code 308"] : []),
-    ...toBackend(backend.name),
+function workerCheck(): string {
+  return section("frontend worker", [
+    "# push.sh checks here which worker process serves. The clients' limits leave room for it.",
+    `bind unix@${WORKER_SOCKET} mode 600`,
+    "http-request return status 200 content-type text/plain lf-string %pid",
   ]);
+}
+
+function frontend(model: HaproxyModel): string {
+  return section("frontend http", [
+    `bind *:${whole(model.port)}`,
+    ...limits(model),
+    ...requestRules(model, "http"),
+    ...(model.redirect ? ["http-request redirect scheme https code 308"] : []),
+    ...toBackend(model.backend.name),
+  ]);
+}
+
+/** Both ports share the clients' connections evenly. */
+function limits({ clientConnections, connectionsPerSource, https }: HaproxyModel): string[] {
+  const ports = https ? 2 : 1;
+  return [
+    "# Clients that are slow or many leave room for others: one address has half of the connections at most.",
+    `maxconn ${whole(Math.floor(clientConnections / ports))}`,
+    "stick-table type ipv6 size 100k expire 1m store conn_cur",
+    "tcp-request connection track-sc0 src",
+    `tcp-request connection reject if { sc0_conn_cur gt ${whole(Math.floor(connectionsPerSource / ports))} }`,
+  ];
+}
+
+function requestRules({ requestSeconds, timeoutSeconds }: HaproxyModel, scheme: "http" | "https"): string[] {
+  return [
+    `timeout http-request ${whole(requestSeconds)}s`,
+    `timeout http-keep-alive ${whole(timeoutSeconds.client)}s`,
+    "# The gateway trusts these headers of its one proxy, so a client's own are replaced.",
+    "http-request set-header X-Forwarded-For %[src]",
+    `http-request set-header X-Forwarded-Proto ${scheme}`,
+    "http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
+    "http-request del-header Forwarded",
+    "http-request del-header X-Real-IP",
+    "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer.",
+    "http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }",
+    "# Envoy routes by the name without the dot of the root at its end.",
+    "http-request replace-header Host ^(.*)\\.(:[0-9]+)?$ \\1\\2",
+  ];
 }
 
 function plainBackends({ name, servers, check }: HaproxyModel["backend"]): string[] {
@@ -121,20 +160,24 @@ function lastResort(name: string, lines: readonly string[]): string {
   ]);
 }
 
-function terminating(certificateFile: string, backend: string): string {
+function terminating(model: HaproxyModel, certificateFile: string): string {
   return section("frontend https", [
     `bind *:${HTTPS_PORT} ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
-    ...toBackend(backend),
+    ...limits(model),
+    ...requestRules(model, "https"),
+    ...toBackend(model.backend.name),
   ]);
 }
 
-function passingThrough(servers: readonly Server[], backend: HaproxyModel["backend"]): string[] {
+function passingThrough(model: HaproxyModel, servers: readonly Server[]): string[] {
+  const { backend } = model;
   const name = `${backend.name}-https`;
   return [
     section("frontend https", [
       "mode tcp",
       "no option idle-close-on-response",
       `bind *:${HTTPS_PORT}`,
+      ...limits(model),
       ...toBackend(name),
     ]),
     section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers.map(server)]),

@@ -1,10 +1,12 @@
 /** The load balancer in front of the nodes. */
 import type { Capability } from "../../preflight/capability.ts";
 import { type HaproxyEdgeConfig, haproxyEdgeSettings } from "./config.ts";
+import { gatewayValues } from "./gateway.ts";
 import { haproxyEdgePreflight, type Needs } from "./preflight.ts";
 
 export const haproxyEdge = {
   name: "haproxyEdge",
   settings: haproxyEdgeSettings,
   ...haproxyEdgePreflight,
+  istioValues: ({ tls }) => gatewayValues(tls),
 } satisfies Capability<HaproxyEdgeConfig & Needs>;

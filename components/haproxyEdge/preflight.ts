@@ -29,7 +29,7 @@ export interface Needs {
   readonly loadBalancer: LoadBalancer;
   readonly loadBalancerPrivateKey: string;
   /** Undefined is port 80 only. */
-  readonly tls?: object | undefined;
+  readonly tls?: { readonly mode: string } | undefined;
   readonly stats: Stats;
 }
 

@@ -34,10 +34,11 @@ describe("a push of haproxy.cfg", () => {
     await site.serves("a");
   });
 
-  test("tells who serves to the machine itself only", async () => {
+  test("says which worker process serves to root on the machine only", async () => {
     await site.push(site.config("a"));
     expect(await site.worker()).toMatch(/^\d+$/);
-    expect(await site.get("/.istio-lab/worker")).toMatchObject({ body: "a" });
+    const socket = "/run/haproxy/istio-lab.sock";
+    expect(await site.inside(`stat -c '%U %a' ${socket}`)).toBe("root 600");
   });
 
   test("needs no backend to be proved", async () => {

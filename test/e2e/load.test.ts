@@ -229,7 +229,7 @@ const LOG_ONS = `journalctl --unit=ssh --output=cat | grep -c '${SSH_USER}'`;
  * @returns what it printed.
  */
 async function failingUpdate(seen: Sightings): Promise<string> {
-  const machine = `cat ${FILE}; systemctl is-active haproxy; curl --silent http://127.0.0.1/.istio-lab/worker`;
+  const machine = `cat ${FILE}; systemctl is-active haproxy; curl --silent --unix-socket /run/haproxy/istio-lab.sock http://localhost/`;
   const before = await onLoadBalancer(instance, machine);
   let said = "";
   const failures = await duringTraffic(lab, seen, { pages: PAGES }, async () => {

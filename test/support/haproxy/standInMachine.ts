@@ -117,7 +117,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
     id: "echo 0",
     // The admin socket; an HTTP answer, of another worker process than the newest with "lf-string stale"; port 23 is in use.
     perl: `case "$*" in
-      *UNIX*"show info") echo "Pid: $(cat $root/worker)";;
+      *"show info") echo "Pid: $(cat $root/worker)";;
       *GET*) if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi;;
       *23) printf "Address already in use";;
     esac`,

@@ -38,7 +38,7 @@ describe("a push", () => {
     expect(status).toBe(0);
     expect(words(stdout)).toEqual([
       ...["push.sh", "--file", "/etc/haproxy/haproxy.cfg", "--reload", reloadCommand],
-      ...["--socket", "/run/haproxy/admin.sock", "--probe", "http://127.0.0.1:80/.istio-lab/worker"],
+      ...["--socket", "/run/haproxy/admin.sock", "--probe", "/run/haproxy/istio-lab.sock"],
     ]);
     expect(rest(stdout)).toBe("pem\nconfig\n");
   });

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readFirstLine } from "../../../haproxy/firstLine.ts";
 import { credential, type LabModelArgs, labModel } from "../../../haproxy/model.ts";
-import { listenAddresses, renderHaproxy, WORKER_PROBE } from "../../../haproxy/render.ts";
+import { listenAddresses, renderHaproxy, WORKER_SOCKET } from "../../../haproxy/render.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}.cfg`, import.meta.url));
 const GOLDEN = golden("haproxy");
@@ -63,12 +63,14 @@ describe("renderHaproxy", () => {
       },
     ],
   ])("lists the addresses on the bind lines of %s", (name, listeners) => {
-    const bound = [...readFileSync(golden(name), "utf8").matchAll(/^ +bind (\S+)/gm)].map(([, at]) => at);
+    const bound = [...readFileSync(golden(name), "utf8").matchAll(/^ +bind (?!unix@)(\S+)/gm)].map(
+      ([, at]) => at,
+    );
     expect(listenAddresses({ port: 80, https: false, ...listeners })).toEqual(bound);
   });
 
   it("answers push.sh where it checks", () => {
-    expect(renderHaproxy(labModel(ARTICLE))).toContain(`{ path ${new URL(WORKER_PROBE).pathname} }`);
+    expect(renderHaproxy(labModel(ARTICLE))).toContain(`bind unix@${WORKER_SOCKET} `);
   });
 
   it("puts an IPv6 address in brackets", () => {

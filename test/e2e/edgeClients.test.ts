@@ -1,0 +1,186 @@
+// Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its gateway.
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { request } from "undici";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { until } from "../../clients/process.ts";
+import { EdgeSite } from "../support/e2e/edgeSite.ts";
+import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
+import { trial } from "../support/e2e/trial.ts";
+
+const HOST = "nginx.hung.org.hk";
+const site = new EdgeSite("edge-clients");
+let gateway: GatewayStandIn;
+
+beforeAll(async () => {
+  await site.start();
+  gateway = await GatewayStandIn.start(site.lab.gateway, HOST);
+  expect(await site.push(site.config("a", { port: gateway.port }))).toMatchObject({ exitCode: 0 });
+  await until("the first answer", async () => (await get()).statusCode === 200);
+});
+afterAll(async () => {
+  await gateway?.stop();
+  await site.stop();
+});
+
+describe("a client of the load balancer", () => {
+  trial("speaks HTTP/1.0, as ApacheBench does", async () => {
+    const answer = await raw(`GET / HTTP/1.0\r\nHost: ${HOST}\r\n\r\n`);
+    expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
+  });
+
+  trial(
+    "offers an upgrade to TLS, as Java does, or to h2c: it is not accepted, and the request is served",
+    async () => {
+      for (const upgrade of ["TLS/1.2", "h2c"]) {
+        const lines = [
+          `GET / HTTP/1.1`,
+          `Host: ${HOST}`,
+          "Connection: Upgrade, close",
+          `Upgrade: ${upgrade}`,
+        ];
+        expect(await raw(`${lines.join("\r\n")}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+      }
+    },
+  );
+
+  trial("opens a WebSocket", async () => {
+    const lines = [
+      ...["GET / HTTP/1.1", `Host: ${HOST}`, "Connection: Upgrade", "Upgrade: websocket"],
+      ...["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="],
+    ];
+    const socket = connect(80, site.machine.host);
+    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
+    const [head] = (await once(socket, "data")) as [Buffer];
+    expect(head.toString()).toMatch(/^HTTP\/1\.1 101 /);
+    socket.write("ping");
+    const [echoed] = (await once(socket, "data")) as [Buffer];
+    expect(echoed.toString()).toBe("ping");
+    socket.destroy();
+  });
+
+  trial("writes the host with the dot of the root, with a port or without", async () => {
+    for (const host of [`${HOST}.`, `${HOST}.:80`, `${HOST}:80`, HOST.toUpperCase()])
+      expect((await get({ host })).statusCode, host).toBe(200);
+  });
+
+  trial(
+    "reaches the application under its own address and scheme, and cannot pretend another one",
+    async () => {
+      const spoofed = {
+        "x-forwarded-for": "203.0.113.7",
+        "x-forwarded-proto": "https",
+        "x-forwarded-host": "evil.example.org",
+        "x-real-ip": "203.0.113.7",
+        forwarded: "for=203.0.113.7;proto=https",
+        "x-envoy-external-address": "203.0.113.7",
+      };
+      const { headers } = (await get({ headers: spoofed })).echoed;
+      const client = site.lab.gateway;
+      expect(headers["x-forwarded-for"]?.split(",")[0]).toBe(client);
+      expect(headers["x-envoy-external-address"]).toBe(client);
+      expect(headers).toMatchObject({ "x-forwarded-proto": "http", "x-forwarded-host": HOST, host: HOST });
+      expect(JSON.stringify(headers)).not.toMatch(/203\.0\.113\.7|evil/);
+    },
+  );
+
+  trial("keeps its trace", async () => {
+    const trace = {
+      traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+      tracestate: "a=b",
+      "x-b3-traceid": "463ac35c9f6413ad48485a3953bb6124",
+      "x-b3-spanid": "a2fb4a1d1a96d312",
+      "x-b3-sampled": "1",
+      b3: "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1",
+    };
+    expect((await get({ headers: trace })).echoed.headers).toMatchObject(trace);
+  });
+
+  trial("sends large headers, a large body, 100-continue, and trailers", async () => {
+    expect((await get({ headers: { "x-large": "x".repeat(12_000) } })).statusCode).toBe(200);
+    const body = Buffer.alloc(20_000_000, "x");
+    const answer = await request(`http://${site.machine.host}/`, {
+      method: "POST",
+      headers: { host: HOST },
+      body,
+    });
+    expect(((await answer.body.json()) as EchoedRequest).bytes).toBe(body.length);
+    const start = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nConnection: close\r\n`;
+    const socket = connect(80, site.machine.host);
+    socket.write(`${start}Expect: 100-continue\r\nContent-Length: 4\r\n\r\n`);
+    const [head] = (await once(socket, "data")) as [Buffer];
+    expect(head.toString()).toMatch(/^HTTP\/1\.1 100 /);
+    socket.write("body");
+    expect(await textOf(socket)).toMatch(/HTTP\/1\.1 200 OK[\s\S]*"bytes":4/);
+    const chunked = `${start}Transfer-Encoding: chunked\r\nTrailer: x-sum\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n`;
+    expect(await raw(chunked)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*"bytes":4/);
+  });
+});
+
+describe("2,100 clients that send half a request", () => {
+  trial(
+    "close neither the site for others nor the way of a push, and are disconnected after 10 s",
+    async (seen) => {
+      const slow = Array.from({ length: 2100 }, () => halfRequest());
+      const ended = Promise.all(slow.map(({ ended }) => ended));
+      try {
+        await Promise.all(slow.map(({ opened }) => opened));
+        // A client at another address: the machine's own.
+        for (let i = 0; i < 20; i++) {
+          seen.requests++;
+          expect(
+            await site.inside(`curl --silent --max-time 2 --header 'Host: ${HOST}' http://127.0.0.1/`),
+          ).toContain('"bytes":0');
+        }
+        const { exitCode, stderr } = await site.push(
+          site.config("a", {
+            port: gateway.port,
+            stats: { prometheus: { address: "127.0.0.1", port: 9101 } },
+          }),
+        );
+        expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+        await ended;
+        expect((await get()).statusCode).toBe(200);
+      } finally {
+        for (const { socket } of slow) socket.destroy();
+      }
+    },
+  );
+});
+
+async function get({ host = HOST, headers = {} }: { host?: string; headers?: Record<string, string> } = {}) {
+  const { statusCode, body } = await request(`http://${site.machine.host}/`, {
+    headers: { host, ...headers },
+    reset: true,
+  });
+  const text = await body.text();
+  const echoed = (statusCode === 200 ? JSON.parse(text) : {}) as EchoedRequest;
+  return { statusCode, echoed };
+}
+
+/** Sends bytes on a connection of their own. @returns the answer */
+function raw(bytes: string): Promise<string> {
+  const socket = connect(80, site.machine.host);
+  socket.write(bytes);
+  return textOf(socket);
+}
+
+async function textOf(socket: Socket): Promise<string> {
+  let text = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await once(socket, "close");
+  return text;
+}
+
+function halfRequest() {
+  const socket = connect(80, site.machine.host);
+  socket.on("error", () => undefined);
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  const opened = Promise.race([once(socket, "connect").catch(() => undefined), ended]);
+  socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n`);
+  // HAProxy's answer 408 has to be read, or the end is not seen.
+  socket.resume();
+  return { socket, opened, ended };
+}
