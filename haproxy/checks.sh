@@ -12,7 +12,11 @@ look_around() {
   check_tools
   check_service
   check_directories
-  if [ -f "$file" ] && [ -r "$file" ]; then check_owner "$owner"; fi
+  if [ -f "$file" ] && [ -r "$file" ]; then
+    check_owner "$owner"
+    check_other_services
+  fi
+  check_loaded_files "$listen"
   report_edits
   # Without root a port below 1024 would be refused to the check, and not to HAProxy.
   if is_root && command -v perl >/dev/null; then check_ports "$listen"; fi
@@ -85,6 +89,58 @@ check_owner() {
   if [ -n "$theirs" ] && [ "$theirs" != "$1" ]; then
     fault "$file belongs to $theirs, not to $1; destroy that stack first, or use another load balancer"
   fi
+}
+
+# Without --mode file, a first push replaces no file that serves clients.
+check_other_services() {
+  if [ -n "$mode$(owner_of "$file")" ] || [ -e "$before" ] || [ -e "$before-none" ]; then return; fi
+  services=$(listeners "$file" | awk '{printf "%s%s %s (%s)", separator, $1, $2, $3; separator = ", "}')
+  [ -z "$services" ] || fault "$file serves other clients already: $services; a push would replace the whole file. \
+Set loadBalancer.mode (or --mode) to file if it may (a destroy puts it back), or use another load balancer"
+}
+
+# listeners FILE: `SECTION NAME ADDRESS` for each address that it listens on.
+listeners() {
+  awk '
+    $1 == "frontend" || $1 == "listen" {section = $1 " " $2; if ($3 ~ /:[0-9]/) print section, $3}
+    $1 == "bind" {count = split($2, addresses, ","); for (i = 1; i <= count; i++) print section, addresses[i]}
+  ' "$1"
+}
+
+# check_loaded_files ADDRESSES: haproxy.service reads this file, and no other one that listens on the same ports.
+# A second listener would get a part of the connections.
+check_loaded_files() {
+  if [ -n "$reload" ] || ! is_active; then return; fi
+  loaded=$(loaded_files)
+  [ -n "$loaded" ] || return 0
+  ours=$(readlink -f "$file")
+  if ! echo "$loaded" | grep -qxF "$ours"; then
+    fault "haproxy.service does not read $file, but$(echo "$loaded" | sed 's/^/ /' | tr -d '\n'); \
+set loadBalancer.configFile (or --file) to the file that it reads"
+  fi
+  ports=" $(set -f && for address in $1; do printf '%s ' "${address##*:}"; done)"
+  twins=$(echo "$loaded" | grep -vxF "$ours" | while read -r other; do
+    listeners "$other" | while read -r section title address; do
+      case $ports in
+        *" ${address##*:} "*) printf ', %s: %s %s (%s)' "$other" "$section" "$title" "$address" ;;
+      esac
+    done
+  done)
+  [ -z "$twins" ] ||
+    fault "haproxy.service reads other files that listen on the same ports; remove it there: ${twins#, }"
+}
+
+# The files that the running service reads, from its own command line, one a line.
+loaded_files() {
+  pid=$(systemctl show --property=MainPID --value haproxy 2>/dev/null) || return 0
+  [ "${pid:-0}" -gt 0 ] || return 0
+  tr '\0' '\n' <"/proc/$pid/cmdline" | awk 'previous == "-f" {print} {previous = $0}' | while read -r path; do
+    if [ -d "$path" ]; then
+      for each in "$path"/*.cfg; do [ ! -e "$each" ] || readlink -f "$each"; done
+    else
+      readlink -f "$path"
+    fi
+  done
 }
 
 report_edits() {

@@ -13,6 +13,7 @@ file=/etc/haproxy/haproxy.cfg
 socket=/run/haproxy/admin.sock
 probe=/run/haproxy/istio-lab.sock
 listen=
+mode=
 owner=
 reload=
 dry_run=
@@ -30,6 +31,7 @@ parse_arguments() {
         case $1 in
           --file) file=$2 ;;
           --listen) listen=$2 ;;
+          --mode) mode=$2 ;;
           --owner) owner=$2 ;;
           --probe) probe=$2 ;;
           --reload) reload=$2 ;;

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Puts a new haproxy.cfg into use without dropping a request, or leaves the old one in use.
 #
-#   sh push.sh [--file FILE] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
-#   sh push.sh --look [--file FILE] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]
+#   sh push.sh [OPTION...] < haproxy.cfg
+#   sh push.sh --look [OPTION...]
 #
 #   --file     the file HAProxy reads                                /etc/haproxy/haproxy.cfg
+#   --mode     file: takes over a file that serves other clients        such a file is refused
 #   --probe    where a worker process of ours answers with its pid   /run/haproxy/istio-lab.sock
 #   --socket   HAProxy's admin socket, as in the new file            /run/haproxy/admin.sock
 #   --reload   starts or reloads HAProxy                             systemctl, unit haproxy
@@ -31,9 +32,10 @@
 # Exit status: 0 the new file serves (or did already), 1 the old state is unchanged or back, 2 wrong usage.
 # shellcheck disable=SC1090,SC1091 # the parts are checked as the one script that they make
 [ -n "${common-}" ] || for part in common ask checks; do . "$(dirname "$0")/$part.sh"; done
-options=" --file --probe --socket --reload --dry-run --look --owner --listen "
-synopsis="sh push.sh [--file FILE] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] < haproxy.cfg
-       sh push.sh --look [--file FILE] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]"
+options=" --file --mode --probe --socket --reload --dry-run --look --owner --listen "
+synopsis="sh push.sh [--file FILE] [--mode file] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] \
+< haproxy.cfg
+       sh push.sh --look [--file FILE] [--mode file] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]"
 staged=
 worker=
 patience=10 # seconds for a new worker process to answer
@@ -54,8 +56,13 @@ main() {
   stage
   stage_certificate
   check_staged
-  if [ -f "$file" ]; then check_owner "$(owner_of "$staged")"; fi
-  check_ports "$(sed -n 's/^ *bind \([^ ]*\).*/\1/p' "$staged" | sort -u)"
+  if [ -f "$file" ]; then
+    check_owner "$(owner_of "$staged")"
+    check_other_services
+  fi
+  addresses=$(sed -n 's/^ *bind \([^ ]*\).*/\1/p' "$staged" | sort -u)
+  check_loaded_files "$addresses"
+  check_ports "$addresses"
   if [ -f "$file" ] && cmp -s "$file" "$staged" && [ ! -e "$old" ]; then
     unchanged
     return

@@ -12,6 +12,8 @@ export interface PushTarget {
   readonly user: string;
   /** Absolute path of the file that HAProxy reads. */
   readonly configFile: string;
+  /** `file`: a push may replace a file that serves other clients. @default it is refused */
+  readonly mode?: "file" | undefined;
   /** Starts or reloads HAProxy. @default systemctl */
   readonly reloadCommand?: string | undefined;
 }
@@ -29,6 +31,7 @@ export function push(
 ): RemoteScript {
   const start = launcher(target, "push.sh", PUSH, [
     ...options(target),
+    ...modeOption(target),
     ...["--socket", ADMIN_SOCKET, "--probe", WORKER_SOCKET],
   ]);
   return { command: command("push.sh", start, edits), input: start + PUSH + pem + config };
@@ -48,6 +51,7 @@ export function look(
   const args = [
     "--look",
     ...options(target),
+    ...modeOption(target),
     "--socket",
     ADMIN_SOCKET,
     "--owner",
@@ -110,3 +114,5 @@ function shell(name: string, script: string, args: readonly string[], seconds: n
 function options({ configFile, reloadCommand }: PushTarget): string[] {
   return ["--file", configFile, ...(reloadCommand ? ["--reload", reloadCommand] : [])];
 }
+
+const modeOption = ({ mode }: PushTarget): string[] => (mode ? ["--mode", mode] : []);

@@ -42,6 +42,11 @@ const loadBalancer = object("give an object with host, user and hostKey", {
     ),
     "File that HAProxy reads",
   ),
+  mode: field(
+    z.enum(["file"], { error: "give file, or nothing" }).optional(),
+    "`file`: a push may replace a file that serves other clients already; a destroy puts it back",
+    "such a file is refused",
+  ),
   reloadCommand: field(
     text(
       "give one line of shell without control characters",

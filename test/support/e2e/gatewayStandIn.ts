@@ -1,4 +1,5 @@
 /** A real Envoy, configured as Istio configures its ingress gateway, before a server that echoes what it was sent. */
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
@@ -131,8 +132,12 @@ async function startEcho(): Promise<Server> {
     });
     request.on("end", () => response.end(JSON.stringify({ headers: request.headers, bytes })));
   });
-  server.on("upgrade", (_request, socket) => {
-    socket.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  server.on("upgrade", (request, socket) => {
+    // HAProxy checks the proof that the server knows WebSocket (RFC 6455, 4.2.2).
+    const proof = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    const accept = createHash("sha1").update(proof).digest("base64");
+    const lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket"];
+    socket.write(`${[...lines, `Sec-WebSocket-Accept: ${accept}`].join("\r\n")}\r\n\r\n`);
     socket.on("error", () => undefined);
     socket.pipe(socket);
   });

@@ -80,6 +80,7 @@ export function makeMachine({
       // The paths of the scripts that PATH cannot stand in for.
       .replaceAll("/run/systemd/system", root)
       .replaceAll("/var/lib/haproxy", home)
+      .replace("/proc/", `${root}/proc/`)
       .replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
       .replace("patience=10", "patience=1");
     const words = ["--file", file, ...args];
@@ -103,6 +104,11 @@ export function makeMachine({
     files: () => readdirSync(directory).sort(),
     worker: () => readIn(join(root, "worker"))?.trim(),
     loaded: () => readIn(join(root, "loaded")),
+    /** The command line of the service's main process. */
+    runsWith: (...words: string[]) => {
+      mkdirSync(join(root, "proc/7"), { recursive: true });
+      writeFileSync(join(root, "proc/7/cmdline"), ["haproxy", "-Ws", ...words, ""].join("\0"));
+    },
     stop: () => {
       for (const name of ["worker", "loaded"]) rmSync(join(root, name));
     },
@@ -136,6 +142,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
       }
       case "$*" in
         *LoadState*) echo ${loadState};;
+        *MainPID*) ls $root/proc 2>/dev/null;;
         *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
         is-active*) [ -e $root/worker ];;
         reload*|start*) new_worker;;

@@ -111,6 +111,43 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     expect(makeMachine({ original: ORIGINAL }).look().stdout).toBe("version 2.6.12\n");
   });
 
+  it("finds that the file serves other clients, and names its listeners; unless the file may be replaced", () => {
+    const original = `${ORIGINAL}frontend k8s-api\n  bind *:6443\nlisten old 10.0.0.1:8080\nfrontend sites\n  bind :80,:::443 ssl crt x\n`;
+    const machine = makeMachine({ original });
+    const fault = `${machine.file} serves other clients already: frontend k8s-api (*:6443), listen old (10.0.0.1:8080), frontend sites (:80), frontend sites (:::443); a push would replace the whole file. Set loadBalancer.mode (or --mode) to file if it may (a destroy puts it back), or use another load balancer`;
+    expect(faults(machine)).toEqual([fault]);
+    expect(machine.push(config())).toMatchObject({
+      status: 1,
+      stderr: `error: ${fault}; nothing was changed\n`,
+    });
+    expect(machine.read()).toBe(original);
+    expect(faults(machine, "--mode", "file")).toEqual([]);
+    expect(machine.push(config(), "--mode", "file")).toMatchObject({ status: 0, stderr: "" });
+    // Consent is needed once: the file is this stack's now.
+    expect(faults(machine)).toEqual([]);
+    expect(machine.restore()).toMatchObject({ status: 0 });
+    expect(machine.read()).toBe(original);
+  });
+
+  it("finds that the service reads another file, or one beside it with the same port", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const others = join(machine.root, "conf.d");
+    mkdirSync(others);
+    writeFileSync(join(others, "site.cfg"), "frontend site\n  bind 0.0.0.0:80\n");
+    const [main, wrong] = [machine.file, join(machine.root, "other.cfg")];
+    writeFileSync(wrong, "global\n");
+    machine.runsWith("-f", main, "-f", others);
+    expect(faults(machine, "--listen", "*:80")).toEqual([
+      `haproxy.service reads other files that listen on the same ports; remove it there: ${others}/site.cfg: frontend site (0.0.0.0:80)`,
+    ]);
+    expect(faults(machine, "--listen", "*:8080")).toEqual([]);
+    expect(machine.push(config()).stderr).toContain("that listen on the same ports");
+    machine.runsWith("-f", wrong);
+    expect(faults(machine, "--listen", "*:80")).toEqual([
+      `haproxy.service does not read ${main}, but ${wrong}; set loadBalancer.configFile (or --file) to the file that it reads`,
+    ]);
+  });
+
   it("is refused for wrong usage", () => {
     expect(makeMachine({}).look("--nonsense")).toMatchObject({ status: 2 });
   });
