@@ -25,7 +25,7 @@ describe("the load balancer", () => {
       "a misspelt field",
       { loadBalancer: { ...MACHINE, hostkey: HOST_KEY } },
       [
-        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are host, port, user, hostKey, configFile, reloadCommand",
+        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are host, port, user, hostKey, configFile, mode, reloadCommand",
       ],
     ],
     [
