@@ -1,7 +1,6 @@
 #!/bin/sh
-# Runs a command until it ends, or until standard input ends: as it does when the process that started this
-# script is
-# gone, killed or not. Then removes a directory.
+# Runs a command until it ends, or until standard input ends, as it does when the process that started this
+# script is gone, killed or not. Then removes a directory.
 #
 #   sh untilStdinEnds.sh DIRECTORY COMMAND [ARGUMENT...]
 #

@@ -1,0 +1,155 @@
+/** Situations in which the program has to refuse, set up beside a lab: settings, kubeconfigs, API servers. */
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type RequestOptions } from "node:http";
+import { request } from "node:https";
+import type { AddressInfo, Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { execa } from "execa";
+import { expect } from "vitest";
+import { parse, stringify } from "yaml";
+import { labEnvironment, PROGRAM, stackFile } from "../../../embedded/lab/stack.ts";
+import { adminKubeconfig, pkiDir } from "../../../embedded/machines/controlPlane.ts";
+import type { TestLab } from "./harness.ts";
+import { inventory, leaksSince } from "./inventory.ts";
+import type { Sightings } from "./trial.ts";
+
+/**
+ * For a command that would hang. test/unit/preflight/preflight.test.ts shows that an answer comes within 10 s;
+ * this host may be busy.
+ */
+const LIMIT_MS = 60_000;
+
+export interface Situation {
+  /** Keys of the stack's config that differ; undefined is not set, an object is merged into the lab's. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export class Refusals {
+  /** A directory for the tests' files. */
+  work = "";
+  readonly #lab: TestLab;
+  readonly #servers: Server[] = [];
+
+  constructor(lab: TestLab) {
+    this.#lab = lab;
+  }
+
+  async start(): Promise<void> {
+    this.work = await mkdtemp(join(tmpdir(), "istio-lab-preflight-"));
+  }
+
+  async stop(): Promise<void> {
+    for (const server of this.#servers) server.close();
+    await rm(this.work, { recursive: true });
+  }
+
+  /**
+   * Expects preview and up to end in time with these faults and no others, and the cluster and the load
+   * balancer to be as before.
+   */
+  async refused(seen: Sightings, { settings = {}, env = {} }: Situation, ...faults: RegExp[]): Promise<void> {
+    const file = await this.#configWith(settings);
+    const before = await inventory(this.#lab);
+    await Promise.all([
+      this.#expectFaults(["preview"], file, env, faults),
+      this.#expectFaults(["up", "--yes", "--skip-preview"], file, env, faults),
+    ]);
+    expect(await leaksSince(before, this.#lab, seen)).toEqual({ leaks: [], missing: [] });
+  }
+
+  /** The administrator's kubeconfig, its cluster changed or its user another one. */
+  async kubeconfig({ cluster, user }: { cluster?: object; user?: object }): Promise<string> {
+    const config = parse(await readFile(adminKubeconfig(this.#lab.instance), "utf8")) as {
+      clusters: { cluster: object }[];
+      users: { user: object }[];
+    };
+    for (const entry of config.clusters) entry.cluster = { ...entry.cluster, ...cluster };
+    for (const entry of config.users) entry.user = user ?? entry.user;
+    const file = join(this.work, "kubeconfig");
+    await writeFile(file, stringify(config));
+    return file;
+  }
+
+  /** Address of the lab's API server as it would be with other answers to some paths. */
+  async apiServerWith(answers: Readonly<Record<string, object>>): Promise<string> {
+    const pki = pkiDir(this.#lab.instance);
+    const [ca, cert, key] = await Promise.all(
+      ["ca.crt", "admin.crt", "admin.key"].map((file) => readFile(join(pki, file))),
+    );
+    const target: RequestOptions = { host: this.#lab.instance.controlPlane.address, port: 6443 };
+    return await this.listening(
+      createServer((asked, answer) => {
+        const other = answers[asked.url?.split("?")[0] ?? ""];
+        if (other) {
+          answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(other));
+          return;
+        }
+        const { method, url: path, headers } = asked;
+        const { host: _, ...others } = headers;
+        const passedOn = request({ ...target, ca, cert, key, method, path, headers: others }, (response) => {
+          answer.writeHead(response.statusCode ?? 502, response.headers);
+          response.pipe(answer);
+        });
+        asked.pipe(passedOn);
+      }),
+    );
+  }
+
+  /** Where the server listens on loopback, until the end of the tests. */
+  async listening(server: Server): Promise<string> {
+    this.#servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  async #expectFaults(
+    command: readonly string[],
+    configFile: string,
+    env: Situation["env"],
+    faults: readonly RegExp[],
+  ): Promise<void> {
+    const { exitCode, stdout, timedOut } = await execa(
+      "pulumi",
+      [...command, "--non-interactive", "--suppress-progress", "--config-file", configFile],
+      {
+        cwd: PROGRAM,
+        env: { ...labEnvironment(this.#lab.instance), ...env },
+        reject: false,
+        timeout: LIMIT_MS,
+      },
+    );
+    expect({ exitCode, timedOut, errors: errorsIn(stdout) }, stdout).toEqual({
+      exitCode: 1,
+      timedOut: false,
+      errors: [
+        `error: Nothing was touched, because of ${faults.length === 1 ? "1 fault" : `${faults.length} faults`}:`,
+        ...faults.map((fault) => expect.stringMatching(fault)),
+      ],
+    });
+  }
+
+  /** The config file of the lab's stack with other settings, beside the one that stays as it is. */
+  async #configWith(settings: Readonly<Record<string, unknown>>): Promise<string> {
+    const text = await readFile(stackFile(this.#lab.instance), "utf8");
+    const stack = parse(text) as { config: Record<string, unknown> };
+    for (const [key, value] of Object.entries(settings)) {
+      const path = `istio-lab:${key}`;
+      stack.config[path] = value instanceof Object ? { ...(stack.config[path] as object), ...value } : value;
+    }
+    const file = join(this.work, "stack.yaml");
+    await writeFile(file, stringify(stack));
+    return file;
+  }
+}
+
+/** The lines below `Diagnostics`, without the resource that each belongs to. */
+function errorsIn(output: string): string[] {
+  const [, diagnostics = ""] = output.split("Diagnostics:\n");
+  const [section = ""] = diagnostics.split("\n\n");
+  return section
+    .split("\n")
+    .slice(1)
+    .map((line) => line.trim());
+}
