@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ownedObject, pathOf } from "../../../mesh/ownedObject.ts";
 import type { Findings, Preflight } from "../../../preflight/capability.ts";
 import { preflight } from "../../../preflight/preflight.ts";
+import { makeAuthority } from "../../support/authority.ts";
 import { makeExpiredCertificate } from "../../support/certificates.ts";
 import { clusterOf, kubeconfigOf } from "../../support/clusterServer.ts";
 import { findKubectl } from "../../support/kubectl.ts";
@@ -199,6 +200,26 @@ describe("a kubeconfig that leads nowhere", () => {
       /does not answer in time; is the cluster up.* set context or kubeconfig/,
     );
   }, 20_000);
+});
+
+it("a credential plugin's words reach the user while it is waited for", async () => {
+  const authority = makeAuthority();
+  const server = await authority.serve((_, response) => void response.writeHead(200).end("{}"));
+  const { port } = server.address() as { port: number };
+  const apiVersion = "client.authentication.k8s.io/v1";
+  const credential = JSON.stringify({ apiVersion, kind: "ExecCredential", status: { token: "t" } });
+  const args = ["-c", `echo "enter ABCD at https://login.test" >&2; echo '${credential}'`];
+  const exec = { apiVersion, command: "sh", args, interactiveMode: "IfAvailable" };
+  const authorityData = Buffer.from(authority.root).toString("base64");
+  const cluster = { "certificate-authority-data": authorityData };
+  const kubeconfig = kubeconfigOf(`https://127.0.0.1:${port}`, { exec }, cluster);
+  const lines: string[] = [];
+  const run = preflight([], { kubeconfig }, { owner: OWNER, notify: (line) => lines.push(line) });
+  // The server answers no review as one would, which is of no matter here.
+  await run.catch(() => {});
+  server.close();
+  server.closeAllConnections();
+  expect(lines).toContain("credential plugin: enter ABCD at https://login.test");
 });
 
 it("kubectl is missing", async () => {
