@@ -10,6 +10,7 @@ import { Observability } from "./components/observability/observability.ts";
 import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
+import { reportRefusals } from "./components/webApp/refusals.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
 import { ISTIO_GATEWAY } from "./mesh/model.ts";
 import { preflight } from "./preflight/preflight.ts";
@@ -38,6 +39,8 @@ const app = new WebApp(
   { namespace, versions, sidecar: istio.sidecar, owner },
   { ...inCluster, dependsOn: [mesh, live ? istio.installed : istio.ready] },
 );
+
+reportRefusals(app.deployments, { cluster: { kubeconfig, context }, config, owner });
 
 const split = new TrafficSplit(
   "split",

@@ -128,7 +128,8 @@ function hasCni({ components, values }: PodCheckNeeds["istio"]): boolean {
   return cni?.enabled === true || pilot?.cni?.enabled === true;
 }
 
-function wayOut(refusal: string, { namespace, istio, versions }: PodCheckNeeds): string {
+/** What a user can do about a refusal. */
+export function wayOut(refusal: string, { namespace, istio, versions }: PodCheckNeeds): string {
   const another = "or set namespace to another one";
   if (refusal.includes("PodSecurity")) {
     const settings = [

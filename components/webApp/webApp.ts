@@ -24,7 +24,7 @@ export class WebApp extends pulumi.ComponentResource {
   /** Name of the Service in front of all versions. */
   public readonly service: pulumi.Output<string>;
   /** Depend on these for pods that answer. */
-  public readonly deployments: readonly pulumi.Resource[];
+  public readonly deployments: readonly k8s.apps.v1.Deployment[];
 
   constructor(name: string, args: WebAppArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:WebApp", name, {}, opts);

@@ -40,14 +40,15 @@ export class TestLab {
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
-  /** Starts a command; `said` resolves when its standard error holds the words. */
+  /** Starts a command; `said` resolves when its output holds the words. */
   start(command: string, ...args: string[]) {
     const process = execa(LAUNCHER, this.#words(command, args), { reject: false });
     let text = "";
-    // Read to the end: a reader that leaves would end what it reads from.
-    process.stderr.on("data", (chunk: Buffer) => {
-      text += chunk;
-    });
+    // Read to the end: a closed pipe would end the command.
+    for (const stream of [process.stdout, process.stderr])
+      stream.on("data", (chunk: Buffer) => {
+        text += chunk;
+      });
     const said = (words: string) =>
       until(`"${words}" from lab ${command}`, async () => text.includes(words), { timeoutMs: 120_000 });
     return { process, said };

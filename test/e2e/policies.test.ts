@@ -1,0 +1,146 @@
+// A cluster with rules of its own: policies of the namespace, and an Istio that another tool installed its own way.
+import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
+import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { trial } from "../support/e2e/trial.ts";
+
+const lab = new TestLab("policy-test");
+const SHOP = "--namespace=shop";
+
+beforeAll(async () => {
+  await lab.run("down", "--fast", "--quiet");
+  await lab.run("up", "--no-program");
+  await lab.kubectl("create", "namespace", "shop");
+  await lab.set({ namespace: "shop" });
+});
+afterAll(() => lab.run("down", "--fast", "--quiet"));
+
+describe("policies of the namespace", () => {
+  trial("Pod Security is named at preview, with the settings that satisfy it", async () => {
+    await label("pod-security.kubernetes.io/enforce=restricted");
+    const said = await refusedPreview();
+    expect(said).toContain("namespace shop does not accept pods of v116, v117: ");
+    expect(said).toContain('violates PodSecurity "restricted:latest"');
+    expect(said).toContain(
+      "set securityContext of each version to restricted and istio.components.cni.enabled",
+    );
+    await lab.set({
+      "versions[0].securityContext": "restricted",
+      "versions[1].securityContext": "restricted",
+      "istio.components.cni.enabled": "true",
+    });
+    await lab.run("pulumi", "preview");
+    await lab.unset("istio.components");
+    await label("pod-security.kubernetes.io/enforce-");
+  });
+
+  trial("a quota on limits is named at preview; versions with resources satisfy it", async () => {
+    await create("ResourceQuota", "limits", { hard: { "limits.cpu": "40", "limits.memory": "40Gi" } });
+    expect(await refusedPreview()).toMatch(
+      /failed quota: limits: must specify limits\.cpu.*set resources of/,
+    );
+    for (const index of [0, 1])
+      await lab.set({
+        [`versions[${index}].resources.limits.cpu`]: "1",
+        [`versions[${index}].resources.limits.memory`]: "128Mi",
+      });
+    await lab.up();
+    await lab.expectSplit({ v116: 50, v117: 50 });
+    const [pod] = await lab.list<Pod>("pods", SHOP, "--selector=app=nginx");
+    expect(pod?.spec.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 101 });
+  });
+
+  trial(
+    "a quota that is used up in the middle of an update is reported in the API server's words",
+    async () => {
+      await create("ResourceQuota", "few", { hard: { pods: "7" } });
+      await lab.set({ "versions[1].replicas": "6" });
+      const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+      await update.said("exceeded quota: few");
+      await lab.kubectl("delete", "resourcequota", "few", SHOP);
+      expect((await update.process).exitCode).toBe(0);
+      await lab.expectSplit({ v116: 50, v117: 50 });
+    },
+  );
+
+  trial("labels of another owner that decide about injection are named at preview", async () => {
+    await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
+    await lab.kubectl("delete", "resourcequota", "limits", SHOP);
+    await label("istio-injection=disabled");
+    expect(await refusedPreview()).toContain("kubectl label namespace shop istio-injection-");
+    await label("istio-injection-", "istio.io/rev=canary");
+    expect(await refusedPreview()).toContain("set istio.revision to canary, or remove it");
+    await label("istio.io/rev-");
+  });
+});
+
+describe("an Istio that is there already", () => {
+  let before: Inventory;
+
+  trial("a revision, and a gateway of another name in another namespace", async (seen) => {
+    await lab.kubectl("create", "namespace", "ingress");
+    await lab.run("istioctl", "install", "--skip-confirmation", ...INSTALLATION);
+    before = await inventory(lab);
+    await lab.set({ "istio.manage": "false" });
+    const said = await refusedPreview();
+    expect(said).toContain(
+      "no Istio of the default revision: set istio.revision to one that it has (stable)",
+    );
+    expect(said).toMatch(/no Service istio-system\/istio-ingressgateway: .*\(ingress\/door\)/);
+    await lab.set({
+      "istio.revision": "stable",
+      "istio.gateway.namespace": "ingress",
+      "istio.gateway.service": "door",
+      "istio.gateway.selector.istio": "door",
+    });
+    await lab.up();
+    await lab.expectSplit({ v116: 50, v117: 50 });
+    await lab.up("--expect-no-changes");
+    await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
+    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+  });
+
+  trial("whose gateway routes the host name already", async () => {
+    await lab.kubectl("create", "namespace", "theirs");
+    onTestFinished(async () => {
+      await lab.kubectl("delete", "namespace", "theirs");
+    });
+    const server = { port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] };
+    await create("Gateway", "site", { selector: { istio: "door" }, servers: [server] }, "theirs");
+    const route = [{ destination: { host: "site" } }];
+    const routes = { hosts: ["nginx.hung.org.hk"], gateways: ["site"], http: [{ route }] };
+    await create("VirtualService", "site", routes, "theirs");
+    expect(await refusedPreview()).toContain("VirtualService theirs/site routes nginx.hung.org.hk");
+  });
+});
+
+/** A control plane with a revision, and a gateway as Helm's chart makes it: its own namespace, name and labels. */
+const INSTALLATION = [
+  "profile=minimal",
+  "revision=stable",
+  `hub=docker.io/${IMAGE_HUB}`,
+  `tag=${ISTIO_VERSION}`,
+  "components.ingressGateways[0].name=door",
+  "components.ingressGateways[0].namespace=ingress",
+  "components.ingressGateways[0].enabled=true",
+  "components.ingressGateways[0].label.istio=door",
+].map((setting) => `--set=${setting}`);
+
+interface Pod extends KubernetesObject {
+  readonly spec: { readonly securityContext?: object };
+}
+
+const label = (...labels: string[]) => lab.kubectl("label", "namespace", "shop", "--overwrite", ...labels);
+
+function create(kind: string, name: string, spec: object, namespace = "shop"): Promise<void> {
+  const apiVersion = kind === "ResourceQuota" ? "v1" : "networking.istio.io/v1";
+  return lab.create({ apiVersion, kind, metadata: { name, namespace }, spec });
+}
+
+/** What a preview prints that refuses to go on. */
+async function refusedPreview(): Promise<string> {
+  const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
+  expect(exitCode, stdout).not.toBe(0);
+  return stdout + stderr;
+}

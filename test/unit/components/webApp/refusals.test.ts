@@ -1,0 +1,63 @@
+import { expect, it, vi } from "vitest";
+import { watchRefusals } from "../../../../components/webApp/refusals.ts";
+import { OWNER } from "../../../support/preflight.ts";
+
+const server = vi.hoisted(() => ({ items: [] as object[], open: 0 }));
+
+vi.mock("../../../../clients/kubernetes.ts", () => ({
+  KubernetesApi: {
+    connect: async () => {
+      server.open++;
+      return {
+        list: async () => ({ items: server.items }),
+        close: async () => {
+          server.open--;
+        },
+      };
+    },
+  },
+}));
+
+const deployment = (name: string, message: string, owner = OWNER) => ({
+  metadata: { name, annotations: { "istio-lab/owner": owner } },
+  status: {
+    conditions: [
+      { type: "Available", status: "False", message: "no" },
+      { type: "ReplicaFailure", status: "True", message },
+    ],
+  },
+});
+const config = { namespace: "shop", versions: [], istio: { version: "1.31.0" } };
+const args = { cluster: {}, config, owner: OWNER };
+
+/** What is reported in so many looks, each of which finds the next objects. */
+async function reported(...looks: object[][]): Promise<string[]> {
+  const warnings: string[] = [];
+  let passed = -1;
+  const pause = async () => {
+    passed++;
+    server.items = looks[passed] ?? [];
+  };
+  await watchRefusals(
+    args,
+    () => passed >= looks.length,
+    (warning) => warnings.push(warning),
+    pause,
+  );
+  expect(server.open).toBe(0);
+  return warnings;
+}
+
+it("reports a refusal once, in the API server's words, with the way out", async () => {
+  const refused = deployment("nginx-v116", 'pods "x" is forbidden: exceeded quota: few');
+  expect(await reported([], [refused], [refused])).toEqual([
+    expect.stringMatching(
+      /^Deployment nginx-v116 gets no pods: pods "x" is forbidden: exceeded quota: few: set resources of each version/,
+    ),
+  ]);
+});
+
+it("does not report Deployments of other owners, and looks at none where all are ready at once", async () => {
+  expect(await reported([deployment("nginx-v1", "no", "organization/istio-lab/prod")])).toEqual([]);
+  expect(await reported()).toEqual([]);
+});
