@@ -63,7 +63,9 @@ export class TestRegistry {
     return new TestRegistry(host, child);
   }
 
+  /** Ends it; a second call has nothing to do. */
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));
     this.#process.kill();
     await ended;
