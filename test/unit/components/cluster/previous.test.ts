@@ -1,6 +1,14 @@
+import { createRequire } from "node:module";
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, expect, it, vi } from "vitest";
 import { previousCluster } from "../../../../components/cluster/previous.ts";
+
+const require = createRequire(import.meta.url);
+const messages: typeof import("@pulumi/pulumi/proto/resource_pb.js") = require("@pulumi/pulumi/proto/resource_pb.js");
+const provider: typeof import("@pulumi/pulumi/proto/provider_pb.js") = require("@pulumi/pulumi/proto/provider_pb.js");
+const structs: typeof import("google-protobuf/google/protobuf/struct_pb.js") = createRequire(
+  require.resolve("@pulumi/pulumi/package.json"),
+)("google-protobuf/google/protobuf/struct_pb.js");
 
 const STACK = "organization/istio-lab/dev";
 const URN = "urn:pulumi:dev::istio-lab::pulumi:providers:kubernetes::cluster";
@@ -9,14 +17,24 @@ afterEach(() => vi.restoreAllMocks());
 
 /** What the engine's two functions return. */
 function engine(outputs: object | Error, resources: object | Error = new Error("not to be called")) {
-  return vi.spyOn(pulumi.runtime, "invoke").mockImplementation(async (token, args) => {
-    const [answer, name] = /readStackOutputs$/.test(token)
-      ? [outputs, (args as { name?: string }).name]
-      : [resources, (args as { stackName?: string }).stackName];
-    expect(name).toBe(STACK);
-    if (answer instanceof Error) throw answer;
-    return { outputs: answer };
-  });
+  const invoke = (
+    request: InstanceType<typeof messages.ResourceInvokeRequest>,
+    answer: (error: Error | null, response?: InstanceType<typeof provider.InvokeResponse>) => void,
+  ) => {
+    const { name, stackName } = request.getArgs()?.toJavaScript() ?? {};
+    const [result, stack] = /readStackOutputs$/.test(request.getTok())
+      ? [outputs, name]
+      : [resources, stackName];
+    expect(stack).toBe(STACK);
+    // A reference in the answer would become a resource, which the engine does not know yet.
+    expect(request.getAcceptresources()).toBe(false);
+    if (result instanceof Error) return answer(result);
+    answer(
+      null,
+      new provider.InvokeResponse().setReturn(structs.Struct.fromJavaScript({ outputs: result } as never)),
+    );
+  };
+  vi.spyOn(pulumi.runtime, "getMonitor").mockReturnValue({ invoke } as never);
 }
 
 it("is the identifier of the provider, whatever other resources there are", async () => {
