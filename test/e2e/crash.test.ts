@@ -1,4 +1,5 @@
-// The embedded lab on a host that is not as it should be: what it refuses, what it puts right, what it leaves alone.
+// The embedded lab on a host that is not as it should be: what it refuses, what it puts right, what it leaves
+// alone.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,7 +20,7 @@ import { trial } from "../support/e2e/trial.ts";
 const lab = new TestLab("crash-test");
 const [, broken, mistaken] = lab.instance.workers;
 
-/** Somebody else's things, by names that begin as the lab's do. */
+/** Things of others on this host, under names that begin as the lab's do. */
 const THEIRS = {
   netns: "crash-test-two-control-plane",
   bridge: "not-the-labs",
@@ -28,7 +29,7 @@ const THEIRS = {
 const THEIR_PREFIX = "10.211.213";
 
 const mount = join(tmpdir(), "istio-lab-crash-test");
-let stranger: ChildProcess;
+let foreign: ChildProcess;
 
 beforeAll(async () => {
   await clear();
@@ -38,15 +39,15 @@ beforeAll(async () => {
   await execa("ip", ["link", "add", THEIRS.bridge, "type", "bridge"]);
   await execa("ip", ["addr", "add", `${THEIR_PREFIX}.1/24`, "dev", THEIRS.bridge]);
   await makeCgroup(THEIRS.cgroup);
-  stranger = spawn("ip", ["netns", "exec", THEIRS.netns, "sleep", "1d"], { stdio: "ignore" });
-  await once(stranger, "spawn");
+  foreign = spawn("ip", ["netns", "exec", THEIRS.netns, "sleep", "1d"], { stdio: "ignore" });
+  await once(foreign, "spawn");
 });
 afterAll(async () => {
-  stranger.kill("SIGKILL");
+  foreign.kill("SIGKILL");
   await clear();
 });
 
-/** Removes the lab and what is called somebody else's here, as far as it is there: a run before may have been killed. */
+/** Removes the lab and the things of others, as far as they exist: the previous run may have been killed. */
 async function clear(): Promise<void> {
   await lab.run("down", "--fast", "--quiet");
   await execa("ip", ["netns", "delete", THEIRS.netns], { reject: false });
@@ -57,22 +58,19 @@ async function clear(): Promise<void> {
 }
 
 describe("a host that cannot carry the embedded lab", () => {
-  trial(
-    "its disk nearly full: says where, how much is needed and how much there is; makes nothing",
-    async (seen) => {
-      const { exitCode, stderr } = await tryUp({ env: { XDG_STATE_HOME: mount } });
-      expect(stderr).toMatch(
-        new RegExp(
-          `^lab: the disk is too full: ${mount}/istio-lab/crash-test needs 3000 MB, and \\d\\d MB are free there\\. Make room, or set XDG_STATE_HOME`,
-        ),
-      );
-      expect(exitCode).toBe(1);
-      expect(await readdir(mount, { recursive: true })).toEqual(["istio-lab"]);
-      expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
-    },
-  );
+  trial("its disk nearly full: names the place, the need and the free space; makes nothing", async (seen) => {
+    const { exitCode, stderr } = await tryUp({ env: { XDG_STATE_HOME: mount } });
+    expect(stderr).toMatch(
+      new RegExp(
+        `^lab: the disk is too full: ${mount}/istio-lab/crash-test needs 3000 MB, and \\d\\d MB are free there\\. Make room, or set XDG_STATE_HOME`,
+      ),
+    );
+    expect(exitCode).toBe(1);
+    expect(await readdir(mount, { recursive: true })).toEqual(["istio-lab"]);
+    expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+  });
 
-  trial("its network taken: says by whom and how to choose another; makes nothing", async (seen) => {
+  trial("its network taken: names the taker and the way to choose another; makes nothing", async (seen) => {
     const { exitCode, stderr } = await tryUp({ args: ["--subnet", `${THEIR_PREFIX}.0/24`] });
     expect(stderr).toContain(
       `subnet ${THEIR_PREFIX}.0/24 of lab "crash-test" is taken: ${THEIR_PREFIX}.1/24 on ${THEIRS.bridge}`,
@@ -82,7 +80,7 @@ describe("a host that cannot carry the embedded lab", () => {
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
   });
 
-  trial("without root: says so before it does anything", async (seen) => {
+  trial("without root: fails before anything is made", async (seen) => {
     const { exitCode, stderr } = await tryUp({ as: AS_NOBODY });
     expect(stderr).toMatch(/^lab: this host cannot carry the embedded lab\. It needs:\n {2}- root, to make/);
     expect(exitCode).toBe(1);
@@ -102,9 +100,9 @@ describe("a host that crashes under the embedded lab", () => {
   });
 
   trial(
-    "every process gone, half of the network too, a pid file naming a stranger: up again with what it knew, and what is not the lab's stays",
+    "every process gone, half of the network too, a pid file with another process's id: up again as before, and what is not the lab's stays",
     async () => {
-      const theirs = await strangersThings();
+      const theirs = await thingsOfOthers();
       await killEverything();
       await execa("ip", ["netns", "delete", broken?.netns ?? ""]);
       await execa("ip", ["netns", "delete", lab.instance.switchNetns]);
@@ -114,7 +112,7 @@ describe("a host that crashes under the embedded lab", () => {
       await lab.run("up", "--no-program");
       await expectWell();
       await lab.get("configmap", "from-before");
-      expect(await strangersThings()).toEqual(theirs);
+      expect(await thingsOfOthers()).toEqual(theirs);
     },
   );
 
@@ -156,12 +154,12 @@ describe("a host that crashes under the embedded lab", () => {
   trial(
     "every process gone once more: down leaves nothing of the lab, and what is not the lab's stays",
     async (seen) => {
-      const theirs = await strangersThings();
+      const theirs = await thingsOfOthers();
       await killEverything();
       await mistakeForStranger();
       await lab.run("down");
       expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
-      expect(await strangersThings()).toEqual(theirs);
+      expect(await thingsOfOthers()).toEqual(theirs);
     },
   );
 });
@@ -175,7 +173,7 @@ async function workerOfDns(): Promise<string> {
   return pod?.spec.nodeName ?? "";
 }
 
-/** Nobody, who may read and enter everything: the checkout may lie in root's own directory. */
+/** The user nobody, with the right to read and enter everything: the checkout may lie in root's directory. */
 const AS_NOBODY = [
   ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
   ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
@@ -195,7 +193,7 @@ async function tryUp({ args = [], env = {}, as = ["env"] }: Attempt) {
   return execa(command, [...first, ...up, ...args], { env, reject: false });
 }
 
-/** Listens on a port of every address of the host; undefined when somebody does already. */
+/** Listens on a port of every address of the host; undefined where another process does already. */
 async function take(port: number): Promise<Server | undefined> {
   const server = createServer();
   const listening = once(server.listen(port), "listening");
@@ -217,9 +215,9 @@ async function killEverything(): Promise<void> {
   await expect.poll(async () => (await tracesOf(lab.instance)).processes, { timeout: 30_000 }).toEqual([]);
 }
 
-/** After a crash the pid that a machine is remembered by may be somebody else's. */
+/** After a crash, the recorded pid of a machine may belong to another process. */
 async function mistakeForStranger(): Promise<void> {
-  await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${stranger.pid} 1\n`);
+  await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${foreign.pid} 1\n`);
 }
 
 function kill(pid: number): void {
@@ -230,7 +228,7 @@ function kill(pid: number): void {
   }
 }
 
-/** Expects every machine to run and every node to be ready. The stack is not up, and so is not asked for. */
+/** Expects every machine to run and every node to be ready. The stack is not up, and so is not checked. */
 async function expectWell(): Promise<void> {
   const { stdout } = await lab.try("status", "--json");
   const { machines, cluster } = JSON.parse(stdout) as { machines: { state: string }[]; cluster: string[] };
@@ -242,14 +240,14 @@ async function expectWell(): Promise<void> {
   }).toEqual({ states: machines.map(() => "running"), empty: [], cluster: [] });
 }
 
-/** What somebody else has on this host. */
-async function strangersThings(): Promise<Record<string, unknown>> {
+/** The state of the things of others on this host. */
+async function thingsOfOthers(): Promise<Record<string, unknown>> {
   const { stdout: namespaces } = await execa("ip", ["netns", "pids", THEIRS.netns]);
   const { stdout: bridge } = await execa("ip", ["-o", "addr", "show", THEIRS.bridge]);
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n");
   return {
     processes: namespaces.split("\n"),
-    alive: existsSync(`/proc/${stranger.pid}`),
+    alive: existsSync(`/proc/${foreign.pid}`),
     bridge,
     mount: mounts.filter((line) => line.includes(mount)),
     cgroups: (await hierarchies()).map((hierarchy) => existsSync(join(hierarchy, THEIRS.cgroup))),

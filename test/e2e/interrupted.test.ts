@@ -186,7 +186,10 @@ const pushWaits = () =>
 
 // ---- afterwards ----
 
-/** Holds the lock of the load balancer's files meanwhile; then waits for the push's end, and looks what it has left. */
+/**
+ * Holds the lock of the load balancer's files meanwhile; then waits for the push's end, and looks what it has
+ * left.
+ */
 async function pushEnded(action: () => Promise<void>): Promise<void> {
   const { process: holder, said } = lab.start(
     "ssh",
@@ -207,7 +210,7 @@ async function pushEnded(action: () => Promise<void>): Promise<void> {
 const FIRST_PAGES = ["v1.16.1\n", "v1.17.9\n"];
 const NEW_PAGES = ["one", "two", "three", "four"] as const;
 
-/** Nobody who asks for the page meanwhile, and while the next update finishes, notices. */
+/** Expects that no request fails during the action, and while the next update finishes. */
 async function withTraffic(seen: Sightings, action: () => Promise<void>): Promise<void> {
   const failures = await duringTraffic(lab, seen, { pages: [...FIRST_PAGES, ...NEW_PAGES] }, async () => {
     await action();
@@ -216,7 +219,7 @@ async function withTraffic(seen: Sightings, action: () => Promise<void>): Promis
   expect(failures).toEqual([]);
 }
 
-/** The next update succeeds, and says nothing of what was before. */
+/** Expects that the next update succeeds, and reports nothing of the interrupted one. */
 async function finishes(): Promise<void> {
   expect(await lab.up()).not.toMatch(/pending/i);
 }

@@ -1,4 +1,4 @@
-// A cluster that others use too: another stack, another control plane, objects and pods of anybody's.
+// A cluster that others use too: another stack, another control plane, other owners' objects and pods.
 
 import { readFile, rm } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
@@ -98,7 +98,7 @@ describe("a cluster that others use too", () => {
     uninstall = /uninstall it from the directory of this program: (.*)/.exec(said)?.[1] ?? "";
   });
 
-  trial("a load balancer is gone: destroy says so, and finishes as it says", async () => {
+  trial("a load balancer is gone: destroy reports it, and the printed command finishes", async () => {
     await stopLoadBalancer(edge.lab);
     const { exitCode, all } = await shop("destroy", "--yes", "--skip-preview");
     expect(exitCode).not.toBe(0);
@@ -109,7 +109,7 @@ describe("a cluster that others use too", () => {
     await shop("stack", "rm", "--yes");
   });
 
-  trial("the others are gone: Istio goes as the message told, and nothing is left", async (seen) => {
+  trial("the others are gone: the printed command uninstalls Istio, and nothing is left", async (seen) => {
     await lab.kubectl("delete", "namespace", "theirs", "shop");
     await lab.run("istioctl", "uninstall", "--revision=canary", "--skip-confirmation");
     await execa("sh", ["-c", uninstall], { ...onShop, env: labEnvironment(lab.instance) });
@@ -117,15 +117,15 @@ describe("a cluster that others use too", () => {
   });
 });
 
-/** The command that the first stack's destroy told. */
+/** The command that the first stack's destroy printed. */
 let uninstall = "";
 
-/** Nobody who asks for the first stack's page meanwhile notices. */
+/** Expects that no request for the first stack's page fails during the action. */
 async function unnoticed(seen: Sightings, action: () => Promise<unknown>): Promise<void> {
   expect(await duringTraffic(lab, seen, { pages: PAGES }, action)).toEqual([]);
 }
 
-/** What those who ask for the second stack's page meanwhile notice. */
+/** Failed requests for the second stack's page during the action. */
 function unnoticedByShop(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
   const url = `http://${edge.machine.host}/echo/test.txt`;
   return duringTraffic(lab, seen, { pages: SHOP_PAGES, url, host: "shop.hung.org.hk" }, action);
@@ -164,7 +164,9 @@ async function makeShop(): Promise<void> {
   });
 }
 
-/** To its own load balancer, which is on another network: the host passes on what is for the cluster's node. */
+/**
+ * To its own load balancer, which is on another network: the host passes on what is for the cluster's node.
+ */
 async function moveShop(): Promise<void> {
   const { nodePorts } = (await lab.outputs()) as { nodePorts: Record<string, number> };
   for (const port of Object.values(nodePorts)) passages.push(await passage(port));
@@ -194,7 +196,7 @@ async function passage(port: number): Promise<Server> {
   return server;
 }
 
-// ---- somebody else's ----
+// ---- another owner's objects ----
 
 /** Objects, a pod with a sidecar, and another revision of Istio. */
 async function makeTheirs(): Promise<void> {

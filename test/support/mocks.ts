@@ -1,3 +1,4 @@
+/** Runs the program or a component on mocks of the engine, and records what it registers. */
 import * as pulumi from "@pulumi/pulumi";
 import type { MockResourceArgs, MockResourceResult } from "@pulumi/pulumi/runtime/index.js";
 
@@ -93,7 +94,7 @@ function answer({ type, name, inputs, id }: MockResourceArgs, world: World): Moc
   return { id: unknown ? undefined : `${name}-id`, state: inputs };
 }
 
-/** Mocks are told inputs only; parents, dependencies and providers stand in the request. */
+/** A mock receives inputs only; parents, dependencies and providers are in the request. */
 function recordRegistrations(): Registered[] {
   const resources: Registered[] = [];
   const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
