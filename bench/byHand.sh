@@ -79,8 +79,8 @@ down() {
   kubectl label namespace "$NAMESPACE" istio-injection-
   istioctl uninstall --purge -y
   kubectl delete namespace istio-system --ignore-not-found
-  for namespace in $(kubectl get namespaces --output 'jsonpath={.items[*].metadata.name}'); do
-    kubectl delete configmap istio-ca-root-cert istio-ca-crl --namespace "$namespace" --ignore-not-found
+  for each in $(kubectl get namespaces --output 'jsonpath={.items[*].metadata.name}'); do
+    kubectl delete configmap istio-ca-root-cert istio-ca-crl --namespace "$each" --ignore-not-found
   done
 }
 

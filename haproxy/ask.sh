@@ -1,5 +1,6 @@
 #!/bin/sh
 # What push.sh asks that no shell can ask: the admin socket, a web server, the kernel. The language is Perl.
+# shellcheck disable=SC2154 # common.sh sets $socket
 
 # ask_socket COMMAND: what HAProxy answers on its admin socket.
 ask_socket() {

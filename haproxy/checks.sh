@@ -1,5 +1,6 @@
 #!/bin/sh
 # Why a push would fail on this machine: tools, service, directories, owner, ports; for `push.sh --look` too.
+# shellcheck disable=SC2154 # common.sh sets the options and paths
 
 oldest_haproxy=2.6
 

@@ -6,6 +6,7 @@ set -eu
 umask 022
 export LC_ALL=C
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# shellcheck disable=SC2034 # the scripts look whether it is set
 common=yes
 
 # What the options set; each script says which it has in $options, and how they read in $synopsis.
@@ -19,7 +20,7 @@ reload=
 dry_run=
 look=
 
-# shellcheck disable=SC2034 # a script has some of the options only
+# shellcheck disable=SC2034,SC2154 # a script has some of the options only, and says which
 parse_arguments() {
   while [ $# -gt 0 ]; do
     case $options in *" $1 "*) ;; *) usage "unknown argument $1" ;; esac
@@ -58,6 +59,7 @@ is_root() {
 }
 
 # A symbolic link stays one: the file it points to is replaced.
+# shellcheck disable=SC2034 # a script has use for some of the paths only
 find_paths() {
   certificates=$file.tls-
   if [ -L "$file" ]; then file=$(readlink -f "$file"); fi
@@ -143,6 +145,7 @@ fault() {
   if [ -n "$look" ]; then say "fault $*"; else fail "$*; nothing was changed"; fi
 }
 
+# shellcheck disable=SC2154 # each script sets $synopsis
 usage() {
   printf 'error: %s\nusage: %s\n' "$*" "$synopsis" >&2
   exit 2

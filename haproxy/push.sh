@@ -30,8 +30,11 @@
 #                               restore removes what a killed one has left
 #
 # Exit status: 0 the new file serves (or did already), 1 the old state is unchanged or back, 2 wrong usage.
-# shellcheck disable=SC1090,SC1091 # the parts are checked as the one script that they make
-[ -n "${common-}" ] || for part in common ask checks; do . "$(dirname "$0")/$part.sh"; done
+if [ -z "${common-}" ]; then
+  . "$(dirname "$0")/common.sh"
+  . "$(dirname "$0")/ask.sh"
+  . "$(dirname "$0")/checks.sh"
+fi
 options=" --file --mode --probe --socket --reload --dry-run --look --owner --listen "
 synopsis="sh push.sh [--file FILE] [--mode file] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] \
 < haproxy.cfg

@@ -15,7 +15,6 @@
 # Expects: Linux, root or `sudo -n`, coreutils, flock. push.sh lists the files beside FILE.
 #
 # Exit status: 0 nothing of this project is left in FILE, 1 it could not be undone, 2 wrong usage.
-# shellcheck disable=SC1090,SC1091 # the parts are checked as the one script that they make
 [ -n "${common-}" ] || . "$(dirname "$0")/common.sh"
 options=" --file --reload --owner --dry-run "
 synopsis="sh restore.sh [--file FILE] [--reload COMMAND] [--owner OWNER] [--dry-run]"
