@@ -1,4 +1,7 @@
-/** Ends what a killed Pulumi left behind: plugins of a lab that have lost their engine, and what these started. */
+/**
+ * Ends what a killed Pulumi left behind: plugins of a lab that have lost their engine, and what these
+ * started.
+ */
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { until } from "../../clients/process.ts";
@@ -16,9 +19,9 @@ interface Process {
 }
 
 /**
- * A plugin is a process whose command line names a plugin of Pulumi and whose PULUMI_HOME is the lab's. It is an
- * orphan when its parent is no Pulumi. What it started is below it, or in the process group that the engine gave it;
- * where the plugin has ended, that group has no leader.
+ * A plugin is a process whose command line names a plugin of Pulumi and whose PULUMI_HOME is the lab's. It is
+ * an orphan when its parent is no Pulumi. What it started is below it, or in the process group that the
+ * engine gave it; where the plugin has ended, that group has no leader.
  *
  * @returns how many processes were ended
  */

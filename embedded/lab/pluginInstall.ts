@@ -1,4 +1,7 @@
-/** Writes the executables that Pulumi's engine starts as plugins: wrappers of the stand-ins or of official plugins. */
+/**
+ * Writes the executables that Pulumi's engine starts as plugins: wrappers of the stand-ins or of official
+ * plugins.
+ */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,10 +32,10 @@ export interface Wrapped {
 }
 
 /**
- * Writes the executable `pulumi-NAME` into a directory and returns its path. The engine finds it when the directory
- * is on PATH, and then warns at every command that it uses a plugin from there. It does not warn about the language
- * plugin beside the `pulumi` executable itself, nor about resource plugins in its cache, which is one directory for
- * each version: `$PULUMI_HOME/plugins/resource-command-v1.2.1`.
+ * Writes the executable `pulumi-NAME` into a directory and returns its path. The engine finds it when the
+ * directory is on PATH, and then warns at every command that it uses a plugin from there. It does not warn
+ * about the language plugin beside the `pulumi` executable itself, nor about resource plugins in its cache,
+ * which is one directory for each version: `$PULUMI_HOME/plugins/resource-command-v1.2.1`.
  */
 export async function installPlugin(directory: string, plugin: Wrapped): Promise<string> {
   await mkdir(directory, { recursive: true });

@@ -1,4 +1,7 @@
-/** Finds official Pulumi plugins on this machine: on PATH, in Pulumi's caches, and where a lab found them last. */
+/**
+ * Finds official Pulumi plugins on this machine: on PATH, in Pulumi's caches, and where a lab found them
+ * last.
+ */
 import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { realpath } from "node:fs/promises";
 import { homedir } from "node:os";
@@ -24,8 +27,8 @@ export interface Search {
 
 /**
  * Looks for official plugins where the engine looks: PATH first, then its cache, `$PULUMI_HOME/plugins` and
- * `~/.pulumi/plugins`, then where the lab keeps its downloads. What lies below the state of any lab is left out: it is a lab's own layout, and a layout that
- * refers to itself or to another lab ends with that lab.
+ * `~/.pulumi/plugins`, then where the lab keeps its downloads. What lies below the state of any lab is left
+ * out: it is a lab's own layout, and a layout that refers to itself or to another lab ends with that lab.
  */
 export async function findPlugins({ env = process.env, previous = {} }: Search = {}): Promise<FoundPlugin[]> {
   const state = await resolved(stateHome(env));

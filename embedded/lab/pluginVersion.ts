@@ -17,13 +17,18 @@ export function compareVersions(a: Version, b: Version): number {
   return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }
 
-/** A plugin of another major version has another protocol; an older one lacks options that the program sets. */
+/**
+ * A plugin of another major version has another protocol; an older one lacks options that the program sets.
+ */
 export function serves(version: string, wanted: string): boolean {
   const [has, needs] = [parseVersion(version), parseVersion(wanted)];
   return has !== undefined && needs !== undefined && has[0] === needs[0] && compareVersions(has, needs) >= 0;
 }
 
-/** The version that the program's SDK asks for; of the language plugin, any of the engine's major version will do. */
+/**
+ * The version that the program's SDK asks for; of the language plugin, any of the engine's major version will
+ * do.
+ */
 export function wantedVersion(name: PluginName): string {
   if (name === "language-nodejs") return "3.0.0";
   const require = createRequire(import.meta.url);

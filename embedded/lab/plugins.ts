@@ -23,7 +23,10 @@ export interface Plugin {
   readonly unfit?: readonly string[];
 }
 
-/** Set to `official`, a lab without all three official plugins is an error; to `stand-ins`, none is looked for. */
+/**
+ * Set to `official`, a lab without all three official plugins is an error; to `stand-ins`, none is looked
+ * for.
+ */
 export const PLUGINS_VARIABLE = "ISTIO_LAB_PLUGINS";
 
 /** PULUMI_HOME of an instance: the engine finds there what {@link choosePlugins} chose. */

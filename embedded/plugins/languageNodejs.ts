@@ -1,7 +1,7 @@
 /**
- * A stand-in for pulumi-language-nodejs: runs a Node program for Pulumi's engine as the official language host does,
- * with the Node that runs this file. It lists no required plugins, so the engine downloads none, and installs no
- * dependencies.
+ * A stand-in for pulumi-language-nodejs: runs a Node program for Pulumi's engine as the official language
+ * host does, with the Node that runs this file. It lists no required plugins, so the engine downloads none,
+ * and installs no dependencies.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";

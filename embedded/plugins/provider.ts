@@ -76,7 +76,10 @@ export interface DeleteRequest extends ResourceRequest {
 
 export type Severity = "debug" | "info" | "warning" | "error";
 
-/** Lines about a resource for the user: `status` lines are shown while it is worked on, `message` lines are kept. */
+/**
+ * Lines about a resource for the user: `status` lines are shown while it is worked on, `message` lines are
+ * kept.
+ */
 export interface Log {
   status(urn: string, text: string, severity?: Severity): void;
   message(urn: string, severity: Severity, text: string): void;

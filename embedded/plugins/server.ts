@@ -1,6 +1,6 @@
 /**
- * What every plugin of Pulumi's engine has to do besides its own work: serve gRPC on a free port of the loopback
- * interface, print that port, say who it is, and end with the engine.
+ * What every plugin of Pulumi's engine has to do besides its own work: serve gRPC on a free port of the
+ * loopback interface, print that port, say who it is, and end with the engine.
  */
 import { createRequire } from "node:module";
 import * as grpc from "@grpc/grpc-js";
@@ -37,7 +37,10 @@ export async function serve(
   });
 }
 
-/** The engine reads the first line of a plugin's output as its port, and all that follows as messages to the user. */
+/**
+ * The engine reads the first line of a plugin's output as its port, and all that follows as messages to the
+ * user.
+ */
 export function announce(port: number): void {
   process.stdout.write(`${port}\n`);
 }
@@ -46,8 +49,9 @@ export function announce(port: number): void {
 const calls = new Set<Promise<unknown>>();
 
 /**
- * Ends this process with the engine. The engine ends its plugins by SIGINT. When it was killed, this process gets
- * another parent: calls that run then go on, as those of the official plugins do, and the process ends after them.
+ * Ends this process with the engine. The engine ends its plugins by SIGINT. When it was killed, this process
+ * gets another parent: calls that run then go on, as those of the official plugins do, and the process ends
+ * after them.
  * @param interrupt called at SIGINT and SIGTERM
  * @param orphanedMs the longest time for the calls that run
  */

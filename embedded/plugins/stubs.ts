@@ -3,8 +3,8 @@ import { createRequire } from "node:module";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { decode, encode, type Properties } from "./values.ts";
 
-// The stubs are CommonJS whose names Node cannot see before it runs them, and protobuf's own types have to be the very
-// ones that the stubs use.
+// The stubs are CommonJS whose names Node cannot see before it runs them, and protobuf's own types have to be
+// the very ones that the stubs use.
 const require = createRequire(import.meta.url);
 const requireAsPulumi = createRequire(require.resolve("@pulumi/pulumi/package.json"));
 

@@ -1,6 +1,6 @@
 /**
- * Property values as Pulumi's engine sends them: JSON in a protobuf Struct, where a secret is an object with a
- * signature and a value that is not known yet is a sentinel string. Here they are a `Secret` and `UNKNOWN`.
+ * Property values as Pulumi's engine sends them: JSON in a protobuf Struct, where a secret is an object with
+ * a signature and a value that is not known yet is a sentinel string. Here they are a `Secret` and `UNKNOWN`.
  * The signatures are part of Pulumi's protocol (developer docs, "Property values over the wire").
  */
 

@@ -1,6 +1,7 @@
 /**
- * As much of a Kubernetes API server as tests of the provider need: discovery, a store, watches, and a list of the
- * requests. It merges what is applied and knows nothing of field managers. Served on a Unix socket, as `kubectl proxy`.
+ * As much of a Kubernetes API server as tests of the provider need: discovery, a store, watches, and a list
+ * of the requests. It merges what is applied and knows nothing of field managers. Served on a Unix socket, as
+ * `kubectl proxy`.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";

@@ -1,4 +1,6 @@
-/** Talks to a stand-in plugin as Pulumi's engine does: a process of its own, gRPC, and a log to send lines to. */
+/**
+ * Talks to a stand-in plugin as Pulumi's engine does: a process of its own, gRPC, and a log to send lines to.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";

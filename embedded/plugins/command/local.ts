@@ -10,8 +10,8 @@ import {
 } from "./transcript.ts";
 
 /**
- * An interrupt kills the interpreter alone, by SIGKILL. What it has started runs on, and is waited for as long as it
- * holds the interpreter's output.
+ * An interrupt kills the interpreter alone, by SIGKILL. What it has started runs on, and is waited for as
+ * long as it holds the interpreter's output.
  * @throws with the exit status, the command and all that it printed
  */
 export async function runLocally({

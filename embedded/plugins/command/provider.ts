@@ -88,8 +88,9 @@ export class CommandProvider implements Provider {
   }
 
   /**
-   * Runs a command if there is one; without, the previous output stays. The outputs are plain, whatever is secret in
-   * the inputs: the official provider marks an output only where an input of the same name is a secret.
+   * Runs a command if there is one; without, the previous output stays. The outputs are plain, whatever is
+   * secret in the inputs: the official provider marks an output only where an input of the same name is a
+   * secret.
    */
   async #run(
     runner: Runner,

@@ -136,8 +136,9 @@ const SOCKET_ERRORS: Record<string, string> = {
 };
 
 /**
- * The variables that the server lets a user set. One of `environment` that it refuses is an error, one of the previous
- * output a warning. The client sends variables without an answer, so a shell over there reports what has arrived.
+ * The variables that the server lets a user set. One of `environment` that it refuses is an error, one of the
+ * previous output a warning. The client sends variables without an answer, so a shell over there reports what
+ * has arrived.
  */
 async function acceptedVariables(
   connection: SshConnection,

@@ -37,7 +37,8 @@ export function timeoutOf(inputs: Properties, customSeconds: number): number {
 }
 
 /**
- * Where a list or a watch is forbidden, the official provider waits to the end of the time; here the wait fails at once.
+ * Where a list or a watch is forbidden, the official provider waits to the end of the time; here the wait
+ * fails at once.
  * @param written the object as the server answered the write
  * @returns the object as it is when ready
  * @throws NotReady

@@ -1,4 +1,7 @@
-/** The API server as the provider sees it: objects by kind and name, whose paths come from the server's discovery. */
+/**
+ * The API server as the provider sees it: objects by kind and name, whose paths come from the server's
+ * discovery.
+ */
 import { ApiError, KubectlError, KubernetesApi, NoAnswer } from "../../../clients/kubernetes.ts";
 import type { Properties } from "../values.ts";
 import type { Config } from "./config.ts";
@@ -106,7 +109,9 @@ export class Cluster {
     return await this.#answer(this.#api.create<KubernetesObject>(path, object, options));
   }
 
-  /** Server-side apply. @throws a Conflict when another manager owns a field with another value, unless forced */
+  /**
+   * Server-side apply. @throws a Conflict when another manager owns a field with another value, unless forced
+   */
   async apply(
     object: KubernetesObject,
     options: WriteOptions & { force: boolean },
@@ -139,7 +144,9 @@ export class Cluster {
     return `${groupPath(collection.apiVersion)}${place}/${plural}`;
   }
 
-  /** Each group version is discovered once; a kind that is not found is looked for again, as a CRD may come. */
+  /**
+   * Each group version is discovered once; a kind that is not found is looked for again, as a CRD may come.
+   */
   async #kind({ apiVersion, kind }: Kind): Promise<ResourceKind> {
     const known = (await this.#kinds.get(apiVersion))?.get(kind);
     if (known !== undefined) return known;

@@ -78,7 +78,9 @@ export function configReplaces(olds: Properties, news: Properties, changed: Chan
   return TEXTS.filter((key) => changed.has(key));
 }
 
-/** The entry of the cluster in use, in a kubeconfig that is an argument; the environment's is not looked at. */
+/**
+ * The entry of the cluster in use, in a kubeconfig that is an argument; the environment's is not looked at.
+ */
 function activeCluster({ kubeconfig, context, cluster }: Properties): Value | undefined {
   if (typeof kubeconfig !== "string" || kubeconfig === "") return undefined;
   const config = parsed(contentOf(kubeconfig));
@@ -95,9 +97,11 @@ const PATHS: readonly [list: string, member: string, keys: readonly string[]][] 
 ];
 
 /**
- * Writes a kubeconfig that is an argument to `$TMPDIR/kubeconfigXXXXXX`, as the official provider does at each start,
- * for Helm, and leaves there. Relative paths in it lead from the working directory, as they do there.
- * @throws in the official provider's words where it is neither a file nor a kubeconfig, such as a list of files
+ * Writes a kubeconfig that is an argument to `$TMPDIR/kubeconfigXXXXXX`, as the official provider does at
+ * each start, for Helm, and leaves there. Relative paths in it lead from the working directory, as they do
+ * there.
+ * @throws in the official provider's words where it is neither a file nor a kubeconfig, such as a list of
+ * files
  */
 export function writeKubeconfig(kubeconfig: string): string {
   const config = parsed(contentOf(kubeconfig));

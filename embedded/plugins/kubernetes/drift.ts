@@ -1,9 +1,13 @@
-/** Live objects as Pulumi's state has them: which value is secret, and what differs from the program's inputs. */
+/**
+ * Live objects as Pulumi's state has them: which value is secret, and what differs from the program's inputs.
+ */
 import { containsSecret, equal, isObject, type Properties, reveal, Secret, type Value } from "../values.ts";
 import type { KubernetesObject } from "./cluster.ts";
 import { normalize, toOutputs } from "./objects.ts";
 
-/** A resource's state: the live object, and under names with two underscores what the provider needs later. */
+/**
+ * A resource's state: the live object, and under names with two underscores what the provider needs later.
+ */
 export function stateOf(
   live: KubernetesObject,
   inputs: Properties,
@@ -52,8 +56,8 @@ export function markSecrets(outputs: Properties, inputs: Properties): Properties
 }
 
 /**
- * The inputs as they would have to be for the live object: the program's value where the object is as recorded, the
- * live one where it was changed since. Fields that the program does not set are left out.
+ * The inputs as they would have to be for the live object: the program's value where the object is as
+ * recorded, the live one where it was changed since. Fields that the program does not set are left out.
  * @param recorded the object as it was after the last update
  */
 export function drifted(

@@ -42,7 +42,10 @@ export function parseId(id: string): { namespace: string | undefined; name: stri
     : { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
 }
 
-/** `kubernetes:core/v1:Service` → v1, Service; `kubernetes:apps/v1:DeploymentPatch` → apps/v1, DeploymentPatch. */
+/**
+ * `kubernetes:core/v1:Service` → v1, Service; `kubernetes:apps/v1:DeploymentPatch` → apps/v1,
+ * DeploymentPatch.
+ */
 export function kindOfType(type: string): { apiVersion: string; kind: string } {
   const [, module = "", kind = ""] = type.split(":");
   return { apiVersion: module.replace(/^core\//, ""), kind };

@@ -1,4 +1,7 @@
-/** Field managers: which one owns which field of an object, as the server books it in `metadata.managedFields`. */
+/**
+ * Field managers: which one owns which field of an object, as the server books it in
+ * `metadata.managedFields`.
+ */
 
 import { ApiError } from "../../../clients/kubernetes.ts";
 import { isObject, type Properties } from "../values.ts";
@@ -15,8 +18,8 @@ interface Entry extends Properties {
 const ATTEMPTS = 5;
 
 /**
- * Makes one manager the owner of the fields that Pulumi created by other means or that kubectl changed. Without that, a
- * field that leaves the program would stay, and one changed by kubectl would be a conflict.
+ * Makes one manager the owner of the fields that Pulumi created by other means or that kubectl changed.
+ * Without that, a field that leaves the program would stay, and one changed by kubectl would be a conflict.
  */
 export async function adoptFields(
   cluster: Cluster,

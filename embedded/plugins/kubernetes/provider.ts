@@ -241,7 +241,10 @@ export class KubernetesProvider implements Provider {
     }
   }
 
-  /** Waits for a written object and makes the state of it; one that does not become ready is recorded all the same. */
+  /**
+   * Waits for a written object and makes the state of it; one that does not become ready is recorded all the
+   * same.
+   */
   async #settle(
     written: KubernetesObject,
     { urn, inputs, fieldManager, timeoutSeconds }: Settling,

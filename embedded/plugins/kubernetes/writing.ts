@@ -22,8 +22,8 @@ export function fieldManagerOf(inputs: Properties, state: Properties = {}): stri
 }
 
 /**
- * Patch resources, and all where the program allows it (`upsertExistingObjects`), are applied: an object that exists
- * keeps its fields of other managers, and those are in conflict. All others must not exist.
+ * Patch resources, and all where the program allows it (`upsertExistingObjects`), are applied: an object that
+ * exists keeps its fields of other managers, and those are in conflict. All others must not exist.
  */
 export async function create(
   cluster: Cluster,
@@ -75,7 +75,10 @@ export function hasCreatedFields({ metadata }: KubernetesObject): boolean {
   );
 }
 
-/** Gives a manager's fields up. Fields without another manager go; an object that is gone is made anew, and empty. */
+/**
+ * Gives a manager's fields up. Fields without another manager go; an object that is gone is made anew, and
+ * empty.
+ */
 export async function relinquish(
   cluster: Cluster,
   { apiVersion, kind, metadata: { name, namespace } }: KubernetesObject,
