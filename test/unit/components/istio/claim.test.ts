@@ -1,5 +1,13 @@
-import { describe, expect, it } from "vitest";
-import { type FakeCluster, OWNER, runScript } from "../../../support/fakeIstioCluster.ts";
+import { describe, expect, it, vi } from "vitest";
+import { checkIstioctl } from "../../../../components/istio/istioctl.ts";
+import {
+  type FakeCluster,
+  fakeCluster,
+  OWNER,
+  runScript,
+  runShell,
+  SCRIPTS,
+} from "../../../support/fakeIstioCluster.ts";
 
 describe("claim.sh", () => {
   it("claims a cluster without Istio", () => {
@@ -46,6 +54,16 @@ describe("claim.sh", () => {
     expect(status).toBe(1);
     expect(stderr).toContain(message);
     expect(calls.join()).not.toContain("apply");
+  });
+
+  it.each(["1.30.4", ""])("refuses istioctl %j in the words of the preflight", async (istioctl) => {
+    const root = fakeCluster({ istioctl });
+    const { stderr } = runShell(root, `exec sh ${SCRIPTS}/claim.sh`);
+    vi.stubEnv("PATH", `${root}/bin`);
+    const config = { istio: { version: "1.31.0", manage: true } };
+    const { faults } = await checkIstioctl({ config, owner: OWNER, signal: AbortSignal.timeout(10_000) });
+    vi.unstubAllEnvs();
+    expect(stderr.trim()).toBe(`error: ${faults[0]?.message}`);
   });
 
   it("talks to the configured context", () => {
