@@ -55,7 +55,7 @@ describe("what is wrong is reported before anything is touched", () => {
     ),
   );
 
-  trial("an API server's address where nobody listens: names it, with kubeconfig and context", async (seen) =>
+  trial("an API server's address without a listener: names it, with kubeconfig and context", async (seen) =>
     refusals.refused(
       seen,
       { settings: { kubeconfig: await refusals.kubeconfig({ cluster: { server: "https://127.0.0.1:1" } }) } },
@@ -171,7 +171,7 @@ describe("what is wrong is reported before anything is touched", () => {
     await lab.kubectl("uncordon", ...workers);
   });
 
-  trial("an Istio that somebody else installed: says which, and how to use it", async (seen) => {
+  trial("an Istio without an owner: names it, and how to use it", async (seen) => {
     await lab.run(
       ...["istioctl", "install", "--skip-confirmation", "--set", "profile=default"],
       ...["--set", `hub=docker.io/${IMAGE_HUB}`, "--set", `tag=${ISTIO_VERSION}`],
@@ -185,7 +185,7 @@ describe("what is wrong is reported before anything is touched", () => {
   });
 
   trial(
-    "a Service, a Deployment and a Gateway of the same names, somebody else's: names all three",
+    "a Service, a Deployment and a Gateway of the same names, made by kubectl: names all three",
     async (seen) => {
       await lab.kubectl("create", "service", "clusterip", "nginx-svc", "--tcp=80");
       await lab.kubectl("create", "deployment", "nginx-v116", "--image=none", "--replicas=0");
@@ -212,11 +212,11 @@ describe("what is wrong is reported before anything is touched", () => {
   );
 });
 
-/** An address of the lab's network that takes every packet to nobody. It goes with the network. */
+/** An address of the lab's network without a machine: packets to it get no answer. It goes with the network. */
 async function blackHole(): Promise<string> {
   const address = `${lab.instance.prefix}.99`;
-  const nobody = ["lladdr", "02:00:00:00:00:99", "dev", lab.instance.link, "nud", "permanent"];
-  await execa("ip", ["neigh", "replace", address, ...nobody]);
+  const nowhere = ["lladdr", "02:00:00:00:00:99", "dev", lab.instance.link, "nud", "permanent"];
+  await execa("ip", ["neigh", "replace", address, ...nowhere]);
   return address;
 }
 

@@ -11,7 +11,7 @@ export interface Authority {
   readonly root: string;
   readonly intermediate: string;
   readonly client: { readonly certificate: string; readonly key: string };
-  /** An HTTPS server at 127.0.0.1; a client's certificate is asked for, and need not be given. */
+  /** An HTTPS server at 127.0.0.1; a client may show a certificate. */
   readonly serve: (answer: (request: IncomingMessage, response: ServerResponse) => void) => Promise<Server>;
 }
 

@@ -17,7 +17,7 @@ import { findKubectl } from "../../support/kubectl.ts";
 
 const KUBECTL = findKubectl();
 
-/** Who the server takes the client for, and how it was asked. */
+/** Which user the server sees, and which path is requested. */
 interface Seen {
   readonly user: string;
   readonly path: string;
