@@ -118,6 +118,8 @@ export const { weights } = split;
 export const { nodePorts } = ingress;
 /** Nodes behind the load balancer. */
 export { nodes };
+/** The cluster of this update: the next one refuses another. */
+export const { identity: clusterIdentity } = cluster;
 /** Path of haproxy.cfg on the load balancer. */
 export const { configFile } = loadBalancer;
 /** SHA-256 in the first line of haproxy.cfg on the load balancer. */

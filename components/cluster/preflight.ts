@@ -3,7 +3,7 @@ import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { Node } from "../../haproxy/model.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import { type KubernetesNode, sharedAddresses, sortNodes } from "./nodes.ts";
-import { type PreviousCluster, previousCluster } from "./previous.ts";
+import { type ClusterIdentity, previousCluster } from "./previous.ts";
 
 /** What the checks of the cluster need of the configuration. */
 export interface Needs {
@@ -14,6 +14,8 @@ export interface Needs {
 export interface ClusterFacts {
   /** UID of namespace kube-system: the cluster's identity, whatever its kubeconfig calls it. */
   readonly id: string;
+  /** The same, and how it was reached: an output of the stack. */
+  readonly identity: ClusterIdentity;
   /** Usable nodes by name; none where the nodes are given by hand. */
   readonly nodes: readonly Node[];
 }
@@ -38,23 +40,23 @@ function permissions({ nodes }: Needs): Permission[] {
 async function checkIdentity({
   api,
   owner,
-}: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "id">>> {
+}: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "id" | "identity">>> {
   const [system, previous] = await Promise.all([
     api.metadata("/api/v1/namespaces/kube-system"),
     previousCluster(owner),
   ]);
   const id = system?.metadata.uid ?? "";
+  const { server, context } = api.target;
   const other = previous !== undefined && id !== "" && previous.id !== id;
   return {
     faults: other ? [{ key: "context", message: anotherCluster(api, id, previous) }] : [],
-    facts: { id },
+    facts: { id, identity: { id, server, context } },
   };
 }
 
-function anotherCluster({ where }: KubernetesApi, id: string, previous: PreviousCluster): string {
-  const kubeconfig = previous.kubeconfig || "KUBECONFIG or ~/.kube/config";
-  const then = `kubeconfig ${kubeconfig}, context ${previous.context || "the current one"}`;
-  return `${where} is another cluster than the one that this stack was made on: namespace kube-system has the UID ${id} here, and had ${previous.id} there (${then} at that time); set kubeconfig and context back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone for good, forget its resources (pulumi state delete --all --yes) and run pulumi up`;
+function anotherCluster({ where }: KubernetesApi, id: string, previous: ClusterIdentity): string {
+  const then = `cluster ${previous.server} (context ${previous.context})`;
+  return `${where} is another cluster than the one of this stack: namespace kube-system has the UID ${id} here, and the last update was on ${then} with the UID ${previous.id}; set kubeconfig and context back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone for good, forget its resources (pulumi state delete --all --yes) and run pulumi up`;
 }
 
 async function readNodes({

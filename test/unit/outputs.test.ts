@@ -14,6 +14,7 @@ const outputs: Outputs = {
   tracing: undefined,
   versionLabels: { v116: "1.16", v117: "1.17" },
   configHash: "0a",
+  clusterIdentity: { id: "0b7c1e2f", server: "https://10.0.0.1:6443", context: "prod" },
 };
 
 it("the type holds values, not outputs of the engine", () => {

@@ -30,6 +30,7 @@ it("finds the cluster's identity and its nodes", async () => {
   expect(faults).toEqual([]);
   expect(facts).toEqual({
     id: "0b7c1e2f",
+    identity: { id: "0b7c1e2f", server: "https://example.test", context: "c" },
     nodes: [
       { name: "node2", address: "10.0.0.2" },
       { name: "node3", address: "10.0.0.3" },
@@ -73,21 +74,21 @@ describe("the cluster that the state was made on", () => {
   const nodes = [{ name: "a", address: "10.0.0.1" }];
 
   it("is this one: no fault", async () => {
-    state.cluster = { id: "here", kubeconfig: "", context: "prod" };
+    state.cluster = { id: "here", server: "https://a.test", context: "prod" };
     expect((await check(HERE, nodes)).faults).toEqual([]);
   });
 
   it("is another one: names both, and every way out", async () => {
-    state.cluster = { id: "there", kubeconfig: "", context: "prod" };
+    state.cluster = { id: "there", server: "https://a.test", context: "prod" };
     expect((await check(HERE, nodes)).faults).toEqual([
       expect.stringMatching(
-        /^cluster https:\S+ \(kubeconfig k, context c\) is another cluster .* has the UID here here, and had there there \(kubeconfig KUBECONFIG or ~\/\.kube\/config, context prod at that time\); set kubeconfig and context back .* pulumi destroy there first; .* \(pulumi state delete --all --yes\) and run pulumi up$/,
+        /^cluster https:\S+ \(kubeconfig k, context c\) is another cluster .* has the UID here here, and the last update was on cluster https:\/\/a\.test \(context prod\) with the UID there; set kubeconfig and context back .* pulumi destroy there first; .* \(pulumi state delete --all --yes\) and run pulumi up$/,
       ),
     ]);
   });
 
   it("is not known where kube-system may not be read: the permission check reports that", async () => {
-    state.cluster = { id: "there", kubeconfig: "", context: "" };
+    state.cluster = { id: "there", server: "https://a.test", context: "" };
     expect((await check({}, nodes)).faults).toEqual([]);
   });
 });
