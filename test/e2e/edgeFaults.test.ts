@@ -181,11 +181,11 @@ describe("found before the push, at preview", () => {
   trial("no flock, no haproxy, no haproxy.service, no directory for the socket: all at once", async () => {
     // systemd knows the unit of a running service whether its file is there or not.
     await site.inside(`
-      systemctl stop haproxy; for file in ${FILES}; do mv $file $file.away; done
+      systemctl stop haproxy; for file in ${FILES}; do mkdir -p /root/away$(dirname $file); mv $file /root/away$file; done
       mv /run/haproxy /run/haproxy.away; systemctl daemon-reload`);
     const { faults } = await site.look();
     await site.inside(`
-      for file in ${FILES}; do mv $file.away $file; done
+      for file in ${FILES}; do mv /root/away$file $file; done
       mv /run/haproxy.away /run/haproxy; systemctl daemon-reload; systemctl start haproxy`);
     expect(faults).toEqual([
       expect.stringContaining(`${WHERE}: there is no haproxy; install it`),

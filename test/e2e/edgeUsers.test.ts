@@ -27,7 +27,7 @@ describe("a user of the load balancer", () => {
     trial(`with the login shell ${shell}, which prints a banner: look, push and restore work`, async () => {
       const user = await makeUser(shell);
       await site.inside(`
-      cd /home/${user}; mkdir -p $(dirname ${rc}); printf '%s\\n' "echo Welcome to this machine" "echo fault none" >>${rc}
+      cd /home/${user}; mkdir -p $(dirname ${rc}); printf '%s\\n' "echo Welcome to this machine" "echo fault none" >${rc}
       chown -R ${user}: .`);
       expect((await site.ssh("echo -n ''")).stdout).toContain(
         rc === ".profile" ? "" : "Welcome to this machine",

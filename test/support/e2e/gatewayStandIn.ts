@@ -15,6 +15,7 @@ import { wheels } from "../../../embedded/toolchain/wheels/wheels.ts";
 export interface EchoedRequest {
   readonly headers: IncomingHttpHeaders & Record<string, string | undefined>;
   readonly bytes: number;
+  readonly trailers: NodeJS.Dict<string>;
 }
 
 export class GatewayStandIn {
@@ -130,7 +131,9 @@ async function startEcho(): Promise<Server> {
     request.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
     });
-    request.on("end", () => response.end(JSON.stringify({ headers: request.headers, bytes })));
+    request.on("end", () =>
+      response.end(JSON.stringify({ headers: request.headers, bytes, trailers: request.trailers })),
+    );
   });
   server.on("upgrade", (request, socket) => {
     // HAProxy checks the proof that the server knows WebSocket (RFC 6455, 4.2.2).
