@@ -145,7 +145,11 @@ stage_certificate() {
 
 # Checks the very file that is moved into place afterwards.
 check_staged() {
-  if report=$(haproxy -c -f "$checked" 2>&1 9<&-); then return; fi
+  if report=$(haproxy -c -f "$checked" 2>&1 9<&-); then
+    printf '%s\n' "$report" | sed -n "s/.*could not resolve address '\([^']*\)'.*/\1/p" | sort -u |
+      while read -r node; do say "warning: $node cannot be resolved here; requests go to the other nodes"; done
+    return
+  fi
   complain "HAProxy rejects the new file; nothing was changed, $(what_serves)" "$report" "$staged"
   exit 1
 }

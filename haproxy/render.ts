@@ -77,6 +77,8 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
     "srvtcpka-idle 1s",
     "srvtcpka-intvl 1s",
     "srvtcpka-cnt 2",
+    "# A node whose name cannot be resolved at the start is left out, and HAProxy starts without it.",
+    "default-server init-addr last,libc,none",
   ]);
 }
 
@@ -210,7 +212,7 @@ function checks(check: HealthCheck): string[] {
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
-    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)} init-addr last,libc,none`,
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)}`,
   ];
 }
 

@@ -46,6 +46,21 @@ describe("a push of haproxy.cfg", () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
 
+  trial(
+    "with a node whose name cannot be resolved: HAProxy serves from the others, after a restart too",
+    async () => {
+      const named = site
+        .config("a")
+        .replaceAll(/^( +server )a( .*)$/gm, "$1a$2\n$1gone node.invalid:80 tcp-ut 2s");
+      const { exitCode, stdout, stderr } = await site.push(site.signed(named));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    expect(stdout).toContain("warning: node.invalid cannot be resolved here; requests go to the other nodes\n");
+      expect(await site.get("/")).toEqual({ statusCode: 200, body: "a" });
+      await site.inside("systemctl restart haproxy");
+      await until("the page", async () => (await site.get("/")).body === "a");
+    },
+  );
+
   test("goes by hand too, as the scripts say, and so does its end", async () => {
     const [push, restore] = await Promise.all([
       concatenated("common", "ask", "checks", "push"),
