@@ -53,8 +53,10 @@ describe("a push of haproxy.cfg", () => {
         .config("a")
         .replaceAll(/^( +server )a( .*)$/gm, "$1a$2\n$1gone node.invalid:80 tcp-ut 2s");
       const { exitCode, stdout, stderr } = await site.push(site.signed(named));
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    expect(stdout).toContain("warning: node.invalid cannot be resolved here; requests go to the other nodes\n");
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+      expect(stdout).toContain(
+        "warning: node.invalid cannot be resolved here; requests go to the other nodes",
+      );
       expect(await site.get("/")).toEqual({ statusCode: 200, body: "a" });
       await site.inside("systemctl restart haproxy");
       await until("the page", async () => (await site.get("/")).body === "a");
