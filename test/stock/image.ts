@@ -16,6 +16,9 @@ const STOCK: RootSpec = {
   ],
 };
 
+/** The checkout in the machine: at boot Debian empties /tmp, where the host's may be. */
+const CHECKOUT = "/opt/istio-lab";
+
 /** Starts the check when the machine has booted, and powers it off when that has ended. */
 const UNIT = `[Unit]
 Description=The embedded lab on this machine
@@ -26,10 +29,10 @@ FailureAction=poweroff
 [Service]
 Type=oneshot
 Environment=HOME=/root
-WorkingDirectory=${PROGRAM}
-ExecStart=/usr/local/bin/node --no-warnings ${PROGRAM}/test/stock/guest.ts
-StandardOutput=journal+console
-StandardError=journal+console
+WorkingDirectory=${CHECKOUT}
+ExecStart=/usr/local/bin/node --no-warnings ${CHECKOUT}/test/stock/guest.ts
+StandardOutput=file:/dev/ttyS0
+StandardError=inherit
 `;
 
 export interface StockImage {
@@ -73,13 +76,9 @@ export async function makeImage(dir: string, tools: Toolchain): Promise<StockIma
       mount,
       ...roots(same),
     ]);
-    await run("sh", [
-      "-ec",
-      `cd "$1"; tar -cf - --exclude=.git --exclude=node_modules/.cache "$1" | tar -xf - -C "$2"`,
-      "sh",
-      PROGRAM,
-      mount,
-    ]);
+    await mkdir(join(mount, CHECKOUT));
+    const copy = 'tar -C "$1" -cf - --exclude=.git . | tar -xf - -C "$2"';
+    await run("sh", ["-ec", copy, "sh", PROGRAM, join(mount, CHECKOUT)]);
     await writeFile(join(mount, "root/toolchain.json"), JSON.stringify(tools));
   } finally {
     await run("umount", [mount]);

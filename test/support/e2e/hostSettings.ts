@@ -95,6 +95,12 @@ async function packetFilter(): Promise<string[]> {
     .filter((line) => !line.startsWith("#"));
 }
 
+/** Runs iptables(8) on the host. */
+export async function iptables(...args: string[]): Promise<string> {
+  const [command, ...first] = inRoot("iptables");
+  return (await execa(command, [...first, "--wait", ...args])).stdout;
+}
+
 function withoutCounters(line: string): string {
   return line
     .replace(/\[\d+:\d+\]/, "")
