@@ -7,9 +7,9 @@ import { type Instance, instance } from "../instance.ts";
 import { isUnified } from "../machines/cgroups.ts";
 
 /**
- * What root's processes of one lab take, at rest and at most: a few more while systemd boots. On cgroup v1, 38 at rest are
- * kubelets 18, systemd 5, controller manager 5 and others. On v2 each container adds one, with which its shim learns of an
- * out-of-memory kill: 64 at rest with the ten pods of the program.
+ * What root's processes of one lab take, at rest and at most: a few more while systemd boots. On cgroup v1,
+ * 38 at rest are kubelets 18, systemd 5, controller manager 5 and others. On v2 each container adds one, with
+ * which its shim learns of an out-of-memory kill: 64 at rest with the ten pods of the program.
  */
 const V1 = { rest: 38, most: 52 };
 const V2 = { rest: 64, most: 80 };
@@ -25,7 +25,8 @@ interface Given {
 }
 
 /**
- * A lab that is up already has what it needs. Another one that is not at rest yet counts with what it may take.
+ * A lab that is up already has what it needs. Another one that is not at rest yet counts with what it may
+ * take.
  *
  * @throws LabError that says how to have more
  */
@@ -40,7 +41,8 @@ export async function requireInotify(lab: Instance, given: Partial<Given> = {}):
   if (used + ofLabs + wanted.most <= limit) return;
   const labs = others.length > 0 ? `, up to ${ofLabs} go to ${others.length} other labs` : "";
   throw new LabError(
-    `fs.inotify.max_user_instances is ${limit}: root uses ${used}${labs}, and lab "${lab.name}" takes up to ${wanted.most}. ` +
+    `fs.inotify.max_user_instances is ${limit}: root uses ${used}${labs}, ` +
+      `and lab "${lab.name}" takes up to ${wanted.most}. ` +
       "Allow more: sysctl fs.inotify.max_user_instances=512; or take another lab down.",
   );
 }

@@ -19,7 +19,10 @@ interface Route {
   readonly dev?: string;
 }
 
-/** A VPN for all traffic replaces the default route by two routes of this length; more specific ones win over them. */
+/**
+ * A VPN for all traffic replaces the default route by two routes of this length; more specific ones win over
+ * them.
+ */
 const HALF_OF_ALL = 1;
 
 /** Networks inside the machines. */
@@ -44,7 +47,9 @@ export function freeSubnet(taken: readonly string[]): string | undefined {
   return candidates().find((subnet) => !taken.some((net) => overlaps(net, subnet)));
 }
 
-/** Every private /24, one of each block first: where a VPN routes 10.0.0.0/8, the second candidate is free. */
+/**
+ * Every private /24, one of each block first: where a VPN routes 10.0.0.0/8, the second candidate is free.
+ */
 function candidates(): string[] {
   const thirds = Array.from({ length: 256 }, (_, i) => 255 - i);
   const blocks = [

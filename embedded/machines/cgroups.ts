@@ -88,8 +88,8 @@ async function fillCpuset(dir: string): Promise<void> {
 }
 
 /**
- * Has the parent hand its controllers on to this cgroup of v2. The cgroup itself hands nothing on: the kernel allows no
- * process in one that does.
+ * Has the parent hand its controllers on to this cgroup of v2. The cgroup itself hands nothing on: the kernel
+ * allows no process in one that does.
  */
 async function delegateTo(dir: string): Promise<void> {
   const control = join(dirname(dir), "cgroup.subtree_control");
@@ -104,7 +104,7 @@ async function write(file: string, content: string): Promise<void> {
   await writeFile(file, content, { flag: "r+" }).catch((error: NodeJS.ErrnoException) => {
     throw new LabError(
       `cgroups: the kernel refuses to write "${content.trim()}" to ${file}: ${error.code}. ` +
-        "The lab's machines need cgroups of their own, which a container does not get unless it is privileged.",
+        "The lab's machines need cgroups of their own; a container gets them only when it is privileged.",
     );
   });
 }

@@ -20,7 +20,8 @@ export async function applyClusterDns(lab: Instance, kubectl: string, image: str
 /**
  * Resolves when all workers are Ready and names resolve.
  *
- * @throws LabError that names the daemon when one ends meanwhile, or what is not ready in time and how to wait longer
+ * @throws LabError that names the daemon when one ends meanwhile, or what is not ready in time and how to
+ * wait longer
  */
 export async function clusterReady(lab: Instance, kubectl: string): Promise<void> {
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);

@@ -12,7 +12,8 @@ daemon etcd etcd --name lab --data-dir /var/lib/etcd --logger zap \
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
   --listen-peer-urls http://127.0.0.1:2380
 
-# Aggregator routing: webhooks are called at pod addresses, because this machine has routes to pods and no kube-proxy.
+# Aggregator routing: webhooks are called at pod addresses, because this machine has routes to pods and no
+# kube-proxy.
 daemon kube-apiserver /opt/lab/bin/kube-apiserver \
   --advertise-address="$ADDRESS" --bind-address=0.0.0.0 --secure-port=6443 \
   --etcd-servers=http://127.0.0.1:2379 --storage-media-type=application/vnd.kubernetes.protobuf \
@@ -23,7 +24,8 @@ daemon kube-apiserver /opt/lab/bin/kube-apiserver \
   --kubelet-certificate-authority=$pki/ca.crt \
   --kubelet-client-certificate=$pki/apiserver-kubelet.crt --kubelet-client-key=$pki/apiserver-kubelet.key \
   --service-account-issuer=https://kubernetes.default.svc.cluster.local \
-  --service-account-key-file=$pki/service-account.pub --service-account-signing-key-file=$pki/service-account.key \
+  --service-account-key-file=$pki/service-account.pub \
+  --service-account-signing-key-file=$pki/service-account.key \
   --profiling=false
 
 # On a slow host these two end before the API server is ready: they wait for it for about ten seconds.

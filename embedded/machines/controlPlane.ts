@@ -1,11 +1,11 @@
 /** The control plane: the cluster's certificates, its four daemons, and whether they serve. */
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { run, succeeds, until } from "../../clients/process.ts";
+import { succeeds, until } from "../../clients/process.ts";
 import { patience } from "../host/patience.ts";
 import { type Instance, KUBERNETES_SERVICE_IP, SERVICE_CIDR } from "../instance.ts";
 import { makeCertificate, makeCertificateAuthority, makeServiceAccountKey } from "./certificates.ts";
-import { whileDaemonsRun } from "./daemons.ts";
+import { endOfLog, whileDaemonsRun } from "./daemons.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { type Boot, prepare, runningPid, start } from "./machine.ts";
 
@@ -70,7 +70,10 @@ export async function makePki(lab: Instance): Promise<void> {
   });
 }
 
-/** Starts etcd, kube-apiserver, kube-controller-manager and kube-scheduler, unless they run. Needs {@link makePki}. */
+/**
+ * Starts etcd, kube-apiserver, kube-controller-manager and kube-scheduler, unless they run. Needs {@link
+ * makePki}.
+ */
 export async function startControlPlane(lab: Instance, root: string, bin: string): Promise<void> {
   const machine = lab.controlPlane;
   if (await runningPid(machine)) return;
@@ -96,8 +99,7 @@ export async function controlPlaneReady(lab: Instance, kubectl: string): Promise
   await whileDaemonsRun([lab.controlPlane], () =>
     until("the API server", () => succeeds(kubectl, readyz), {
       timeoutMs: patience(90) * 1000,
-      hint: async () =>
-        `last lines of its log:\n${await run("tail", ["-n", "8", join(lab.controlPlane.dir, "log", "kube-apiserver.log")])}`,
+      hint: () => endOfLog(lab.controlPlane.dir, "kube-apiserver"),
     }),
   );
 }

@@ -25,7 +25,8 @@ export async function deadDaemons(machine: MachineSpec): Promise<DeadDaemon[]> {
 }
 
 /**
- * Does the work while every daemon of the machines runs. What the work waits for cannot come to be without them.
+ * Does the work while every daemon of the machines runs. What the work waits for cannot come to be without
+ * them.
  *
  * @param work gets a signal that tells it to give up
  * @throws LabError that names the daemon, its exit code and the end of its log, as soon as one ends
@@ -55,10 +56,14 @@ export async function whileDaemonsRun<T>(
 }
 
 async function describe({ name, dir }: MachineSpec, { daemon, exitCode }: DeadDaemon): Promise<LabError> {
-  const log = join(dir, "log", `${daemon}.log`);
-  const end = await run("tail", ["-n", "8", log]).catch(() => "");
   return new LabError(
     `${daemon} on ${name} ended with exit code ${exitCode}; ./lab up starts the machine again. ` +
-      `Last lines of ${log}:\n${end}`,
+      (await endOfLog(dir, daemon)),
   );
+}
+
+/** The end of a log of the machine with that directory, for an error. */
+export async function endOfLog(dir: string, daemon: string): Promise<string> {
+  const log = join(dir, "log", `${daemon}.log`);
+  return `Last lines of ${log}:\n${await run("tail", ["-n", "8", log]).catch(() => "")}`;
 }

@@ -24,4 +24,5 @@ if [ -n "$first" ]; then
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$dir/root/etc/hosts"
 fi
 exec systemd-nspawn --quiet --boot --directory="$dir/root" --machine="$name" --register=no --keep-unit \
-  --network-namespace-path="/run/netns/$netns" --resolv-conf=off --timezone=off --link-journal=no --console=pipe
+  --network-namespace-path="/run/netns/$netns" --resolv-conf=off --timezone=off --link-journal=no \
+  --console=pipe

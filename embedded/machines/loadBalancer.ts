@@ -8,6 +8,7 @@ import type { SshTarget } from "../../clients/ssh.ts";
 import { patience } from "../host/patience.ts";
 import type { Instance } from "../instance.ts";
 import { removeCgroup } from "./cgroups.ts";
+import { endOfLog } from "./daemons.ts";
 import { initPid, powerOff, runningPid, spawnDetached } from "./machine.ts";
 
 /** The ordinary user of the load-balancer machine, with `sudo -n` for everything. */
@@ -53,13 +54,14 @@ export async function deadUnits(lab: Instance): Promise<{ unit: string; state: s
 }
 
 /**
- * Boots the load balancer, or starts the units that have ended on one that runs. Its disk is kept after a power-off, until
- * the lab is taken down.
+ * Boots the load balancer, or starts the units that have ended on one that runs. Its disk is kept after a
+ * power-off, until the lab is taken down.
  */
 export async function startLoadBalancer(lab: Instance, root: string): Promise<void> {
   const machine = lab.loadBalancer;
   if (await runningPid(machine)) {
-    // The exit code does not count: a haproxy.cfg that HAProxy refuses is repaired by the program's next push.
+    // The exit code does not count: a haproxy.cfg that HAProxy refuses is repaired by the program's next
+    // push.
     await systemctl(lab, "start", ...UNITS);
     return;
   }
@@ -74,8 +76,7 @@ export async function startLoadBalancer(lab: Instance, root: string): Promise<vo
 export async function loadBalancerReady(lab: Instance): Promise<void> {
   await until(`sshd on ${lab.loadBalancer.address}:22`, () => greets(lab.loadBalancer.address, 22), {
     timeoutMs: patience(60) * 1000,
-    hint: async () =>
-      `last lines of its console:\n${await run("tail", ["-n", "8", join(lab.loadBalancer.dir, "log", "console.log")])}`,
+    hint: () => endOfLog(lab.loadBalancer.dir, "console"),
   });
 }
 

@@ -41,8 +41,8 @@ export async function start(machine: MachineSpec, boot: Boot): Promise<void> {
 }
 
 /**
- * Starts a machine's outermost process in the machine's own cgroup, with its console in log/console.log, and remembers
- * it. Neither the end of this process nor that of its session, service or scope ends the machine.
+ * Starts a machine's outermost process in the machine's own cgroup, with its console in log/console.log, and
+ * remembers it. Neither the end of this process nor that of its session, service or scope ends the machine.
  *
  * @throws LabError when the process cannot enter the cgroup
  */

@@ -10,8 +10,8 @@ const UPLINK = "host";
 /**
  * Makes the switch, the host's link to it and a network namespace for each machine. Idempotent.
  *
- * The bridge is not in the host's own namespace, because there a firewall such as Docker's would filter the frames
- * between the machines as soon as the module br_netfilter is loaded.
+ * The bridge is not in the host's own namespace, because there a firewall such as Docker's would filter the
+ * frames between the machines as soon as the module br_netfilter is loaded.
  */
 export async function startNetwork(lab: Instance): Promise<void> {
   await startSwitch(lab);
@@ -25,7 +25,9 @@ export async function stopNetwork(lab: Instance): Promise<void> {
   await removeNamespace(lab.switchNetns);
 }
 
-/** Removes a machine's namespace with all that its kernel knew: links, routes, packet filters, connections. */
+/**
+ * Removes a machine's namespace with all that its kernel knew: links, routes, packet filters, connections.
+ */
 export async function unplug(lab: Instance, machine: MachineSpec): Promise<void> {
   await removeNamespace(machine.netns);
   await removeLink(machine.link, lab.switchNetns);
@@ -48,7 +50,9 @@ async function startSwitch(lab: Instance): Promise<void> {
   await ip(`addr replace ${lab.gateway}/24 dev ${lab.link}`, `link set ${lab.link} up`);
 }
 
-/** Gives a machine its namespace, its cable to the switch, its address, and routes to the other nodes' pods. */
+/**
+ * Gives a machine its namespace, its cable to the switch, its address, and routes to the other nodes' pods.
+ */
 async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
   const { netns, link, address } = machine;
   if (!(await exists("lo", netns))) await addNamespace(netns);
@@ -72,9 +76,10 @@ async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
 }
 
 /**
- * Routes to the pods of every worker; the load balancer gets none. A worker's own pods each have a route of their own.
- * An address of its subnet without one is unreachable: by the default route the packet would leave through the host,
- * and the ICMP redirect that follows would keep its sender from a new pod of the same address for 5 minutes.
+ * Routes to the pods of every worker; the load balancer gets none. A worker's own pods each have a route of
+ * their own. An address of its subnet without one is unreachable: by the default route the packet would leave
+ * through the host, and the ICMP redirect that follows would keep its sender from a new pod of the same
+ * address for 5 minutes.
  */
 function podRoutes(lab: Instance, machine: MachineSpec): string[] {
   if (machine === lab.loadBalancer) return [];

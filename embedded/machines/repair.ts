@@ -10,8 +10,8 @@ import { powerOff, runningPid } from "./machine.ts";
 import { unplug } from "./network.ts";
 
 /**
- * Powers off the machines that have to be started again: those that ended with the host, and those that lost a daemon.
- * Machines do not repair themselves.
+ * Powers off the machines that have to be started again: those that ended with the host, and those that lost
+ * a daemon. Machines do not repair themselves.
  *
  * @returns those machines
  */
@@ -29,8 +29,8 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
 }
 
 /**
- * Deletes the pods of machines that were off, and resolves when every Deployment is Available again. Their kubelet
- * would notice after minutes, and report them Ready until then.
+ * Deletes the pods of machines that were off, and resolves when every Deployment is Available again. Their
+ * kubelet would notice after minutes, and report them Ready until then.
  */
 export async function replacePods(
   lab: Instance,

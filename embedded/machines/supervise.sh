@@ -6,8 +6,8 @@ daemon() { # daemon NAME COMMAND [ARG...]
   start 0 "$@"
 }
 
-# A daemon that gives up when another one is not ready soon enough: it is started again, up to 20 times. One that is
-# killed is not.
+# A daemon that gives up when another one is not ready soon enough: it is started again, up to 20 times. One
+# that is killed is not.
 persistent() { # persistent NAME COMMAND [ARG...]
   start 20 "$@"
 }

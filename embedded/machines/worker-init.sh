@@ -6,8 +6,8 @@ set -eu
 # shellcheck source=supervise.sh
 . /opt/lab/init/supervise.sh
 
-# The kubelet wants these kernel settings. They are the host's, not the machine's, so it finds them set in files
-# that cover the real ones, in this machine only.
+# The kubelet wants these kernel settings. They are the host's, not the machine's, so it finds them set in
+# files that cover the real ones, in this machine only.
 cover() { # cover SETTING VALUE
   mkdir -p "/run/sysctl/${1%/*}"
   printf '%s\n' "$2" >"/run/sysctl/$1"
@@ -25,8 +25,8 @@ sysctl -qw net.ipv4.ip_forward=1
 iptables -w -t nat -A POSTROUTING -s "$POD_SUBNET" ! -d "$POD_CIDR" -j MASQUERADE
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
-# No pod survives a restart, so all pod IPs are released. The allocator's position is kept: a new pod with a reused IP
-# would receive traffic that is meant for the old pod.
+# No pod survives a restart, so all pod IPs are released. The allocator's position is kept: a new pod with a
+# reused IP would receive traffic that is meant for the old pod.
 mkdir -p /var/lib/cni/networks
 find /var/lib/cni/networks -type f ! -name 'last_reserved_ip.*' -delete
 # How often containerd has logged the last line of its start.

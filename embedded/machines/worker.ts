@@ -9,7 +9,9 @@ import { pkiDir, serverUrl } from "./controlPlane.ts";
 import { writeKubeconfig } from "./kubeconfig.ts";
 import { type Boot, prepare, runningPid, start } from "./machine.ts";
 
-/** Starts containerd, kube-proxy and kubelet of a worker, unless they run. Needs the cluster's certificates. */
+/**
+ * Starts containerd, kube-proxy and kubelet of a worker, unless they run. Needs the cluster's certificates.
+ */
 export async function startWorker(
   lab: Instance,
   worker: WorkerSpec,
@@ -85,7 +87,8 @@ function kubeletConfig(worker: WorkerSpec) {
     syncFrequency: "10s",
     nodeStatusUpdateFrequency: "4s",
     makeIPTablesUtilChains: true,
-    // Without it the kubelet changes settings of the host's kernel: worker-init.sh shows it the ones it wants.
+    // Without it the kubelet changes settings of the host's kernel: worker-init.sh shows it the ones it
+    // wants.
     protectKernelDefaults: true,
     oomScoreAdj: 0,
   };
@@ -110,7 +113,10 @@ function kubeProxyConfig() {
   };
 }
 
-/** Routed, not bridged: on a bridge a Service's pods of the same node are reached only with the module br_netfilter. */
+/**
+ * Routed, not bridged: on a bridge a Service's pods of the same node are reached only with the module
+ * br_netfilter.
+ */
 function cniConfig(worker: WorkerSpec) {
   const routes = [{ dst: "0.0.0.0/0" }];
   return {

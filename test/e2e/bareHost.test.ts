@@ -1,4 +1,5 @@
-// A Debian as debootstrap makes it, with nothing of what machines need: host.sh names it, installs it, starts nothing.
+// A Debian as debootstrap makes it, with nothing of what machines need: host.sh names it, installs it, starts
+// nothing.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Runs inside the stock machine, as a service of its systemd: a lab of one worker, and what it must and must not do. */
+/**
+ * Runs inside the stock machine, as a service of its systemd: a lab of one worker, and what it must and must
+ * not do.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -132,7 +135,7 @@ await check("no setting of the host has changed while the lab is up", async () =
 });
 report(`modules ${await modulesLoaded()}`);
 report(
-  `inotify instances of root: ${await run("sh", ["-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c anon_inode:inotify"])}`,
+  `inotify instances: ${await run("sh", ["-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c inode:inotify"])}`,
 );
 
 // What Docker does to a host.

@@ -1,4 +1,7 @@
-/** The disk of the stock machine: Debian 12 with its own kernel, this checkout, and the parts of the cache it needs. */
+/**
+ * The disk of the stock machine: Debian 12 with its own kernel, this checkout, and the parts of the cache it
+ * needs.
+ */
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { run } from "../../clients/process.ts";

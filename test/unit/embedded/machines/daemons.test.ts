@@ -48,11 +48,14 @@ describe("waiting while daemons run", () => {
 
 /** Runs lines of a machine's init with its directories in the test's own. */
 async function init(lines: string): Promise<void> {
-  const script = (await readFile(SUPERVISE, "utf8"))
+  await execa("sh", ["-euc", `${await supervise()}\n${lines}\nwait`]);
+}
+
+async function supervise(): Promise<string> {
+  return (await readFile(SUPERVISE, "utf8"))
     .replaceAll("/run/lab", join(machine.dir, "run"))
     .replaceAll("/var/log/lab", join(machine.dir, "log"))
     .replace("sleep 1\n", "sleep 0.01\n");
-  await execa("sh", ["-euc", `${script}\n${lines}\nwait`]);
 }
 
 describe("supervise.sh", () => {
@@ -67,7 +70,7 @@ describe("supervise.sh", () => {
     const script = `echo x >>${count}; [ $(wc -l <${count}) -lt 3 ] && exit 1; exec sleep 1d`;
     const child = spawn("sh", [
       "-euc",
-      `${(await readFile(SUPERVISE, "utf8")).replaceAll("/run/lab", join(machine.dir, "run")).replaceAll("/var/log/lab", join(machine.dir, "log"))}
+      `${await supervise()}
        persistent scheduler sh -c '${script}'; wait`,
     ]);
     const pid = async () => readFile(join(machine.dir, "run/scheduler.pid"), "utf8").catch(() => "");
