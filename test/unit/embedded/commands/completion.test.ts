@@ -19,7 +19,7 @@ function offered(line: string): string[] {
 
 test.each([
   ["./lab s", ["shift", "status", "ssh"]],
-  ["./lab up --n", ["--no-program", "--name"]],
+  ["./lab up --n", ["--no-program", "--no-monitoring", "--name"]],
   ["./lab shift --j", ["--json"]],
 ])("bash completes %j", (line, words) => {
   expect(offered(line)).toEqual(words);
