@@ -133,17 +133,18 @@ export class SshConnection {
   async start(command: string, options: CommandOptions = {}): Promise<SshProcess> {
     const { input = "", env = {}, signal, graceMs = 5000 } = options;
     const client = this.#client;
-    const channel = await new Promise<ClientChannel>((resolve, reject) => {
+    return await new Promise<SshProcess>((resolve, reject) => {
       client.once("close", () => reject(new SshError("closed", "the connection was closed")));
-      client.exec(command, { env: { ...env } }, (error, opened) =>
-        error ? reject(new SshError("closed", error.message, { cause: error })) : resolve(opened),
-      );
+      client.exec(command, { env: { ...env } }, (error, channel) => {
+        if (error) return reject(new SshError("closed", error.message, { cause: error }));
+        // A command may end without reading its input.
+        channel.on("error", () => undefined);
+        // The exit status may come with the same packet as the channel: it is listened for before anything else runs.
+        const ended = waitForEnd(client, channel, signal, graceMs);
+        channel.end(input);
+        resolve({ stdout: channel, stderr: channel.stderr, ended });
+      });
     });
-    // A command may end without reading its input.
-    channel.on("error", () => undefined);
-    const ended = waitForEnd(client, channel, signal, graceMs);
-    channel.end(input);
-    return { stdout: channel, stderr: channel.stderr, ended };
   }
 
   /** Runs a command to its end, whatever that is. @throws SshError */

@@ -38,7 +38,7 @@ export class SshServer {
   readonly runs: Run[] = [];
   answer: Answer;
 
-  private constructor(answer: Answer) {
+  private constructor(answer: Answer, atOnce: boolean) {
     this.answer = answer;
     this.#server = new ssh2.Server({ hostKeys: [HOST_KEY.private] }, (client) => {
       client.on("error", () => undefined);
@@ -48,14 +48,18 @@ export class SshServer {
         shown !== "" && USER_KEY.public.includes(shown) ? attempt.accept() : attempt.reject(["publickey"]);
       });
       client.on("session", (accept) =>
-        accept().on("exec", (accepted, _reject, { command }) => this.#serve(accepted(), command)),
+        accept().on("exec", (accepted, _reject, { command }) => {
+          const channel = accepted();
+          if (atOnce) this.answer(channel, { command, input: "" });
+          else this.#serve(channel, command);
+        }),
       );
     });
   }
 
-  /** @param answer to every command. @default prints nothing */
-  static async start(answer: Answer = () => undefined): Promise<SshServer> {
-    const server = new SshServer(answer);
+  /** @param answer to every command, once its input has come unless `atOnce`. @default prints nothing */
+  static async start(answer: Answer = () => undefined, { atOnce = false } = {}): Promise<SshServer> {
+    const server = new SshServer(answer, atOnce);
     server.#server.listen(0, "127.0.0.1");
     await once(server.#server, "listening");
     return server;

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
-import ssh2 from "ssh2";
+import ssh2, { type ServerChannel } from "ssh2";
 import { afterEach, describe, expect, it } from "vitest";
 import { connect, runOverSsh, SshError } from "../../../clients/ssh.ts";
 import { keyPair, SshServer } from "../../support/sshServer.ts";
@@ -48,6 +48,20 @@ describe("a command", () => {
       channel.end();
     });
     expect(await runOverSsh(server.target, "x")).toMatchObject({ signal: "SIGKILL", stdout: "" });
+  });
+
+  it("that ends before it reads its input has its exit status", async () => {
+    const end = (channel: ServerChannel) => {
+      channel.write("not available\n");
+      channel.exit(1);
+      channel.end();
+    };
+    const server = await start(end, { atOnce: true });
+    expect(await runOverSsh(server.target, "x", { input: "text" })).toEqual({
+      exitCode: 1,
+      stdout: "not available\n",
+      stderr: "",
+    });
   });
 
   it("keeps characters whole that arrive in pieces", async () => {
