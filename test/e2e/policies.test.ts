@@ -42,6 +42,7 @@ describe("policies of the namespace", () => {
     );
     for (const index of [0, 1])
       await lab.set({
+        [`versions[${index}].resources.requests.cpu`]: "10m",
         [`versions[${index}].resources.limits.cpu`]: "1",
         [`versions[${index}].resources.limits.memory`]: "128Mi",
       });
