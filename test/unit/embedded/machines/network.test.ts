@@ -1,7 +1,17 @@
+import { readFile } from "node:fs/promises";
 import { execa } from "execa";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
 import { instance } from "../../../../embedded/instance.ts";
 import { startNetwork, stopNetwork } from "../../../../embedded/machines/network.ts";
+import { iptables } from "../../../support/e2e/hostSettings.ts";
+
+/** Whether iptables filters the frames of the host's bridges, and there is an iptables to try it with. */
+const bridgesAreFiltered =
+  (await readFile("/proc/sys/net/bridge/bridge-nf-call-iptables", "utf8").catch(() => "")).trim() === "1" &&
+  (await iptables("--version").then(
+    () => true,
+    () => false,
+  ));
 
 const lab = instance("network-unit", "10.211.214");
 const [first, second] = lab.workers;
@@ -19,6 +29,23 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
     expect(await connects(first?.netns, second?.address)).toBe(true);
     expect((await links()).filter((link) => !before.includes(link))).toEqual([lab.link]);
   });
+
+  test.runIf(bridgesAreFiltered)(
+    "(needs br_netfilter) a firewall that drops what the host forwards does not come between machines",
+    async () => {
+      // For this lab's links alone; a bridge on the host would have the name of the link.
+      const drop = ["FORWARD", "-i", lab.link, "-j", "DROP"];
+      await startNetwork(lab);
+      await iptables("--insert", ...drop);
+      onTestFinished(async () => {
+        await iptables("--delete", ...drop);
+      });
+      expect(await connects(first?.netns, second?.address)).toBe(true);
+      expect(await iptables("--list-rules", "FORWARD", "--verbose")).toContain(
+        `-i ${lab.link} -c 0 0 -j DROP`,
+      );
+    },
+  );
 
   test("an address of a worker's own pods that no pod has is unreachable, and leaves by no other route", async () => {
     await startNetwork(lab);
