@@ -75,13 +75,14 @@ async function testEverything(files: readonly string[], { write, plugins }: Flag
     .filter(Boolean);
   const checks: [string, string[]][] = [
     ["tsc", ["--noEmit"]],
+    ["tsc", ["--noEmit", "--project", "dashboard/page"]],
     ["biome", ["ci", "."]],
     ["shellcheck", scripts],
   ];
   let passed = 0;
   let failed = 0;
   for (const [command, args] of files.length > 0 ? [] : checks) {
-    console.error(`\n== ${command}`);
+    console.error(`\n== ${command} ${command === "shellcheck" ? "" : args.join(" ")}`);
     const ok = (await passThrough(command, args, { cwd: PROGRAM, env })) === 0;
     passed += ok ? 1 : 0;
     failed += ok ? 0 : 1;
