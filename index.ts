@@ -12,7 +12,6 @@ import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { reportRefusals } from "./components/webApp/refusals.ts";
 import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
-import { ISTIO_GATEWAY } from "./mesh/model.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
@@ -92,7 +91,7 @@ const observability =
           tracing: config.tracing,
           namespace,
           weights: config.weights,
-          gateway: ISTIO_GATEWAY,
+          gateway: config.istio.gateway,
           loadBalancer: { host: loadBalancer.host, exporter: config.stats.prometheus },
           owner,
         },

@@ -67,9 +67,14 @@ export async function startForward({ api, service, port, start = "/" }: ForwardA
 
 const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
-/** The API server puts its own prefix before each absolute link of an HTML page: such a path has it already. */
-function pathBehind(prefix: string, path: string): string {
-  return path.startsWith(prefix) ? path : `${prefix}${path}`;
+/**
+ * The API server puts its own prefix before each absolute link of an HTML page: such a path has it already. Dots are
+ * resolved before the prefix is added, so that no path leads out of the Service.
+ */
+export function pathBehind(prefix: string, path: string): string {
+  const { pathname, search } = new URL(`http://localhost${path}`);
+  const whole = `${pathname}${search}`;
+  return pathname === prefix || pathname.startsWith(`${prefix}/`) ? whole : `${prefix}${whole}`;
 }
 
 function forwarded({ headers }: IncomingMessage, prefix: string): OutgoingHttpHeaders {

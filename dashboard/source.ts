@@ -102,16 +102,25 @@ export class Source {
     const { api, prometheus } = this.#args;
     if ("url" in prometheus) {
       const base = prometheus.url.replace(/\/$/, "");
-      return async (path, signal) => (await fetch(`${base}${path}`, { signal })).json();
+      const get = async (path: string, signal: AbortSignal) =>
+        (await fetch(`${base}${path}`, { signal })).json() as Promise<unknown>;
+      return (path, signal) => named(`at ${base}`, get(path, signal));
     }
     const prefix = proxyPath(prometheus);
     return async (path) => {
-      const answer = await api.get<unknown>(`${prefix}${path}`);
-      if (answer === undefined)
-        throw new Error(`there is no Service ${prometheus.service} in namespace ${prometheus.namespace}`);
+      const where = `in namespace ${prometheus.namespace}`;
+      const answer = await named(where, api.get<unknown>(`${prefix}${path}`));
+      if (answer === undefined) throw new Error(`there is no Service ${prometheus.service} ${where}`);
       return answer;
     };
   }
+}
+
+/** The API server and fetch do not say which program was silent. */
+async function named<T>(where: string, answer: Promise<T>): Promise<T> {
+  return answer.catch((error: Error) => {
+    throw new Error(`Prometheus ${where} does not answer: ${error.message}`, { cause: error });
+  });
 }
 
 /** The weights in the order of the configuration; the VirtualService has them the other way round. */

@@ -17,6 +17,7 @@ export function observedOf(outputs: Outputs, url: string): Observed {
     namespace,
     prometheus: monitoring,
     scrapeSeconds: monitoring.scrapeSeconds,
+    gateway: monitoring.gateway,
     versionLabels: versionLabels ?? {},
     zipkin: tracing,
   };

@@ -1,24 +1,29 @@
 /** Prometheus beside the mesh. */
-import { ISTIO_GATEWAY } from "../../mesh/model.ts";
 import { observabilityNamespace } from "../../mesh/observability.ts";
 import type { Capability } from "../../preflight/capability.ts";
+import type { IstioConfig } from "../istio/config.ts";
 import type { WebAppConfig } from "../webApp/config.ts";
 import { type MonitoringConfig, monitoringSettings } from "./config.ts";
+import { ISTIO_NAMESPACE, scrapedNamespaces } from "./monitoring.ts";
 import { monitoringObjects } from "./objects.ts";
 
 export const monitoring = {
   name: "monitoring",
   settings: monitoringSettings,
-  objects: ({ monitoring, namespace }) =>
+  objects: ({ monitoring, namespace, istio }) =>
     monitoring?.deployed
       ? [
           observabilityNamespace,
           ...monitoringObjects({
-            scraped: [...new Set([namespace, ISTIO_GATEWAY.namespace])],
-            istioNamespace: "istio-system",
+            scraped: scrapedNamespaces({
+              namespace,
+              gateway: istio.gateway,
+              istioNamespace: ISTIO_NAMESPACE,
+            }),
+            istioNamespace: ISTIO_NAMESPACE,
             claim: monitoring.deployed.storage !== undefined,
             standIn: monitoring.standIn,
           }),
         ]
       : [],
-} satisfies Capability<MonitoringConfig & WebAppConfig>;
+} satisfies Capability<MonitoringConfig & WebAppConfig & IstioConfig>;

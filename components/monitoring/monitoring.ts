@@ -12,6 +12,9 @@ import { prometheusRules } from "./rules.ts";
 import { prometheusConfig } from "./scrape.ts";
 import { standardMetricsFilter } from "./standardMetrics.ts";
 
+/** Namespace of istiod. */
+export const ISTIO_NAMESPACE = "istio-system";
+
 /** Where a program that may use the API server's proxy finds Prometheus. */
 export interface PrometheusRef {
   readonly namespace: string;
@@ -19,6 +22,8 @@ export interface PrometheusRef {
   readonly port: number;
   /** Seconds between two scrapes. */
   readonly scrapeSeconds: number;
+  /** Workload of the ingress gateway, as the metrics name it. */
+  readonly gateway: string;
 }
 
 export interface MonitoringArgs {
@@ -94,6 +99,7 @@ export class Monitoring extends pulumi.ComponentResource {
       service: found,
       port: PROMETHEUS_PORT,
       scrapeSeconds: args.scrapeSeconds,
+      gateway: args.gateway.service,
     }));
     this.registerOutputs({ prometheus: this.prometheus });
   }
@@ -164,7 +170,7 @@ function filesOf(args: MonitoringArgs): { "prometheus.yml": string; "rules.yml":
     "rules.yml": prometheusRules({
       namespace,
       weights,
-      gatewayNamespace: gateway.namespace,
+      gateway,
       haproxy: haproxy !== undefined,
       scrapeSeconds,
     }),

@@ -1,13 +1,13 @@
 /** Recording and alerting rules of a lab: shares against weights, errors, latency, load balancer, gateway. Pure. */
 import { stringify } from "yaml";
-import type { Weights } from "../../mesh/model.ts";
+import type { GatewayRef, Weights } from "../../mesh/model.ts";
 
 export interface RulesArgs {
   /** Namespace of the application. */
   readonly namespace: string;
   readonly weights: Weights;
-  /** Namespace of the ingress gateway. */
-  readonly gatewayNamespace: string;
+  /** The ingress gateway; Istio's charts give its pods the name of its Service. */
+  readonly gateway: Pick<GatewayRef, "namespace" | "service">;
   /** True: HAProxy is scraped. */
   readonly haproxy: boolean;
   /** Seconds between two scrapes; a rate needs four of them. */
@@ -63,7 +63,7 @@ function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
   ];
 }
 
-function alerting({ gatewayNamespace, haproxy }: RulesArgs) {
+function alerting({ gateway, haproxy }: RulesArgs) {
   const version = "{{ $labels.destination_workload }}";
   return [
     alert("VersionShareOffWeight", {
@@ -82,7 +82,7 @@ function alerting({ gatewayNamespace, haproxy }: RulesArgs) {
       summary: `${version} answers one request in a hundred after {{ $value | humanize }} ms or later`,
     }),
     alert("NoIngressGateway", {
-      expr: `absent(up{job="istio-proxies",namespace="${gatewayNamespace}",pod=~".*ingress.*"} == 1)`,
+      expr: `absent(up{job="istio-proxies",namespace="${gateway.namespace}",pod=~"${gateway.service}-.*"} == 1)`,
       for: "1m",
       summary: "No ingress gateway is scraped: requests have no way in",
     }),

@@ -6,7 +6,12 @@ import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { observabilityNamespace } from "../../mesh/observability.ts";
 import { metadataOf } from "../../mesh/ownedObject.ts";
 import type { MonitoringSettings } from "../monitoring/config.ts";
-import { exporterAddress, Monitoring, type PrometheusRef } from "../monitoring/monitoring.ts";
+import {
+  exporterAddress,
+  ISTIO_NAMESPACE,
+  Monitoring,
+  type PrometheusRef,
+} from "../monitoring/monitoring.ts";
 import type { TracingSettings } from "../tracing/config.ts";
 import { Tracing, type ZipkinRef } from "../tracing/tracing.ts";
 
@@ -32,6 +37,8 @@ export interface PrometheusUrl {
   readonly url: string;
   /** Seconds between two scrapes. */
   readonly scrapeSeconds: number;
+  /** Workload of the ingress gateway, as the metrics name it. */
+  readonly gateway: string;
 }
 
 /** What shows the requests. Without settings it is empty. */
@@ -72,7 +79,7 @@ function createMonitoring(
 ): pulumi.Output<PrometheusRef | PrometheusUrl> | undefined {
   const { deployed, url, scrapeSeconds, standIn } = monitoring ?? {};
   if (scrapeSeconds === undefined) return undefined;
-  if (url !== undefined) return pulumi.output({ url, scrapeSeconds });
+  if (url !== undefined) return pulumi.output({ url, scrapeSeconds, gateway: gateway.service });
   if (!deployed) return undefined;
   const args = {
     ...deployed,
@@ -81,7 +88,7 @@ function createMonitoring(
     namespace,
     weights,
     gateway,
-    istioNamespace: "istio-system",
+    istioNamespace: ISTIO_NAMESPACE,
     haproxy: exporterAddress(loadBalancer.host, loadBalancer.exporter),
     owner,
   };

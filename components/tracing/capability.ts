@@ -1,29 +1,24 @@
 /** Spans of the requests, from the gateway to the version that answered. */
-import { isIP } from "node:net";
-import { ISTIO_GATEWAY } from "../../mesh/model.ts";
 import { observabilityNamespace } from "../../mesh/observability.ts";
-import { COLLECTOR_HOST, extensionProvider } from "../../mesh/telemetry.ts";
 import type { Capability } from "../../preflight/capability.ts";
+import type { IstioConfig } from "../istio/config.ts";
 import type { WebAppConfig } from "../webApp/config.ts";
 import { type TracingConfig, tracingSettings } from "./config.ts";
 import { tracingObjects } from "./objects.ts";
-import { DEPLOYED_ZIPKIN } from "./tracing.ts";
+import { providerOf, tracingPreflight } from "./preflight.ts";
 
 export const tracing = {
   name: "tracing",
   settings: tracingSettings,
-  objects({ tracing, namespace }) {
+  ...tracingPreflight,
+  objects({ tracing, namespace, istio }) {
     if (!tracing) return [];
     const deployed = tracing.image !== undefined;
     return [
       ...(deployed ? [observabilityNamespace] : []),
-      ...tracingObjects({ namespace, gateway: ISTIO_GATEWAY, deployed }),
+      ...tracingObjects({ namespace, gateway: istio.gateway, deployed }),
     ];
   },
-  istioValues({ tracing }) {
-    if (!tracing) return {};
-    const { collector = DEPLOYED_ZIPKIN } = tracing;
-    const host = isIP(collector.host) > 0 ? COLLECTOR_HOST : collector.host;
-    return { meshConfig: { extensionProviders: [extensionProvider({ ...collector, host })] } };
-  },
-} satisfies Capability<TracingConfig & WebAppConfig>;
+  istioValues: ({ tracing }) =>
+    tracing ? { meshConfig: { extensionProviders: [providerOf(tracing)] } } : {},
+} satisfies Capability<TracingConfig & WebAppConfig & IstioConfig>;

@@ -122,7 +122,10 @@ async function standIns(lab: Instance, made: Made | undefined): Promise<string[]
       ? ["nginx: Debian's build under the article's tags; the page tells the version"]
       : []),
     ...(istio.plain
-      ? [`Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters (no istio_requests_total)`]
+      ? [
+          `Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters`,
+          "Istio's telemetry filter: Envoy's stats access logger counts for istio_requests_total and its like",
+        ]
       : []),
     ...(made && built(prometheus)
       ? [`Prometheus: Debian's ${PROMETHEUS_VERSION}, with its classic pages`]

@@ -9,7 +9,7 @@ import { prometheusRules, type RulesArgs } from "../../../../components/monitori
 const ARGS: RulesArgs = {
   namespace: "default",
   weights: { v116: 90, v117: 10 },
-  gatewayNamespace: "istio-system",
+  gateway: { namespace: "istio-system", service: "istio-ingressgateway" },
   haproxy: true,
   scrapeSeconds: 15,
 };

@@ -2,7 +2,6 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterEach, expect, it } from "vitest";
 import { capabilities } from "../../../../capabilities.ts";
 import { Observability } from "../../../../components/observability/observability.ts";
-import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import type { OwnedObject } from "../../../../mesh/ownedObject.ts";
 import type { Capability } from "../../../../preflight/capability.ts";
 import { find, settled, startMocks } from "../../../support/mocks.ts";
@@ -20,7 +19,7 @@ async function observe(change: Record<string, unknown>) {
     tracing: config.tracing,
     namespace: config.namespace,
     weights: config.weights,
-    gateway: ISTIO_GATEWAY,
+    gateway: config.istio.gateway,
     loadBalancer: { host: "10.0.0.1", exporter: config.stats.prometheus },
     owner: OWNER,
   });
@@ -45,6 +44,10 @@ const nameOf = ({ kind, namespace, name }: Pick<OwnedObject, "kind" | "namespace
 it.each([
   ["everything", EVERYTHING],
   ["metrics of Istio's own proxies", { monitoring: { enabled: true } }],
+  [
+    "a gateway in a namespace of its own",
+    { ...EVERYTHING, istio: { manage: false, gateway: { namespace: "istio-ingress", service: "ingress" } } },
+  ],
   ["spans to a collector of the user's own", { tracing: { provider: "otlp", endpoint: "10.0.0.9:4317" } }],
 ])("makes exactly what its capabilities declare: %s", async (_, change) => {
   const { resources, declared } = await observe(change);
@@ -63,11 +66,17 @@ it("every object bears the owner", async () => {
 
 it("tells where Prometheus and Zipkin are", async () => {
   expect((await observe(EVERYTHING)).outputs).toEqual([
-    { namespace: "istio-lab-observability", service: "prometheus", port: 9090, scrapeSeconds: 15 },
+    {
+      namespace: "istio-lab-observability",
+      service: "prometheus",
+      port: 9090,
+      scrapeSeconds: 15,
+      gateway: "istio-ingressgateway",
+    },
     { namespace: "istio-lab-observability", service: "zipkin", port: 9411 },
   ]);
   expect((await observe({ monitoring: { url: "http://prometheus:9090" } })).outputs).toEqual([
-    { url: "http://prometheus:9090", scrapeSeconds: 15 },
+    { url: "http://prometheus:9090", scrapeSeconds: 15, gateway: "istio-ingressgateway" },
     undefined,
   ]);
 });

@@ -1,0 +1,55 @@
+import { expect, it } from "vitest";
+import { stringify } from "yaml";
+import { type Needs, tracingPreflight } from "../../../../components/tracing/preflight.ts";
+import { apiOf, type Paths } from "../../../support/clusterServer.ts";
+import { runChecks } from "../../../support/preflight.ts";
+
+const MESH = "/api/v1/namespaces/istio-system/configmaps/istio";
+const ZIPKIN = {
+  name: "istio-lab-tracing",
+  zipkin: { service: "zipkin.istio-lab-observability.svc.cluster.local", port: 9411 },
+};
+const mesh = (...extensionProviders: object[]) => ({ data: { mesh: stringify({ extensionProviders }) } });
+const there: Needs = { tracing: { sampling: 1, image: "zipkin" }, istio: { manage: false } };
+
+const faults = async (paths: Paths, config: Partial<Needs> = {}) =>
+  (await runChecks(tracingPreflight, (await apiOf(paths)).api, { ...there, ...config })).faults;
+
+it.each([
+  ["the mesh has the provider", { [MESH]: mesh({ name: "other" }, ZIPKIN) }, {}],
+  ["the program installs Istio", {}, { istio: { manage: true } }],
+  ["nothing traces", {}, { tracing: undefined }],
+  ["a revision has the provider", { [`${MESH}-green`]: mesh(ZIPKIN), [MESH]: mesh() }, green()],
+  ["a tag leads to the default one", { [MESH]: mesh(ZIPKIN) }, green()],
+])("no fault where %s", async (_, paths, config) => {
+  expect(await faults(paths, config)).toEqual([]);
+});
+
+it.each([
+  ["has other providers", { [MESH]: mesh({ name: "other" }) }],
+  ["has none", { [MESH]: { data: { mesh: "accessLogFile: /dev/stdout" } } }],
+  ["cannot be read", { [MESH]: { data: { mesh: "a: [" } } }],
+  ["is missing", {}],
+])("a mesh that %s: the fault gives what to add", async (_, paths) => {
+  const [message] = await faults(paths);
+  expect(message).toContain("ConfigMap istio-system/istio of");
+  expect(message).toContain(`add to meshConfig.extensionProviders of that Istio ${JSON.stringify(ZIPKIN)}`);
+});
+
+it("a provider that leads elsewhere: the fault gives both", async () => {
+  const other = { name: "istio-lab-tracing", zipkin: { service: "zipkin.tools", port: 9411 } };
+  const [message] = await faults({ [MESH]: mesh(other) });
+  expect(message).toContain(`is ${JSON.stringify(other)}: make it ${JSON.stringify(ZIPKIN)}`);
+});
+
+it("asks for the right to read the mesh only where it reads it", () => {
+  const names = (config: Partial<Needs>) =>
+    tracingPreflight.permissions({ ...there, ...config }).map(({ name }) => name);
+  expect(names({})).toEqual(["istio"]);
+  expect(names(green())).toEqual(["istio-green", "istio"]);
+  expect(names({ istio: { manage: true } })).toEqual([]);
+});
+
+function green() {
+  return { istio: { manage: false, revision: "green" } };
+}

@@ -1,0 +1,106 @@
+import { expect, test } from "vitest";
+import { proxyPath, Source, type SourceArgs } from "../../../dashboard/source.ts";
+import { apiOf, type Paths } from "../../support/clusterServer.ts";
+
+const PROMETHEUS = { namespace: "observe", service: "prometheus", port: 9090 };
+const VIRTUAL_SERVICE = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/nginx";
+const DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments";
+const WRITTEN = "2026-01-02T03:04:05Z";
+const NO_SERIES = { status: "success", data: { result: [] } };
+
+/** A VirtualService with the versions the other way round, as the program writes it. */
+const virtualService = (v116: number) => ({
+  metadata: { name: "nginx", managedFields: [{ time: "2020-01-01T00:00:00Z" }, { time: WRITTEN }] },
+  spec: {
+    http: [
+      {
+        route: [
+          { destination: { host: "nginx-svc", subset: "v117" }, weight: 100 - v116 },
+          { destination: { host: "nginx-svc", subset: "v116" }, weight: v116 },
+        ],
+      },
+    ],
+  },
+});
+
+const cluster = (): Record<string, object | number> => ({
+  [VIRTUAL_SERVICE]: virtualService(50),
+  [DEPLOYMENTS]: {
+    items: [
+      { metadata: { name: "nginx-v116" }, spec: { replicas: 3 }, status: { readyReplicas: 2 } },
+      { metadata: { name: "nginx-v117" }, spec: { replicas: 0 }, status: {} },
+      { metadata: { name: "nginx-other" } },
+    ],
+  },
+  [`${proxyPath(PROMETHEUS)}/api/v1/query`]: NO_SERIES,
+  [`${proxyPath(PROMETHEUS)}/api/v1/query_range`]: NO_SERIES,
+});
+
+async function sourceOf(paths: Paths, change: Partial<SourceArgs> = {}) {
+  const { api, requests } = await apiOf(paths);
+  const source = new Source({
+    api,
+    url: "http://shop/",
+    namespace: "shop",
+    versions: ["v116", "v117"],
+    prometheus: PROMETHEUS,
+    scrapeSeconds: 2,
+    links: [],
+    ...change,
+  });
+  return { requests, picture: () => source.picture(AbortSignal.timeout(5000)) };
+}
+
+test("weights, their time and pods come from the API server, in the order of the configuration", async () => {
+  const { picture } = await sourceOf(cluster());
+  const { versions, changes, url } = await picture();
+  expect(url).toBe("http://shop/");
+  expect(versions.map(({ name, weight, pods }) => [name, weight, pods])).toEqual([
+    ["v116", 50, { ready: 2, wanted: 3 }],
+    ["v117", 50, { ready: 0, wanted: 0 }],
+  ]);
+  expect(changes).toEqual([{ at: Date.parse(WRITTEN), weights: { v116: 50, v117: 50 } }]);
+});
+
+test("a change of the weights is a mark from that moment on; the same weights again are none", async () => {
+  const paths = cluster();
+  const { picture } = await sourceOf(paths);
+  await picture();
+  await picture();
+  paths[VIRTUAL_SERVICE] = virtualService(90);
+  const before = Date.now();
+  const { changes } = await picture();
+  expect(changes.map(({ weights }) => weights)).toEqual([
+    { v116: 50, v117: 50 },
+    { v116: 90, v117: 10 },
+  ]);
+  expect(changes[1]?.at).toBeGreaterThanOrEqual(before);
+});
+
+test("what is not measured is named", async () => {
+  const { problems } = await (await sourceOf(cluster())).picture();
+  expect(problems.join(" ")).toMatch(/HAProxy is not measured: set stats\.prometheus.*gateway has reported/);
+});
+
+test.each([
+  ["the routes are missing", { [VIRTUAL_SERVICE]: 404 }, "no VirtualService nginx in namespace shop"],
+  [
+    "Prometheus' Service is missing",
+    { [`${proxyPath(PROMETHEUS)}/api/v1/query`]: 404 },
+    "no Service prometheus in namespace observe",
+  ],
+  [
+    "Prometheus is down",
+    { [`${proxyPath(PROMETHEUS)}/api/v1/query_range`]: 503 },
+    "Prometheus in namespace observe does not answer",
+  ],
+])("%s: the error says so", async (_, change, words) => {
+  const { picture } = await sourceOf({ ...cluster(), ...change });
+  await expect(picture()).rejects.toThrow(words);
+});
+
+test("a Prometheus of the user's own is asked at its address, not through the API server", async () => {
+  const { requests, picture } = await sourceOf(cluster(), { prometheus: { url: "http://127.0.0.1:9/" } });
+  await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9 does not answer: fetch failed");
+  expect(requests.join(" ")).not.toContain("/proxy/");
+});
