@@ -39,6 +39,12 @@ async function elsewhere(action: () => Promise<void>): Promise<void> {
 }
 
 describe("the kubeconfig leads to another cluster", () => {
+  trial("the same cluster passes: a second up changes nothing", async () => {
+    await lab.up();
+    const { create = 0, update = 0, delete: deleted = 0 } = await lab.lastChanges();
+    expect({ create, update, deleted }).toEqual({ create: 0, update: 0, deleted: 0 });
+  });
+
   trial("preview and up name both clusters, and touch nothing", async (seen) => {
     const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
     const uid = await lab.kubectl("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}");
