@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Listr } from "listr2";
-import { run, until } from "../../clients/process.ts";
+import { launch, run, until } from "../../clients/process.ts";
 import { requireAll } from "../../embedded/host/checks.ts";
 import { requireInotify } from "../../embedded/host/inotify.ts";
 import { requireFreeSubnet } from "../../embedded/host/subnet.ts";
@@ -45,8 +45,10 @@ function kubectl(...args: string[]): Promise<string> {
   return run(join(tools.tools, "kubectl"), ["--kubeconfig", adminKubeconfig(lab), ...args]);
 }
 
+/** What a command in the node's network namespace prints. */
 async function onNode(...command: string[]): Promise<string> {
-  return run("nsenter", [`--net=/run/netns/${worker?.netns}`, ...command]);
+  const inside = [`--net=/run/netns/${worker?.netns}`, ...command];
+  return (await launch("nsenter", inside, { input: "", all: true })).all;
 }
 
 /** A pod that asks the cluster's DNS, which is a Service with its pod on the same node. */
@@ -60,7 +62,7 @@ async function serviceOnOwnNode(pod: string): Promise<string | undefined> {
       ).catch(String);
       return /Address.*10\.96\.0\.1$/m.test(answer);
     },
-    { timeoutMs: 300_000, intervalMs: 2000 },
+    { timeoutMs: 900_000, intervalMs: 2000 },
   );
   const nodes = await kubectl("get", "pods", "--all-namespaces", "-o", "jsonpath={.items[*].spec.nodeName}");
   return new Set(nodes.split(" ")).size === 1 ? undefined : `pods are on ${nodes}`;

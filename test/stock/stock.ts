@@ -12,7 +12,10 @@ import { makeImage } from "./image.ts";
 
 const QEMU = "qemu-system-x86_64";
 
-/** Emulation takes about half an hour on two idle processors; this is when something hangs. */
+/**
+ * To boot takes two minutes of a processor; a whole run has not been measured. After this time something
+ * hangs.
+ */
 const LIMIT_MINUTES = 150;
 
 /**
