@@ -1,3 +1,4 @@
+/** Everything that the toolchain can take from official artifacts, through a mirror of them on this host. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of outputs.ts. */
 import { describe, expect, expectTypeOf, it } from "vitest";
 import { type Outputs, pageAt, readOutputs } from "../../outputs.ts";
 

@@ -1,3 +1,4 @@
+/** Every script that runs on another machine or beside the program: syntax, shellcheck, modes. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

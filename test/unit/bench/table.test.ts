@@ -1,3 +1,4 @@
+/** Tests of bench/table.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { pairedRatio, quantile, summarize } from "../../../bench/statistics.ts";

@@ -1,3 +1,4 @@
+/** Tests of clients/kubectlProxy.ts. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from "node:fs";

@@ -1,3 +1,4 @@
+/** Tests of clients/kubernetes.ts. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";

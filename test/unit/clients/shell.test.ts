@@ -1,3 +1,4 @@
+/** Tests of clients/shell.ts. */
 import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";

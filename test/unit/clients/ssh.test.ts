@@ -1,3 +1,4 @@
+/** Tests of clients/ssh.ts. */
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import ssh2, { type ServerChannel } from "ssh2";

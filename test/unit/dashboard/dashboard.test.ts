@@ -1,3 +1,4 @@
+/** Tests of dashboard/dashboard.ts. */
 import { afterEach, expect, test } from "vitest";
 import { type Dashboard, startDashboard } from "../../../dashboard/dashboard.ts";
 import { type Picture, pictureOf } from "../../../dashboard/picture.ts";

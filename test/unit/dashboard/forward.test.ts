@@ -1,3 +1,4 @@
+/** Tests of dashboard/forward.ts. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";

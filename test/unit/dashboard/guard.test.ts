@@ -1,3 +1,4 @@
+/** Tests of dashboard/guard.ts. */
 import { expect, test } from "vitest";
 import { refusal } from "../../../dashboard/guard.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of dashboard/measure.ts. */
 import { expect, test } from "vitest";
 import { historyOf, measure, queriesOf } from "../../../dashboard/measure.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of dashboard/picture.ts. */
 import { expect, test } from "vitest";
 import { type Measured, pictureOf, type Setting } from "../../../dashboard/picture.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of dashboard/source.ts. */
 import { expect, test } from "vitest";
 import { proxyPath, Source, type SourceArgs } from "../../../dashboard/source.ts";
 import { apiOf, type Paths } from "../../support/clusterServer.ts";

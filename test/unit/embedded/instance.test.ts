@@ -1,3 +1,4 @@
+/** Tests of embedded/instance.ts. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { overlaps } from "../../../embedded/host/subnet.ts";

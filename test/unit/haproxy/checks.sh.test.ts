@@ -1,3 +1,4 @@
+/** Tests of haproxy/checks.sh. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";

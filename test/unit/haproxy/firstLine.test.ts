@@ -1,3 +1,4 @@
+/** Tests of haproxy/firstLine.ts. */
 import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { isIntact, readFirstLine, withFirstLine } from "../../../haproxy/firstLine.ts";

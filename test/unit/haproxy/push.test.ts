@@ -1,3 +1,4 @@
+/** Tests of haproxy/push.ts. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of haproxy/render.ts. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

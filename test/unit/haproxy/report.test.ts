@@ -1,3 +1,4 @@
+/** Tests of haproxy/report.ts. */
 import { describe, expect, it } from "vitest";
 import { REPORT_BEGINS, REPORT_ENDS } from "../../../haproxy/push.ts";
 import { parseReport } from "../../../haproxy/report.ts";

@@ -1,3 +1,4 @@
+/** Tests of haproxy/restore.sh. */
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, describe, expect, it } from "vitest";
 import {

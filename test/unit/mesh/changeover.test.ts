@@ -1,3 +1,4 @@
+/** Tests of mesh/changeover.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { changeover } from "../../../mesh/changeover.ts";

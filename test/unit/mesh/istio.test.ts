@@ -1,3 +1,4 @@
+/** Tests of mesh/istio.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {

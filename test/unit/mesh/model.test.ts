@@ -1,3 +1,4 @@
+/** Tests of mesh/model.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { settings } from "../../support/settings.ts";

@@ -1,3 +1,4 @@
+/** Tests of mesh/ownedObject.ts. */
 import { expect, it } from "vitest";
 import { trafficSplitObjects } from "../../../components/trafficSplit/objects.ts";
 import { webAppObjects } from "../../../components/webApp/objects.ts";

@@ -1,3 +1,4 @@
+/** Tests of mesh/telemetry.ts. */
 import { expect, test } from "vitest";
 import { collectorEntry, extensionProvider, telemetrySpec } from "../../../mesh/telemetry.ts";
 

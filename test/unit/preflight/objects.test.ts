@@ -1,3 +1,4 @@
+/** Tests of preflight/objects.ts. */
 import { expect, it } from "vitest";
 import { ownedObject, pathOf } from "../../../mesh/ownedObject.ts";
 import { objectPermissions, ownershipFaults } from "../../../preflight/objects.ts";

@@ -1,3 +1,4 @@
+/** Tests of preflight/permissions.ts. */
 import { describe, expect, it } from "vitest";
 import type { Permission } from "../../../preflight/capability.ts";
 import { permissionFaults } from "../../../preflight/permissions.ts";

@@ -1,3 +1,4 @@
+/** Tests of probe/probe.ts. */
 import { afterEach, describe, expect, it } from "vitest";
 import { probe } from "../../../probe/probe.ts";
 import { RequestStream } from "../../../probe/stream.ts";

@@ -1,3 +1,4 @@
+/** Tests of probe/verdict.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { allowed, judge, requestsToShow, TAIL, visibleDeviation } from "../../../probe/verdict.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/cluster/nodes.ts. */
 import { describe, expect, it } from "vitest";
 import { type KubernetesNode, sharedAddresses, sortNodes } from "../../../../components/cluster/nodes.ts";
 

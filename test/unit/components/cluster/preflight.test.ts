@@ -1,3 +1,4 @@
+/** Tests of components/cluster/preflight.ts. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { clusterPreflight } from "../../../../components/cluster/preflight.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";

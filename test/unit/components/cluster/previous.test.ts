@@ -1,3 +1,4 @@
+/** Tests of components/cluster/previous.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, expect, it, vi } from "vitest";
 import { previousCluster } from "../../../../components/cluster/previous.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/haproxyEdge/haproxyEdge.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 import { HaproxyEdge } from "../../../../components/haproxyEdge/haproxyEdge.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/haproxyEdge/ingressPorts.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { IngressPorts, nodePortsOf, readNodePorts } from "../../../../components/haproxyEdge/ingressPorts.ts";

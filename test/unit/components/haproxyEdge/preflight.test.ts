@@ -1,3 +1,4 @@
+/** Tests of components/haproxyEdge/preflight.ts. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { checkLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
 import { REPORT_BEGINS, REPORT_ENDS } from "../../../../haproxy/push.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/istio/claim.sh. */
 import { describe, expect, it, vi } from "vitest";
 import { checkIstioctl } from "../../../../components/istio/istioctl.ts";
 import {

@@ -1,3 +1,4 @@
+/** Tests of components/istio/istio.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 import { parse } from "yaml";

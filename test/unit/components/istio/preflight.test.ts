@@ -1,3 +1,4 @@
+/** Tests of components/istio/preflight.ts. */
 import { expect, it } from "vitest";
 import { istioPreflight } from "../../../../components/istio/preflight.ts";
 import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/istio/uninstall.sh. */
 import { describe, expect, it } from "vitest";
 import { OWNED_KINDS, resourceOf } from "../../../../mesh/ownedObject.ts";
 import { type FakeCluster, OWNER, runScript } from "../../../support/fakeIstioCluster.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/istio/values.ts. */
 import { expect, test } from "vitest";
 import { mergeValues } from "../../../../components/istio/values.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of components/istio/wait.sh. */
 import { describe, expect, it } from "vitest";
 import { fakeCluster, OWNER, runScript, runShell, SCRIPTS } from "../../../support/fakeIstioCluster.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of components/monitoring/config.ts. */
 import { expect, test } from "vitest";
 import { faultsOf, settings } from "../../../support/settings.ts";
 

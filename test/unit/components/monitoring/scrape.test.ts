@@ -1,3 +1,4 @@
+/** Tests of components/monitoring/scrape.ts. */
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 import { exporterAddress } from "../../../../components/monitoring/monitoring.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/monitoring/standardMetrics.ts. */
 import { expect, test } from "vitest";
 import {
   STANDARD_METRICS_RELABELING,

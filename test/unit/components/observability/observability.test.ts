@@ -1,3 +1,4 @@
+/** Tests of components/observability/observability.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, expect, it } from "vitest";
 import { capabilities } from "../../../../capabilities.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/tracing/config.ts. */
 import { expect, test } from "vitest";
 import { capabilities, istioValues } from "../../../../capabilities.ts";
 import { faultsOf, settings } from "../../../support/settings.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/tracing/preflight.ts. */
 import { expect, it } from "vitest";
 import { stringify } from "yaml";
 import { type Needs, tracingPreflight } from "../../../../components/tracing/preflight.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/trafficSplit/preflight.ts. */
 import { expect, it } from "vitest";
 import { type Needs, trafficSplitPreflight } from "../../../../components/trafficSplit/preflight.ts";
 import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";

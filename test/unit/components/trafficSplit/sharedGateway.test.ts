@@ -1,3 +1,4 @@
+/** Tests of components/trafficSplit/sharedGateway.ts. */
 import { describe, expect, it } from "vitest";
 import {
   checkSharedGateway,

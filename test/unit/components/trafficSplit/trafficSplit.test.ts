@@ -1,3 +1,4 @@
+/** Tests of components/trafficSplit/trafficSplit.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 import { TrafficSplit } from "../../../../components/trafficSplit/trafficSplit.ts";

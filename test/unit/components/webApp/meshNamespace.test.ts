@@ -1,3 +1,4 @@
+/** Tests of components/webApp/meshNamespace.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 import { MeshNamespace } from "../../../../components/webApp/meshNamespace.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/webApp/pod.ts. */
 import { describe, expect, it } from "vitest";
 import type { Version } from "../../../../components/webApp/config.ts";
 import { podTemplate } from "../../../../components/webApp/pod.ts";

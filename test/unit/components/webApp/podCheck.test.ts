@@ -1,3 +1,4 @@
+/** Tests of components/webApp/podCheck.ts. */
 import { describe, expect, it } from "vitest";
 import { ApiError, type KubernetesApi } from "../../../../clients/kubernetes.ts";
 import { checkPods, type PodCheckNeeds } from "../../../../components/webApp/podCheck.ts";

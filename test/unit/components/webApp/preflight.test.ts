@@ -1,3 +1,4 @@
+/** Tests of components/webApp/preflight.ts. */
 import { describe, expect, it } from "vitest";
 import { type Needs, webAppPreflight } from "../../../../components/webApp/preflight.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";

@@ -1,3 +1,4 @@
+/** Tests of components/webApp/refusals.ts. */
 import { expect, it, vi } from "vitest";
 import { watchRefusals } from "../../../../components/webApp/refusals.ts";
 import { OWNER } from "../../../support/preflight.ts";

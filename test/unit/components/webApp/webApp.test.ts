@@ -1,3 +1,4 @@
+/** Tests of components/webApp/webApp.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebApp } from "../../../../components/webApp/webApp.ts";

@@ -1,3 +1,4 @@
+/** Tests of embedded/commands/commands.ts. */
 import { expect, test } from "vitest";
 import { buildCommands, COMMANDS } from "../../../../embedded/commands/commands.ts";
 import { Context } from "../../../../embedded/commands/context.ts";

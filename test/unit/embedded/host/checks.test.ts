@@ -1,3 +1,4 @@
+/** Tests of embedded/host/checks.ts. */
 import { expect, test } from "vitest";
 import { LabError } from "../../../../clients/process.ts";
 import { requireAll } from "../../../../embedded/host/checks.ts";

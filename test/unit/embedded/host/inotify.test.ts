@@ -1,3 +1,4 @@
+/** Tests of embedded/host/inotify.ts. */
 import { watch } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

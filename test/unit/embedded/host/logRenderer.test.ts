@@ -1,3 +1,4 @@
+/** Tests of embedded/host/logRenderer.ts. */
 import { Listr } from "listr2";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { LogRenderer } from "../../../../embedded/host/logRenderer.ts";

@@ -1,3 +1,4 @@
+/** Tests of embedded/host/patience.ts. */
 import { expect, test } from "vitest";
 import { patience } from "../../../../embedded/host/patience.ts";
 

@@ -1,3 +1,4 @@
+/** Tests of embedded/host/subnet.ts. */
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../../clients/process.ts";

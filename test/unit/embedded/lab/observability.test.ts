@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/observability.ts. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

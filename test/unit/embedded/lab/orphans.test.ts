@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/orphans.ts. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";

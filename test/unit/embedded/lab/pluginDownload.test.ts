@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/pluginDownload.ts. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

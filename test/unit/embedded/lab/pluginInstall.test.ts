@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/pluginInstall.ts. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/pluginSearch.ts. */
 import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

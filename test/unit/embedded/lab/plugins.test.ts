@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/plugins.ts. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/lab/stack.ts. */
 import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
 import { instance } from "../../../../embedded/instance.ts";

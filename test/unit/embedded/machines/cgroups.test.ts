@@ -1,3 +1,4 @@
+/** Tests of embedded/machines/cgroups.ts. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";

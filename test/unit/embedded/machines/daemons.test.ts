@@ -1,3 +1,4 @@
+/** Tests of embedded/machines/daemons.ts. */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

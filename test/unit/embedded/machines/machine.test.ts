@@ -1,3 +1,4 @@
+/** Tests of embedded/machines/machine.ts. */
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

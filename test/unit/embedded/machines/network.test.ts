@@ -1,3 +1,4 @@
+/** Tests of embedded/machines/network.ts. */
 import { readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";

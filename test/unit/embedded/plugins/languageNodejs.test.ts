@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/languageNodejs.ts. */
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/values.ts. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/host.sh. */
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/parts.ts. */
 import { expect, test } from "vitest";
 import { LabError } from "../../../../clients/process.ts";
 import { Unavailable } from "../../../../embedded/toolchain/official/source.ts";

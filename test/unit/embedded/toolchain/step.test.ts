@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/step.ts. */
 import { Listr } from "listr2";
 import { expect, test } from "vitest";
 import { type Step, step } from "../../../../embedded/toolchain/step.ts";

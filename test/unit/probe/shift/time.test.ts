@@ -1,3 +1,4 @@
+/** Tests of probe/shift/time.ts. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { measureShift, parseAccessLog } from "../../../../probe/shift/time.ts";

@@ -1,3 +1,4 @@
+/** Tests of test/support/e2e/hostSettings.ts. */
 import { expect, test } from "vitest";
 import { changes, type HostSettings, hostSettings, loaded } from "../../../support/e2e/hostSettings.ts";
 

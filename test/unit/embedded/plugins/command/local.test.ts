@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/command/local.ts. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/command/remote.ts. */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server as TcpServer } from "node:net";
 import ssh2 from "ssh2";

@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/kubernetes/awaiting.ts. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
 import {

@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/kubernetes/config.ts. */
 import { mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";

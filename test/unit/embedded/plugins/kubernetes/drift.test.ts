@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/kubernetes/drift.ts. */
 import { expect, test } from "vitest";
 import type { KubernetesObject } from "../../../../../embedded/plugins/kubernetes/cluster.ts";
 import { liveInputs } from "../../../../../embedded/plugins/kubernetes/drift.ts";

@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/kubernetes/objects.ts. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
 import { configMap, deployment, TestProvider, TYPES } from "../../../../support/kubernetesProvider.ts";

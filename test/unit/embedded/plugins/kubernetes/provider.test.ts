@@ -1,3 +1,4 @@
+/** Tests of embedded/plugins/kubernetes/provider.ts. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
 import { FakeApiServer } from "../../../../support/fakeApiServer.ts";

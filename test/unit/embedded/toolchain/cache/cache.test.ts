@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/cache/cache.ts. */
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/images/archive.ts. */
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/official/download.ts. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";

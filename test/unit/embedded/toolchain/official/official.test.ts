@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/official/official.ts. */
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/official/registry.ts. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/official/source.ts. */
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";

@@ -1,3 +1,4 @@
+/** Tests of embedded/toolchain/wheels/wheels.ts. */
 import { expect, test } from "vitest";
 import { isAtLeast } from "../../../../../embedded/toolchain/wheels/wheels.ts";
 
