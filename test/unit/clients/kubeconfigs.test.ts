@@ -1,12 +1,7 @@
 // Kubeconfigs as other tools write them: a real kubectl reaches a real HTTPS server with each.
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
-import {
-  type AddressInfo,
-  connect,
-  createServer as createTcpServer,
-  type Server as TcpServer,
-} from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { TLSSocket } from "node:tls";
@@ -14,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { KubernetesApi } from "../../../clients/kubernetes.ts";
 import { type Authority, makeAuthority } from "../../support/authority.ts";
 import { findKubectl } from "../../support/kubectl.ts";
+import { socksProxy } from "../../support/socksProxy.ts";
 
 const KUBECTL = findKubectl();
 
@@ -47,7 +43,6 @@ afterAll(() => {
 });
 
 let home = "";
-const sockets: TcpServer[] = [];
 beforeEach(() => {
   seen.length = 0;
   home = mkdtempSync(join(tmpdir(), "istio-lab-test-"));
@@ -58,7 +53,6 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
-  for (const socket of sockets.splice(0)) socket.close();
   rmSync(home, { recursive: true });
 });
 
@@ -209,10 +203,11 @@ describe("is read as kubectl reads it", () => {
 
 describe("proxies", () => {
   it("proxy-url socks5 is used", async () => {
-    const { port, targets } = await socksProxy();
+    const { proxy, port, targets } = await socksProxy();
     const cluster = `certificate-authority-data: ${base64(authority.root)}, proxy-url: "socks5://127.0.0.1:${port}"`;
     expect((await reach({ kubeconfig: kubeconfig({ cluster }) }))?.user).toBe("Bearer good");
     expect(targets).toEqual([new URL(url).host]);
+    proxy.close();
   });
 
   it("NO_PROXY with a network leaves the proxy out", async () => {
@@ -278,26 +273,3 @@ describe("what kubectl refuses is refused in its words", () => {
     await expect(reach({ kubeconfig: kubeconfig(parts) })).rejects.toMatchObject(error);
   });
 });
-
-/** A SOCKS5 proxy without log-on. */
-async function socksProxy(): Promise<{ port: number; targets: string[] }> {
-  const targets: string[] = [];
-  const proxy = createTcpServer((client) => {
-    client.once("data", () => {
-      client.write(Buffer.from([5, 0]));
-      client.once("data", (request) => {
-        const host = [...request.subarray(4, 8)].join(".");
-        const port = request.readUInt16BE(8);
-        targets.push(`${host}:${port}`);
-        const target = connect(port, host, () => {
-          client.write(Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]));
-          client.pipe(target).pipe(client);
-        });
-        for (const end of [client, target]) end.on("error", () => {});
-      });
-    });
-  });
-  sockets.push(proxy);
-  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
-  return { port: (proxy.address() as AddressInfo).port, targets };
-}
