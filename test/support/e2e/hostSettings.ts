@@ -54,9 +54,8 @@ export async function hostSettings(): Promise<HostSettings> {
  * only exists now is that of a link or a module, which are looked at for themselves.
  */
 export function changes(before: HostSettings, now: HostSettings): string[] {
-  const values = new Map(before.sysctls.map(setting));
-  const changed = now.sysctls
-    .map(setting)
+  const values = settings(before.sysctls);
+  const changed = [...settings(now.sysctls)]
     .filter(([key, value]) => values.has(key) && values.get(key) !== value)
     .map(([key, value]) => `setting: ${key} was ${values.get(key)}, is ${value}`);
   return [
@@ -71,9 +70,15 @@ export function loaded(before: HostSettings, now: HostSettings): string[] {
   return now.modules.filter((module) => !before.modules.includes(module));
 }
 
-function setting(line: string): [key: string, value: string] {
-  const [key = "", ...value] = line.split(" = ");
-  return [key.trim(), value.join(" = ")];
+/** A setting of several lines, such as kernel.core_modes, stands there once for each of them. */
+function settings(lines: readonly string[]): Map<string, string> {
+  const values = new Map<string, string>();
+  for (const line of lines) {
+    const [key = "", ...rest] = line.split(" = ");
+    const [name, value] = [key.trim(), rest.join(" = ")];
+    values.set(name, values.has(name) ? `${values.get(name)}, ${value}` : value);
+  }
+  return values;
 }
 
 function difference(kind: string, before: readonly string[], now: readonly string[]): string[] {

@@ -82,12 +82,16 @@ async function lookAt(lab: Instance): Promise<Record<string, Kind>> {
   };
 }
 
-/** Each process but this one: its command line, cgroups and mounts. */
+/**
+ * Each process but this one: its command line, cgroups and mounts. One that has ended has neither memory nor
+ * mounts; the host's process 1 may take a while to fetch its exit status.
+ */
 async function processes(): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   return Promise.all(
     pids.map(async (pid) => {
       const read = (file: string) => readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
+      if (/^State:\s+[ZX]/m.test(await read("status"))) return "";
       const commandLine = (await read("cmdline")).replaceAll("\0", " ");
       return `${commandLine}\n${await read("cgroup")}${await read("mountinfo")}`;
     }),
