@@ -34,6 +34,11 @@ async function main(): Promise<void> {
     for (const program of programs) stop(program);
   };
 
+  // The program would go on for good: each message to its dead engine fails, and each failure is a message.
+  const orphaned = () => {
+    for (const program of programs) program.kill("SIGKILL");
+  };
+
   const port = await serve(services.LanguageRuntimeService, {
     handshake: unary((request: InstanceType<typeof messages.LanguageHandshakeRequest>) => {
       engineAddress = request.getEngineAddress();
@@ -53,7 +58,7 @@ async function main(): Promise<void> {
       return empty();
     }),
   });
-  endWithEngine({ interrupt, orphanedMs: ORPHANED_MS });
+  endWithEngine({ interrupt, orphaned, orphanedMs: ORPHANED_MS });
   announce(port);
 }
 

@@ -53,13 +53,16 @@ const calls = new Set<Promise<unknown>>();
  * gets another parent: calls that run then go on, as those of the official plugins do, and the process ends
  * after them.
  * @param interrupt called at SIGINT and SIGTERM
+ * @param orphaned called when the engine was killed
  * @param orphanedMs the longest time for the calls that run
  */
 export function endWithEngine({
   interrupt = () => {},
+  orphaned = () => {},
   orphanedMs,
 }: {
   interrupt?: () => void;
+  orphaned?: () => void;
   orphanedMs: number;
 }): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const)
@@ -71,6 +74,7 @@ export function endWithEngine({
   const check = setInterval(async () => {
     if (process.ppid === parent) return;
     clearInterval(check);
+    orphaned();
     if (Number.isFinite(orphanedMs)) setTimeout(() => process.exit(0), orphanedMs);
     while (calls.size > 0) await Promise.allSettled(calls);
     process.exit(0);

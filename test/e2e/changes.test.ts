@@ -198,7 +198,9 @@ describe("another owner's Istio", () => {
     await lab.set({ "istio.manage": "false" });
     const { exitCode, stdout } = await lab.try("pulumi", "up", "--yes", "--skip-preview");
     expect(exitCode).not.toBe(0);
-    expect(stdout).toContain("give up the claim first (kubectl annotate namespace istio-system istio-lab/owner-)");
+    expect(stdout).toContain(
+      "give up the claim first (kubectl annotate namespace istio-system istio-lab/owner-)",
+    );
     await lab.kubectl("annotate", "namespace", "istio-system", "istio-lab/owner-");
     expect(
       await duringTraffic(lab, seen, { pages: ["v1.16.1", "v1.17.9", "v1.17.9 again"] }, () => lab.up()),

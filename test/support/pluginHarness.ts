@@ -60,7 +60,7 @@ export class Plugin {
       await exit;
     };
     const plugin = new Plugin(engine, clientOf(`${port}`), log);
-    return { plugin, killEngine, pid: Number(pid) };
+    return { plugin, port: `${port}`, killEngine, pid: Number(pid) };
   }
 
   private constructor(child: ChildProcess, client: grpc.Client & Record<string, unknown>, log: LogLine[]) {

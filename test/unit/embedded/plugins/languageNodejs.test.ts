@@ -1,18 +1,19 @@
 /** Tests of embedded/plugins/languageNodejs.ts. */
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { empty } from "../../../../embedded/plugins/server.ts";
-import { startPlugin } from "../../../support/pluginHarness.ts";
+import { Plugin, startPlugin } from "../../../support/pluginHarness.ts";
 
 const require = createRequire(import.meta.url);
 const messages: typeof import("@pulumi/pulumi/proto/language_pb.js") = require("@pulumi/pulumi/proto/language_pb.js");
 const services: typeof import("@pulumi/pulumi/proto/language_grpc_pb.js") = require("@pulumi/pulumi/proto/language_grpc_pb.js");
 
+const PATIENCE = { timeout: 20_000 };
 let host: ChildProcess;
 let client: InstanceType<typeof services.LanguageRuntimeClient>;
 let directory: string;
@@ -43,7 +44,10 @@ function program(script: string): void {
   writeFileSync(join(sdk, "cmd/run/index.js"), script);
 }
 
-function run(options: Record<string, boolean | string> = {}): Promise<{ error: string; bail: boolean }> {
+function run(
+  options: Record<string, boolean | string> = {},
+  host = client,
+): Promise<{ error: string; bail: boolean }> {
   const info = new messages.ProgramInfo()
     .setRootDirectory("/root-of-it")
     .setProgramDirectory(directory)
@@ -62,7 +66,7 @@ function run(options: Record<string, boolean | string> = {}): Promise<{ error: s
     .setInfo(info);
   request.getConfigMap().set("p:weights", '{"v116":50}');
   return new Promise((resolve, reject) => {
-    client.run(request, (error, response) =>
+    host.run(request, (error, response) =>
       error === null ? resolve({ error: response.getError(), bail: response.getBail() }) : reject(error),
     );
   });
@@ -118,5 +122,28 @@ describe("the language host", () => {
     await expect.poll(() => output).toBe("up\n");
     await new Promise((resolve) => client.cancel(empty(), resolve));
     expect((await running).error).toBe("Program exited with non-zero exit code: 9");
+  });
+
+  test("kills the program when the engine was killed, and ends", async () => {
+    const started = join(directory, "pid");
+    program(`
+      require("node:fs").writeFileSync(${JSON.stringify(started)}, String(process.pid));
+      process.on("SIGINT", () => {});
+      setInterval(() => {}, 1000);
+    `);
+    const { port, killEngine, pid } = await Plugin.startBelowEngine("languageNodejs.ts");
+    const ofOrphan = new services.LanguageRuntimeClient(
+      `127.0.0.1:${port}`,
+      grpc.credentials.createInsecure(),
+    );
+    // The answer can be lost: the host ends as soon as there is one.
+    const running = run({}, ofOrphan).catch(() => undefined);
+    await expect.poll(() => existsSync(started) && readFileSync(started, "utf8"), PATIENCE).toMatch(/\d/);
+    const programPid = readFileSync(started, "utf8");
+    await killEngine();
+    for (const each of [programPid, pid])
+      await expect.poll(() => existsSync(`/proc/${each}`), PATIENCE).toBe(false);
+    await running;
+    ofOrphan.close();
   });
 });
