@@ -204,7 +204,10 @@ async function pushEnded(action: () => Promise<void>): Promise<void> {
   }
   const files = await lab.run("ssh", "sudo flock --wait 30 /etc/haproxy ls -A /etc/haproxy");
   expect(files).not.toMatch(/istio-lab-(new|old)/);
-  expect(await lab.run("ssh", "systemctl is-active haproxy")).toBe("active");
+  // For a moment after a reload the service is `reloading`.
+  await expect
+    .poll(() => lab.try("ssh", "systemctl is-active haproxy"), { timeout: 20_000 })
+    .toMatchObject({ stdout: "active" });
 }
 
 const FIRST_PAGES = ["v1.16.1\n", "v1.17.9\n"];

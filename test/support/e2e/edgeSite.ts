@@ -84,8 +84,14 @@ export class EdgeSite extends EdgeMachine {
     const none = files.some((name) => name.endsWith("-none"));
     expect(await this.get("/echo/test.txt")).toEqual({ statusCode: 200, body: page });
     expect(await this.inside(`cat ${this.file}`)).toBe(this.config(file).trimEnd());
-    expect(await this.inside("systemctl is-active haproxy")).toBe("active");
+    await this.isActive();
     expect(await this.ourFiles()).toEqual([...files, ...(none ? [] : ["haproxy.cfg.before-istio-lab"])]);
+  }
+
+  /** The service of HAProxy is active; for a moment after a reload it is `reloading`. */
+  async isActive(): Promise<void> {
+    const state = () => this.inside("systemctl is-active haproxy");
+    await expect.poll(state, { timeout: 10_000 }).toBe("active");
   }
 
   /** What the preflight finds. */
