@@ -31,7 +31,10 @@ export function testCommand(): Command {
   return new Command("test")
     .description("type check, lint, unit tests, then the end-to-end tests on labs of their own")
     .argument("[files...]", "only these test files")
-    .option("--write", "write docs/reliability.md and the pictures of docs from what the end-to-end tests saw")
+    .option(
+      "--write",
+      "write docs/reliability.md and the pictures of docs from what the end-to-end tests saw",
+    )
     .option("--stock", "only this: a lab on Debian 12's own kernel and systemd, in emulation; long")
     .addOption(
       new Option("--plugins <which>", "Pulumi plugins of the end-to-end tests' labs").choices([

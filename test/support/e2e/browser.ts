@@ -63,8 +63,13 @@ export class Browser {
     const { errorText, loaderId } = await this.#ask("Page.navigate", { url });
     if (errorText) throw new Error(`${url}: ${errorText}`);
     await until(`${url} in Chromium`, async () => this.#loaded.has(loaderId), { intervalMs: 10 });
-    const { result } = await this.#ask("Runtime.evaluate", { expression: "document.body.innerText.trim()" });
-    return (result as { value: string }).value;
+    return (await this.evaluate("document.body.innerText.trim()")) as string;
+  }
+
+  /** The value of an expression in the page: anything that JSON can hold. */
+  async evaluate(expression: string): Promise<unknown> {
+    const { result } = await this.#ask("Runtime.evaluate", { expression, returnByValue: true });
+    return (result as { value?: unknown }).value;
   }
 
   /** Makes the page so many pixels large. */

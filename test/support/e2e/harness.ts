@@ -40,17 +40,21 @@ export class TestLab {
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
-  /** Starts a command; `said` resolves when its output holds the words. */
+  /** Starts a command; `said` resolves when its output holds the words, to standard output until then. */
   start(command: string, ...args: string[]) {
     const process = execa(LAUNCHER, this.#words(command, args), { reject: false });
     let text = "";
+    let data = "";
     // Read to the end: a closed pipe would end the command.
     for (const stream of [process.stdout, process.stderr])
       stream.on("data", (chunk: Buffer) => {
         text += chunk;
+        if (stream === process.stdout) data += chunk;
       });
-    const said = (words: string) =>
-      until(`"${words}" from lab ${command}`, async () => text.includes(words), { timeoutMs: 120_000 });
+    const said = async (words: string) => {
+      await until(`"${words}" from lab ${command}`, async () => text.includes(words), { timeoutMs: 120_000 });
+      return data;
+    };
     return { process, said };
   }
 
