@@ -102,7 +102,7 @@ describe("https at the load balancer", () => {
 });
 
 describe("https at the gateway", () => {
-  test("is refused before anything is touched, where the Secret is somebody else's", async () => {
+  test("is refused before anything is touched, where the Secret is another owner's", async () => {
     await lab.unset("tls.redirect");
     await lab.up();
     await lab.set({ "tls.mode": "passthrough" });
@@ -111,7 +111,7 @@ describe("https at the gateway", () => {
     const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
     await lab.kubectl("delete", "secret", SECRET, "--namespace=istio-system");
     expect(stdout + stderr).toContain(
-      `Secret ${SECRET} in namespace istio-system exists already and belongs to somebody else`,
+      `Secret ${SECRET} in namespace istio-system exists already and is not this stack's (field manager: kubectl-create)`,
     );
     expect(exitCode).not.toBe(0);
   });
