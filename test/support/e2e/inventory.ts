@@ -39,21 +39,23 @@ async function allObjects(lab: TestLab): Promise<string[]> {
 
 /**
  * Looks for what is there now and was not before, and prints what it looked at.
+ * @param renewed what a rollout replaces by another one, such as pods
  * @returns the leaks and what is gone: expect neither.
  */
 export async function leaksSince(
   before: Inventory,
   lab: TestLab,
   seen: Sightings,
+  renewed: (thing: string) => boolean = () => false,
 ): Promise<{ leaks: string[]; missing: string[] }> {
   const now = await inventory(lab);
-  const leaks = [...now].filter((thing) => !before.has(thing));
+  const leaks = [...now].filter((thing) => !before.has(thing) && !renewed(thing));
   seen.lookedAt += now.size;
   seen.leaks.push(...leaks);
   const kinds = Map.groupBy(now, (thing) => thing.split(" ")[0] ?? "");
   const counts = [...kinds].map(([kind, things]) => `${things.length} ${kind}`).sort();
   console.log(`leak check: ${leaks.length} leaks among ${now.size} things: ${counts.join(", ")}`);
-  return { leaks, missing: [...before].filter((thing) => !now.has(thing)) };
+  return { leaks, missing: [...before].filter((thing) => !now.has(thing) && !renewed(thing)) };
 }
 
 const lines = (text: string) =>
