@@ -143,8 +143,9 @@ describe("https at the gateway", () => {
     // With TLS passed through the gateway trusts no proxy: its pods roll, and roll back.
     const ofGateway = (thing: string) => /^(Pod|ReplicaSet) istio-system istio-ingressgateway-/.test(thing);
     expect(await leaksSince(before, lab, seen, ofGateway)).toEqual({ leaks: [], missing: [] });
-    const pods = await lab.list("pods", "--namespace=istio-system", "--selector=istio=ingressgateway");
-    expect(pods).toHaveLength([...before].filter((thing) => thing.startsWith(GATEWAY_POD)).length);
+    const pods = () => lab.list("pods", "--namespace=istio-system", "--selector=istio=ingressgateway");
+    const count = [...before].filter((thing) => thing.startsWith(GATEWAY_POD)).length;
+    await expect.poll(async () => (await pods()).length, { timeout: 60_000 }).toBe(count);
     await lab.expectSplit({ v116: 50, v117: 50 });
   });
 });
