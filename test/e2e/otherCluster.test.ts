@@ -53,7 +53,7 @@ describe("the kubeconfig leads to another cluster", () => {
       seen,
       { settings: { kubeconfig } },
       new RegExp(
-        `^cluster http://\\S+ .* is another cluster than the one of this stack: .* the UID 0000-other here, and the last update was on cluster https://\\S+ \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* pulumi state delete --all --yes\\) and run pulumi up$`,
+        `^cluster http://\\S+ .* is another cluster than the one of this stack: .* the UID 0000-other here, and the last update was on cluster https://\\S+ \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* \\(pulumi state delete --all --yes\\) and run pulumi up$`,
       ),
     );
   });
