@@ -1,9 +1,9 @@
 /** The dashboard's server: one page on loopback, and the newest picture for it. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { readAssets } from "./assets.ts";
 import { refusal, SECURITY_HEADERS } from "./guard.ts";
+import { closeServer, listenOnLoopback, portOf } from "./loopback.ts";
 import type { Picture } from "./picture.ts";
 
 export interface DashboardArgs {
@@ -40,21 +40,15 @@ export async function startDashboard({ port, measure }: DashboardArgs): Promise<
     if (asset) return send(request, response, 200, asset.type, asset.body);
     send(request, response, 404, "text/plain; charset=utf-8", "there is no such page\n");
   });
-  await new Promise<void>((listening, failed) => {
-    server.once("error", failed);
-    server.listen(port, "127.0.0.1", listening);
-  });
+  await listenOnLoopback(server, port);
   return {
     url: `http://127.0.0.1:${portOf(server)}/`,
     close: async () => {
       newest.stop();
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
+      await closeServer(server);
     },
   };
 }
-
-const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 function send(
   request: IncomingMessage,

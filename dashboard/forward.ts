@@ -1,9 +1,9 @@
 /** Serves the pages of a program in the cluster on loopback, through the API server's proxy. */
-import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import type { KubernetesApi } from "../clients/kubernetes.ts";
 import type { Dashboard } from "./dashboard.ts";
 import { refusal } from "./guard.ts";
+import { closeServer, listenOnLoopback, portOf } from "./loopback.ts";
 import { proxyPath, type ServiceRef } from "./source.ts";
 
 export interface ForwardArgs {
@@ -52,20 +52,14 @@ export async function startForward({ api, service, port, start = "/" }: ForwardA
       response.end(`${(error as Error).message}\n`);
     }
   });
-  await new Promise<void>((listening, failed) => {
-    server.once("error", failed);
-    server.listen(port, "127.0.0.1", listening);
-  });
+  await listenOnLoopback(server, port);
   return {
     url: `http://127.0.0.1:${portOf(server)}${start}`,
     close: async () => {
-      server.closeAllConnections();
-      await new Promise((closed) => server.close(closed));
+      await closeServer(server);
     },
   };
 }
-
-const portOf = (server: Server) => (server.address() as AddressInfo).port;
 
 /**
  * The API server puts its own prefix before each absolute link of an HTML page: such a path has it already. Dots are

@@ -70,10 +70,26 @@ export function pathOf(object: OwnedObject): string {
   return `/${root}/${apiVersionOf(object)}/${scope}${object.plural}/${object.name}`;
 }
 
-/** The object's metadata in a component: its names, and the annotation of its owner. */
-export function metadataOf({ namespace, name }: OwnedObject, owner: string) {
-  return { name, ...(namespace ? { namespace } : {}), annotations: ownedBy(owner) };
+/** The object's metadata in a component: its names, the annotation of its owner, and further annotations. */
+export function metadataOf(
+  { namespace, name }: OwnedObject,
+  owner: string,
+  annotations: Readonly<Record<string, string>> = {},
+) {
+  return { name, ...(namespace ? { namespace } : {}), annotations: { ...ownedBy(owner), ...annotations } };
 }
+
+/**
+ * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector, which
+ * looks for new kinds every 30 s only.
+ */
+export const DELETED_IN_BACKGROUND = { "pulumi.com/deletionPropagationPolicy": "background" };
+
+/**
+ * For a Service or a claim beside a Deployment. The rollout proves the pods; a Service's endpoints take 10 s more, and a
+ * claim may wait for its first pod.
+ */
+export const NOT_AWAITED = { "pulumi.com/skipAwait": "true" };
 
 /**
  * How long a destroy waits for an object without pods to be gone. Only a finalizer holds one for longer, and Pulumi's

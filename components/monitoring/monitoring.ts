@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
-import { apiVersionOf, metadataOf } from "../../mesh/ownedObject.ts";
+import { apiVersionOf, DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
 import { prometheusObjects, readerBinding, readerRole, standardMetricsObject } from "./objects.ts";
 import { claimOf, deploymentOf, PROMETHEUS_PORT, serviceSpec } from "./prometheus.ts";
 import { prometheusRules } from "./rules.ts";
@@ -77,7 +77,7 @@ export class Monitoring extends pulumi.ComponentResource {
       args.storage &&
       new k8s.core.v1.PersistentVolumeClaim(
         `${name}-data`,
-        { metadata: withoutWait(metadataOf(claim, owner)), spec: claimOf(args.storage) },
+        { metadata: metadataOf(claim, owner, NOT_AWAITED), spec: claimOf(args.storage) },
         parent,
       );
     if (args.standIn) standardMetrics(name, args, this);
@@ -91,7 +91,7 @@ export class Monitoring extends pulumi.ComponentResource {
     );
     const address = new k8s.core.v1.Service(
       name,
-      { metadata: withoutWait(metadataOf(service, owner)), spec: serviceSpec() },
+      { metadata: metadataOf(service, owner, NOT_AWAITED), spec: serviceSpec() },
       parent,
     );
     this.prometheus = pulumi.all([deployment.id, address.metadata.name]).apply(([, found]) => ({
@@ -189,22 +189,11 @@ function standardMetrics(
     {
       apiVersion: apiVersionOf(object),
       kind: object.kind,
-      metadata: {
-        ...metadataOf(object, owner),
-        annotations: {
-          ...metadataOf(object, owner).annotations,
-          "pulumi.com/deletionPropagationPolicy": "background",
-        },
-      },
+      metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
       spec: standardMetricsFilter(),
     },
     { parent },
   );
-}
-
-/** The rollout proves the pod; a Service's endpoints take 10 s more, and a claim may wait for its first pod. */
-function withoutWait<M extends { annotations: Record<string, string> }>(metadata: M): M {
-  return { ...metadata, annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" } };
 }
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex").slice(0, 16);

@@ -4,7 +4,13 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
-import { apiVersionOf, metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
+import {
+  apiVersionOf,
+  DELETED_IN_BACKGROUND,
+  metadataOf,
+  NOT_AWAITED,
+  type OwnedObject,
+} from "../../mesh/ownedObject.ts";
 import { type Collector, collectorEntry, telemetrySpec } from "../../mesh/telemetry.ts";
 import { endpointObject, telemetryObject, zipkinDeployment, zipkinService } from "./objects.ts";
 
@@ -51,7 +57,12 @@ export class Tracing extends pulumi.ComponentResource {
     const custom = (suffix: string, object: OwnedObject, spec: object, dependsOn: pulumi.Resource[]) =>
       new k8s.apiextensions.CustomResource(
         `${name}-${suffix}`,
-        { apiVersion: apiVersionOf(object), kind: object.kind, metadata: inBackground(object, owner), spec },
+        {
+          apiVersion: apiVersionOf(object),
+          kind: object.kind,
+          metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
+          spec,
+        },
         { parent: this, dependsOn },
       );
     const zipkin = image === undefined ? undefined : deployZipkin(name, image, owner, this);
@@ -75,25 +86,15 @@ export class Tracing extends pulumi.ComponentResource {
   }
 }
 
-/** Custom resources have no dependents: the default deletion would wait for the garbage collector. */
-function inBackground(object: OwnedObject, owner: string) {
-  const metadata = metadataOf(object, owner);
-  return {
-    ...metadata,
-    annotations: { ...metadata.annotations, "pulumi.com/deletionPropagationPolicy": "background" },
-  };
-}
-
 const LABELS = { app: "istio-lab-zipkin" };
 /** The user of the official image. */
 const USER = 1000;
 
 function deployZipkin(name: string, image: string, owner: string, parent: pulumi.Resource): pulumi.Resource {
-  const metadata = metadataOf(zipkinService, owner);
   new k8s.core.v1.Service(
     `${name}-zipkin`,
     {
-      metadata: { ...metadata, annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" } },
+      metadata: metadataOf(zipkinService, owner, NOT_AWAITED),
       spec: { selector: LABELS, ports: [{ name: "http", port: ZIPKIN_PORT, targetPort: "http" }] },
     },
     { parent },

@@ -12,7 +12,13 @@ import {
   virtualServiceSpec,
 } from "../../mesh/istio.ts";
 import { type GatewayRef, ISTIO_GATEWAY, type Routes, type Subset, type Weights } from "../../mesh/model.ts";
-import { apiVersionOf, DELETION_LIMIT, metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
+import {
+  apiVersionOf,
+  DELETED_IN_BACKGROUND,
+  DELETION_LIMIT,
+  metadataOf,
+  type OwnedObject,
+} from "../../mesh/ownedObject.ts";
 import type { Tls } from "../tls/config.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
@@ -123,16 +129,12 @@ export class TrafficSplit extends pulumi.ComponentResource {
     object: OwnedObject,
     { spec, dependsOn }: { spec: pulumi.Input<object>; dependsOn: readonly pulumi.Resource[] },
   ) {
-    const metadata = metadataOf(object, owner);
-    // Nothing depends on these objects. Foreground deletion, the default, waits for the garbage collector,
-    // which looks for new kinds every 30 s only.
-    const annotations = { ...metadata.annotations, "pulumi.com/deletionPropagationPolicy": "background" };
     return new k8s.apiextensions.CustomResource(
       name,
       {
         apiVersion: apiVersionOf(object),
         kind: object.kind,
-        metadata: { ...metadata, annotations },
+        metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
         spec,
       },
       { parent: this, dependsOn: [...dependsOn], customTimeouts: DELETION_LIMIT },

@@ -1,7 +1,7 @@
 /** Runs nginx in several versions behind one Service. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { DELETION_LIMIT, metadataOf } from "../../mesh/ownedObject.ts";
+import { DELETION_LIMIT, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 import { podLabels, podTemplate } from "./pod.ts";
@@ -72,13 +72,10 @@ function deploymentOf(version: Version, args: WebAppArgs): k8s.apps.v1.Deploymen
 }
 
 function serviceOf({ namespace, owner }: WebAppArgs): k8s.core.v1.ServiceArgs {
-  const metadata = metadataOf(serviceObject(namespace), owner);
   return {
     metadata: {
-      ...metadata,
+      ...metadataOf(serviceObject(namespace), owner, NOT_AWAITED),
       labels: { service: "nginx" },
-      // The rollouts prove the pods; waiting for the endpoints as well takes 10 s.
-      annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" },
     },
     spec: {
       selector: { app: "nginx" },
