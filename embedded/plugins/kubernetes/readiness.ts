@@ -69,7 +69,7 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
   const set = sets.find((each) => owns(live, each) && each.metadata.annotations?.[REVISION] === revision);
   const wanted = number(set && parts(set).spec.replicas, 1);
   const ready = number(set && parts(set).status.readyReplicas);
-  const complete = set !== undefined && ready >= wanted;
+  const complete = set !== undefined && ready >= wanted && isUpdated(live);
   const [available, progressing] = [condition(live, "Available"), condition(live, "Progressing")];
   const rolledOut = progressing?.reason === "NewReplicaSetAvailable" && progressing.status === "True";
   // The first revision is made, not rolled out.
@@ -99,6 +99,17 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
     ],
     reasons,
   };
+}
+
+/**
+ * All pods are the new ReplicaSet's. Where replicas and the pod template change at once, the controller scales
+ * the previous ReplicaSet first: it has then observed the generation, but has not begun the rollout, and the
+ * conditions are those of the previous one. The official provider returns at that moment.
+ */
+function isUpdated(live: KubernetesObject): boolean {
+  const { spec, status } = parts(live);
+  const wanted = number(spec.replicas, 1);
+  return number(status.updatedReplicas) === wanted && number(status.replicas) === wanted;
 }
 
 function shortfall(is: {

@@ -32,7 +32,7 @@ const watched = (plural: string) =>
   );
 
 /** A rollout of the first revision as the Deployment controller reports it. */
-function rollOut(ready: number, { generation = 1, available = true } = {}): void {
+function rollOut(ready: number, { generation = 1, available = true, updated = 2, replicas = 2 } = {}): void {
   api.put(SET, {
     apiVersion: "apps/v1",
     kind: "ReplicaSet",
@@ -61,7 +61,12 @@ function rollOut(ready: number, { generation = 1, available = true } = {}): void
         reason: "MinimumReplicasUnavailable",
         message: "Deployment does not have minimum availability.",
       };
-  const status = { observedGeneration: generation, conditions: [condition] };
+  const status = {
+    observedGeneration: generation,
+    conditions: [condition],
+    updatedReplicas: updated,
+    replicas,
+  };
   api.put(PATHS.deployment, { ...live, metadata, status } as never);
 }
 
@@ -82,6 +87,14 @@ describe("a Deployment", () => {
     rollOut(2, { generation: 0 });
     rollOut(2);
     expect((await creation).outputs.status).toMatchObject({ observedGeneration: 1 });
+  });
+
+  test("whose previous ReplicaSet was scaled, and no more, is not ready: its rollout has not begun", async () => {
+    const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
+    await watched("deployments").toBe(true);
+    // As the controller leaves it between the change of replicas and the change of the template.
+    rollOut(2, { updated: 0, replicas: 3 });
+    expect((await creation).message).toMatch(/timed out waiting to be Ready/);
   });
 
   test("is waited for by list and watch of four kinds", async () => {
@@ -130,7 +143,10 @@ describe("a Deployment", () => {
     const creation = failureOf(it.create(TYPES.deployment, deployment));
     await watched("deployments").toBe(true);
     rollOut(0, { available: false });
-    await expect.poll(() => it.texts, PATIENCE).toContainEqual(expect.stringMatching(/^\[MinimumReplicas/));
+    // The ReplicaSet comes by another watch than the Deployment, and the pod is judged with it.
+    await expect
+      .poll(() => it.texts, PATIENCE)
+      .toContain("Waiting for app ReplicaSet to be available (0/2 Pods available)");
     it.provider.cancel();
     expect((await creation).reasons).toContain("[Pod default/web-1]: [ImagePullBackOff] no");
   });
