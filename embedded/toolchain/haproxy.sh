@@ -1,12 +1,13 @@
 #!/bin/sh
 # Runs the HAProxy of a root file system on the host's files: for checks on a host that has none of its own.
 #
-#   haproxy.sh ROOT ARG...
+#   haproxy ARG...
 #
-# Needs root. The users that a configuration names are those of ROOT.
+# Needs root. The users that a configuration names are those of the root file system. The toolchain copies
+# this script into the cache with the next line filled in.
 set -eu
-export root="$1"
-shift
+root=
+export root
 # shellcheck disable=SC2016 # expanded by the inner shell
 exec unshare --mount --propagation private sh -c '
   mount --bind "$root/etc/passwd" /etc/passwd

@@ -1,6 +1,5 @@
 /** Finds, downloads or makes what the lab's machines are made of, in a cache that all labs share. */
-import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { withLock } from "../host/lock.ts";
 import { cacheHome } from "../instance.ts";
@@ -17,6 +16,7 @@ import { officialOrigin } from "./official/origin.ts";
 import { type From, type Part, Parts, Turns } from "./parts.ts";
 import { ROOTS, type RootSpec, rootFileSystem } from "./roots.ts";
 import { type Step, step } from "./step.ts";
+import { linkTools } from "./tools.ts";
 import { wheels } from "./wheels/wheels.ts";
 
 /** Directories of everything that machines are made of. */
@@ -210,20 +210,4 @@ async function nameOf<P extends keyof ImageNames>(
 ): Promise<(typeof BUILT_IMAGES | typeof OFFICIAL_IMAGES)[P]> {
   const { official } = await image.result;
   return official ? OFFICIAL_IMAGES[part] : BUILT_IMAGES[part];
-}
-
-/** A directory for PATH: links to these programs, and the load balancer's own HAProxy for the checks. */
-async function linkTools(programs: readonly string[], loadBalancerRoot: string): Promise<string> {
-  const tools = join(cacheHome(), "tools");
-  await mkdir(tools, { recursive: true });
-  for (const program of programs) {
-    const link = join(tools, basename(program));
-    await rm(link, { force: true });
-    await symlink(program, link);
-  }
-  const haproxy = join(import.meta.dirname, "haproxy.sh");
-  await writeFile(join(tools, "haproxy"), `#!/bin/sh\nexec '${haproxy}' '${loadBalancerRoot}' "$@"\n`, {
-    mode: 0o755,
-  });
-  return tools;
 }
