@@ -5,6 +5,8 @@ import { createHash } from "node:crypto";
 export interface HaproxyModel {
   /** The stack, e.g. `organization/istio-lab/dev`; stands in the first line. */
   readonly owner: string;
+  /** Prefix of all names of a file that lives beside others; undefined is a file of its own, with `global`. */
+  readonly include?: string | undefined;
   /** Limit of all connections together. */
   readonly maxConnections: number;
   /** Limit of the connections of all clients; the rest is for the machine's own checks and for metrics. */
@@ -21,7 +23,9 @@ export interface HaproxyModel {
   readonly port: number;
   /** True: that port answers with a redirect to https. */
   readonly redirect: boolean;
-  /** Port 443; undefined is none. */
+  /** Port for TLS, on all addresses. */
+  readonly httpsPort: number;
+  /** What answers there; undefined is nothing. */
   readonly https?: Https | undefined;
   /** Metrics and stats page; undefined is the admin socket alone. */
   readonly stats?: StatsEndpoints | undefined;
@@ -92,10 +96,20 @@ export interface LabModelArgs {
     readonly statusPort: number;
     readonly https?: number | undefined;
   };
-  /** @default port 80 only */
+  /** @default plain HTTP only */
   readonly tls?: LabTls | undefined;
+  /** Ports for clients. @default 80 and 443 */
+  readonly ports?: Ports | undefined;
+  /** True: a file beside those of other sites, without `global`. @default a file of its own */
+  readonly include?: boolean | undefined;
   /** @default the admin socket alone */
   readonly stats?: StatsEndpoints | undefined;
+}
+
+/** Ports of the load balancer for clients. */
+export interface Ports {
+  readonly http: number;
+  readonly https: number;
 }
 
 export interface LabTls {
@@ -110,21 +124,32 @@ export interface LabTls {
  * NodePort. Checks are this project's: a node that does not answer is out 2.25 s after the first failed check.
  * @throws Error when the gateway has no port `https` to pass TLS through to.
  */
-export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs): HaproxyModel {
+export function labModel({
+  owner,
+  nodes,
+  nodePorts,
+  tls,
+  stats,
+  ports = { http: 80, https: 443 },
+  include = false,
+}: LabModelArgs): HaproxyModel {
+  const prefix = include ? ownNames(owner) : undefined;
   return {
     owner,
+    include: prefix,
     maxConnections: 2000,
     clientConnections: 1900,
     connectionsPerSource: 950,
     requestSeconds: 10,
     retries: 5,
     timeoutSeconds: { server: 30, connect: 30, client: 30 },
-    port: 80,
+    port: ports.http,
     redirect: tls?.redirect ?? false,
+    httpsPort: ports.https,
     https: tls && httpsOf(tls, nodes, nodePorts.https),
     stats,
     backend: {
-      name: "k8s-istio-ingress-gateway",
+      name: `${prefix ? `${prefix}-` : ""}k8s-istio-ingress-gateway`,
       servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
       check: {
         port: nodePorts.statusPort,
@@ -139,11 +164,23 @@ export function labModel({ owner, nodes, nodePorts, tls, stats }: LabModelArgs):
   };
 }
 
+/** What the names of a stack's sections begin with, e.g. `istio-lab-dev`; short enough for the path of a Unix socket. */
+function ownNames(owner: string): string {
+  const name = owner
+    .split("/")
+    .slice(-2)
+    .join("-")
+    .replace(/[^A-Za-z0-9-]/g, "-");
+  return name.length <= 40 ? name : `${name.slice(0, 31)}-${sha256(owner).slice(0, 8)}`;
+}
+
 /** SHA-256 of the Basic Authorization header, so that the file does not hold the password. */
 export function credential(user: string, password: string): string {
   const header = `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`;
-  return createHash("sha256").update(header).digest("hex").toUpperCase();
+  return sha256(header).toUpperCase();
 }
+
+const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
 function httpsOf(
   { mode, certificateFile }: LabTls,

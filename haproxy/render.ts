@@ -1,7 +1,7 @@
 /** Renders the model of a load balancer as haproxy.cfg. */
 import { isIPv6 } from "node:net";
 import { withFirstLine } from "./firstLine.ts";
-import type { HaproxyModel, HealthCheck, Listen, Server, StatsEndpoints } from "./model.ts";
+import type { HaproxyModel, HealthCheck, Listen, Ports, Server, StatsEndpoints } from "./model.ts";
 
 /** Socket for `show info` and `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
@@ -16,9 +16,9 @@ export const WORKER_SOCKET = "/run/haproxy/istio-lab.sock";
 export function renderHaproxy(model: HaproxyModel): string {
   const { backend, https, stats } = model;
   const sections = [
-    globals(model),
+    ...(model.include === undefined ? [globals(model)] : []),
     defaults(model),
-    workerCheck(),
+    workerCheck(model),
     frontend(model),
     ...plainBackends(backend),
   ];
@@ -26,28 +26,43 @@ export function renderHaproxy(model: HaproxyModel): string {
   if (https?.mode === "passthrough") sections.push(...passingThrough(model, https.servers));
   if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
   if (stats?.page) sections.push(statsPage(stats.page));
-  const body = sections.join("\n");
+  const body = sections.map((each) => apart(each, model.include)).join("\n");
   return withFirstLine(word(model.owner), body);
 }
 
+/**
+ * The section of a file beside others: a name of its own, and the defaults of this file. HAProxy reads all files as one,
+ * so that its sections would otherwise take the defaults of the file before.
+ */
+function apart(section: string, prefix: string | undefined): string {
+  if (prefix === undefined) return section;
+  const own = word(prefix);
+  return section
+    .replace(/^defaults$/m, `defaults ${own}`)
+    .replace(/^frontend (\S+)$/m, `frontend ${own}-$1 from ${own}`)
+    .replace(/^backend (\S+)$/m, `backend $1 from ${own}`);
+}
+
+/** Socket of {@link WORKER_SOCKET}, or the one of a file beside others. */
+const workerSocket = (prefix: string | undefined) =>
+  prefix === undefined ? WORKER_SOCKET : `/run/haproxy/${word(prefix)}.sock`;
+
 /** The addresses that HAProxy listens on, as they stand on the `bind` lines. */
 export function listenAddresses({
-  port,
+  ports,
   https,
   stats,
 }: {
-  readonly port: number;
+  readonly ports: Ports;
   readonly https: boolean;
   readonly stats?: {
     readonly prometheus?: Listen | undefined;
     readonly page?: Listen | undefined;
   };
 }): string[] {
-  const plain = [port, ...(https ? [HTTPS_PORT] : [])].map((each) => `*:${whole(each)}`);
+  const plain = [ports.http, ...(https ? [ports.https] : [])].map((each) => `*:${whole(each)}`);
   return [...plain, ...[stats?.prometheus, stats?.page].flatMap((each) => (each ? socket(each) : []))];
 }
-
-const HTTPS_PORT = 443;
 
 function globals({ maxConnections }: HaproxyModel): string {
   return section("global", [
@@ -82,10 +97,10 @@ function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
   ]);
 }
 
-function workerCheck(): string {
+function workerCheck({ include }: HaproxyModel): string {
   return section("frontend worker", [
     "# push.sh checks here which worker process serves. The clients' limits leave room for it.",
-    `bind unix@${WORKER_SOCKET} mode 600`,
+    `bind unix@${workerSocket(include)} mode 600`,
     "http-request return status 200 content-type text/plain lf-string %pid",
   ]);
 }
@@ -95,9 +110,17 @@ function frontend(model: HaproxyModel): string {
     `bind *:${whole(model.port)}`,
     ...limits(model),
     ...requestRules(model, "http"),
-    ...(model.redirect ? ["http-request redirect scheme https code 308"] : []),
+    ...redirect(model),
     ...toBackend(model.backend.name),
   ]);
+}
+
+/** A client's Host has its port only where it is not the usual one, which then has to become another. */
+function redirect({ redirect, port, httpsPort }: HaproxyModel): string[] {
+  if (!redirect) return [];
+  if (port === 80 && httpsPort === 443) return ["http-request redirect scheme https code 308"];
+  const to = httpsPort === 443 ? "" : `:${whole(httpsPort)}`;
+  return [`http-request redirect prefix https://%[req.hdr(Host),field(1,:)]${to} code 308`];
 }
 
 /** Both ports share the clients' connections evenly. */
@@ -164,7 +187,7 @@ function lastResort(name: string, lines: readonly string[]): string {
 
 function terminating(model: HaproxyModel, certificateFile: string): string {
   return section("frontend https", [
-    `bind *:${HTTPS_PORT} ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
+    `bind *:${whole(model.httpsPort)} ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
     ...limits(model),
     ...requestRules(model, "https"),
     ...toBackend(model.backend.name),
@@ -178,7 +201,7 @@ function passingThrough(model: HaproxyModel, servers: readonly Server[]): string
     section("frontend https", [
       "mode tcp",
       "no option idle-close-on-response",
-      `bind *:${HTTPS_PORT}`,
+      `bind *:${whole(model.httpsPort)}`,
       ...limits(model),
       ...toBackend(name),
     ]),

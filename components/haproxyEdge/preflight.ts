@@ -46,7 +46,7 @@ async function checkMachine({
   signal,
 }: MachineContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
   const { loadBalancer, loadBalancerPrivateKey: privateKey, tls, stats } = config;
-  const listen = listenAddresses({ port: 80, https: tls !== undefined, stats });
+  const listen = listenAddresses({ ports: { http: 80, https: 443 }, https: tls !== undefined, stats });
   const { faults, edits } = await checkLoadBalancer({ ...loadBalancer, privateKey, owner, listen }, signal);
   return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits } };
 }

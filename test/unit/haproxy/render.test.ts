@@ -45,6 +45,29 @@ describe("renderHaproxy", () => {
     expect(config).not.toContain("correct-horse");
   });
 
+  it("renders a file beside others as the golden file has it: own names, defaults and ports, no global", () => {
+    const tls = { mode: "passthrough" as const, redirect: true, certificateFile: "" };
+    const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
+    const stats = { prometheus: { address: "127.0.0.1", port: 9101 } };
+    const ports = { http: 8080, https: 8443 };
+    const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, include: true, ports, tls, stats }));
+    expect(config).toBe(readFileSync(golden("haproxy-include"), "utf8"));
+    expect(config).not.toMatch(/^(global|defaults$|(frontend|backend|listen) (?!istio-lab-dev-))/m);
+  });
+
+  it("keeps the names of a file beside others distinct, and its socket's path short", () => {
+    const sockets = [
+      "o/istio-lab/dev",
+      "o/istio-lab/prod",
+      `o/istio-lab/${"a".repeat(90)}1`,
+      `o/istio-lab/${"a".repeat(90)}2`,
+    ]
+      .map((owner) => renderHaproxy(labModel({ ...ARTICLE, owner, include: true })))
+      .map((config) => /bind unix@(\S+)/.exec(config)?.[1] ?? "");
+    expect(new Set(sockets).size).toBe(4);
+    for (const socket of sockets) expect(socket.length).toBeLessThan(80);
+  });
+
   it("says what to do when the gateway has no https port to pass through to", () => {
     const tls = { mode: "passthrough" as const, redirect: false, certificateFile: "" };
     expect(() => labModel({ ...ARTICLE, tls })).toThrow("has no NodePort of the name https: use terminate");
@@ -67,7 +90,7 @@ describe("renderHaproxy", () => {
     const bound = [...readFileSync(golden(name), "utf8").matchAll(/^ +bind (?!unix@)(\S+)/gm)].map(
       ([, at]) => at,
     );
-    expect(listenAddresses({ port: 80, https: false, ...listeners })).toEqual(bound);
+    expect(listenAddresses({ ports: { http: 80, https: 443 }, https: false, ...listeners })).toEqual(bound);
   });
 
   it("answers push.sh where it checks", () => {
@@ -117,10 +140,13 @@ describe("renderHaproxy", () => {
   });
 
   // The file for `terminate` names a certificate that only a machine has.
-  it.for(["haproxy", "haproxy-passthrough", "haproxy-stats"])("passes haproxy -c: %s", (name, { skip }) => {
-    skip(!has("haproxy"), "no haproxy on PATH; each push runs the same check on the load balancer");
-    expect(spawnSync("haproxy", ["-c", "-f", golden(name)], { encoding: "utf8" })).toMatchObject({
-      status: 0,
-    });
-  });
+  it.for(["haproxy", "haproxy-passthrough", "haproxy-stats", "haproxy-include"])(
+    "passes haproxy -c: %s",
+    (name, { skip }) => {
+      skip(!has("haproxy"), "no haproxy on PATH; each push runs the same check on the load balancer");
+      expect(spawnSync("haproxy", ["-c", "-f", golden(name)], { encoding: "utf8" })).toMatchObject({
+        status: 0,
+      });
+    },
+  );
 });
