@@ -63,6 +63,8 @@ export class FakeApiServer {
   #kinds = [...KINDS];
   #store = new Map<string, Thing>();
   #watchers = new Set<{ collection: string; response: ServerResponse }>();
+  /** All changes since the start: a watch begins with those that are newer than its list. */
+  #events: { version: number; path: string; line: string }[] = [];
   #version = 1;
 
   readonly #socket = join(mkdtempSync(join(tmpdir(), "fake-api-")), "socket");
@@ -98,6 +100,7 @@ export class FakeApiServer {
     this.forbidden.clear();
     this.#kinds = [...KINDS];
     this.#store.clear();
+    this.#events = [];
   }
 
   /** Another kind, as by a CustomResourceDefinition. */
@@ -118,6 +121,7 @@ export class FakeApiServer {
     const thing = this.#store.get(path);
     if (thing === undefined) return;
     this.#store.delete(path);
+    this.#version++;
     this.#notify(path, "DELETED", thing);
   }
 
@@ -141,7 +145,8 @@ export class FakeApiServer {
         .end(JSON.stringify(body));
       return;
     }
-    if (seen.query.watch === "true") return this.#watch(seen.path, response);
+    if (seen.query.watch === "true")
+      return this.#watch(seen.path, Number(seen.query.resourceVersion), response);
     const [code, body] = this.#handle(seen);
     response.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
   }
@@ -201,8 +206,10 @@ export class FakeApiServer {
     return [200, query.dryRun ? merged : this.#save(path, merged, "MODIFIED")];
   }
 
-  #watch(collection: string, response: ServerResponse): void {
+  #watch(collection: string, since: number, response: ServerResponse): void {
     response.writeHead(200, { "content-type": "application/json" }).flushHeaders();
+    for (const { version, path, line } of this.#events)
+      if (version > since && path.startsWith(`${collection}/`)) response.write(line);
     const watcher = { collection, response };
     this.#watchers.add(watcher);
     response.once("close", () => this.#watchers.delete(watcher));
@@ -216,8 +223,10 @@ export class FakeApiServer {
   }
 
   #notify(path: string, type: string, object: Thing): void {
+    const line = `${JSON.stringify({ type, object })}\n`;
+    this.#events.push({ version: this.#version, path, line });
     for (const { collection, response } of this.#watchers)
-      if (path.startsWith(`${collection}/`)) response.write(`${JSON.stringify({ type, object })}\n`);
+      if (path.startsWith(`${collection}/`)) response.write(line);
   }
 }
 
