@@ -23,7 +23,7 @@ const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 /** True when traffic may already flow; a first `up` skips the zero-downtime waits. */
 const live = cluster.routed.length > 0;
 const gatewayTls = tls?.mode === "passthrough" ? tls : undefined;
-const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, cluster.id) } };
+const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, cluster) } };
 
 const istio = new Istio(
   "istio",

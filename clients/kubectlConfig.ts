@@ -5,7 +5,7 @@
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 /** Which cluster is meant, as which user. */
@@ -39,6 +39,8 @@ export interface Target {
   readonly namespace: string;
   /** Command of the credential plugin; empty where the user has none. */
   readonly credentialPlugin: string;
+  /** True: it names files by paths that lead from its own directory. */
+  readonly hasRelativePaths: boolean;
 }
 
 interface View {
@@ -46,9 +48,13 @@ interface View {
   readonly contexts?:
     | readonly Named<"context", { cluster?: string; user?: string; namespace?: string }>[]
     | null;
-  readonly clusters?: readonly Named<"cluster", { server?: string }>[] | null;
-  readonly users?: readonly Named<"user", { exec?: { command?: string } }>[] | null;
+  readonly clusters?: readonly Named<"cluster", Cluster>[] | null;
+  readonly users?: readonly Named<"user", User>[] | null;
 }
+type Cluster = Record<string, unknown> & { readonly server?: string };
+type User = Record<string, unknown> & {
+  readonly exec?: (Record<string, unknown> & { readonly command?: string }) | null;
+};
 type Named<K extends string, T> = { readonly name: string } & { readonly [N in K]?: T | null };
 
 /**
@@ -75,7 +81,41 @@ export async function readTarget(selection: Selection, signal?: AbortSignal): Pr
     cluster,
     namespace: chosen.namespace ?? "",
     credentialPlugin: user.exec?.command ?? "",
+    hasRelativePaths: pathsOf({ cluster, user }).some(({ path }) => !isAbsolute(path)),
   };
+}
+
+/**
+ * What the selection leads to, as a kubeconfig of its own with absolute paths: for a reader that does not know
+ * the file's directory.
+ * @param selection its kubeconfig is the path of one file
+ */
+export async function withAbsolutePaths(
+  { kubeconfig = "", context }: Selection,
+  signal?: AbortSignal,
+): Promise<string> {
+  const args = ["--raw", "--minify", "--output=json", ...(context ? [`--context=${context}`] : [])];
+  const view = await viewOf(args, kubeconfig, signal);
+  const [cluster, user] = [view.clusters?.[0]?.cluster ?? undefined, view.users?.[0]?.user ?? undefined];
+  for (const { entry, key, path } of pathsOf({ cluster, user }))
+    entry[key] = resolve(dirname(kubeconfig), path);
+  return JSON.stringify(view);
+}
+
+/** The files that a cluster and a user name. A plugin without a slash is looked up on PATH. */
+function pathsOf({ cluster, user }: { cluster?: Cluster | undefined; user?: User | undefined }) {
+  const candidates: [Record<string, unknown> | null | undefined, string][] = [
+    [cluster, "certificate-authority"],
+    [user, "client-certificate"],
+    [user, "client-key"],
+    [user, "tokenFile"],
+    [user?.exec, "command"],
+  ];
+  return candidates.flatMap(([entry, key]) => {
+    const path = entry?.[key];
+    if (!entry || typeof path !== "string" || path === "") return [];
+    return key === "command" && !path.includes("/") ? [] : [{ entry, key, path }];
+  });
 }
 
 /**

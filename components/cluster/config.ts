@@ -1,4 +1,6 @@
 /** Settings that say which cluster it is. */
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { type ConfigOf, key, slice } from "../../settings/slice.ts";
 import { isPlain, text } from "../../settings/values.ts";
 
@@ -19,6 +21,11 @@ export const clusterSettings = slice({
       { otherwise: "the current one" },
     ),
   },
+  // No shell expands it on the way to kubectl.
+  resolve: ({ kubeconfig, context }) => ({
+    kubeconfig: kubeconfig.startsWith("~/") ? join(homedir(), kubeconfig.slice(2)) : kubeconfig,
+    context,
+  }),
 });
 
 /** The capability's part of the configuration. */

@@ -1,4 +1,5 @@
 /** Which cluster it is, and which of its nodes the load balancer can send requests to. */
+import { withAbsolutePaths } from "../../clients/kubectlConfig.ts";
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { Node } from "../../haproxy/model.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
@@ -7,6 +8,10 @@ import { type ClusterIdentity, previousCluster } from "./previous.ts";
 
 /** What the checks of the cluster need of the configuration. */
 export interface Needs {
+  /** Path of the kubeconfig; empty: as kubectl finds it. */
+  readonly kubeconfig: string;
+  /** Context in it; empty: the current one. */
+  readonly context: string;
   /** Nodes by hand; the cluster's are taken where there are none. */
   readonly nodes: readonly unknown[];
 }
@@ -16,16 +21,21 @@ export interface ClusterFacts {
   readonly id: string;
   /** The same, and how it was reached: an output of the stack. */
   readonly identity: ClusterIdentity;
+  /**
+   * What Pulumi's provider gets: the path of the kubeconfig, or its content where it names files by relative paths. The
+   * provider resolves these from its working directory, and kubectl from the kubeconfig's.
+   */
+  readonly kubeconfig: string;
   /** Usable nodes by name; none where the nodes are given by hand. */
   readonly nodes: readonly Node[];
 }
 
 export const clusterPreflight = {
   permissions,
-  checks: [checkIdentity, readNodes],
+  checks: [checkIdentity, readKubeconfig, readNodes],
 } satisfies Preflight<Needs>;
 
-function permissions({ nodes }: Needs): Permission[] {
+function permissions({ nodes }: Pick<Needs, "nodes">): Permission[] {
   const system = "kube-system";
   return [
     { verbs: ["get"], group: "", resource: "namespaces", namespace: system, name: system },
@@ -57,6 +67,18 @@ async function checkIdentity({
 function anotherCluster({ where }: KubernetesApi, id: string, previous: ClusterIdentity): string {
   const then = `cluster ${previous.server} (context ${previous.context})`;
   return `${where} is another cluster than the one of this stack: namespace kube-system has the UID ${id} here, and the last update was on ${then} with the UID ${previous.id}; set kubeconfig and context back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone for good, forget its resources (pulumi state delete --all --yes) and run pulumi up`;
+}
+
+async function readKubeconfig({
+  api,
+  config,
+  signal,
+}: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "kubeconfig">>> {
+  const { kubeconfig, context } = config;
+  // Where none is given, the provider reads KUBECONFIG as kubectl does.
+  const isForeign = kubeconfig !== "" && api.target.hasRelativePaths;
+  const content = isForeign ? await withAbsolutePaths({ kubeconfig, context }, signal) : kubeconfig;
+  return { faults: [], facts: { kubeconfig: content } };
 }
 
 async function readNodes({

@@ -1,16 +1,18 @@
 /** The provider that every Kubernetes object of the stack goes through. */
 import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
 import type { ClusterConfig } from "./config.ts";
+import type { ClusterFacts } from "./preflight.ts";
 
-/** @param id UID of namespace kube-system: the cluster's identity, whatever its kubeconfig calls it. */
 export function clusterProvider(
   name: string,
-  { kubeconfig, context }: ClusterConfig,
-  id: string,
+  { context }: Pick<ClusterConfig, "context">,
+  { id, kubeconfig }: Pick<ClusterFacts, "id" | "kubeconfig">,
 ): k8s.Provider {
   return new k8s.Provider(name, {
     // Given even where it is empty: the SDK would fill in KUBECONFIG, of which the provider reads one path.
-    kubeconfig,
+    // A content may hold keys.
+    kubeconfig: kubeconfig.startsWith("{") ? pulumi.secret(kubeconfig) : kubeconfig,
     ...(context ? { context } : {}),
     clusterIdentifier: id,
     enableConfigMapMutable: true,

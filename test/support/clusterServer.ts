@@ -89,6 +89,7 @@ const TARGET: Target = {
   cluster: {},
   namespace: "",
   credentialPlugin: "",
+  hasRelativePaths: false,
 };
 
 function serve(paths: Paths, { otherwise = 404, silent = false, ...reviews }: Behaviour) {

@@ -82,10 +82,11 @@ export class FakeApiServer {
 
   /** A client of it. */
   cluster(): Cluster {
-    const target = { where: "cluster fake", files: "", context: "c", contexts: [], server: "", cluster: {} };
-    return new Cluster(
-      new KubernetesApi({ socket: this.#socket, target: { ...target, namespace: "", credentialPlugin: "" } }),
-    );
+    const target = {
+      ...{ where: "cluster fake", files: "", context: "c", contexts: [], server: "", cluster: {} },
+      ...{ namespace: "", credentialPlugin: "", hasRelativePaths: false },
+    };
+    return new Cluster(new KubernetesApi({ socket: this.#socket, target }));
   }
 
   stop(): void {

@@ -11,6 +11,8 @@ export interface Found {
   readonly routed?: readonly { readonly name: string; readonly version: string }[];
   /** Ports of the gateway's Service. @default the article's */
   readonly gatewayPorts?: typeof GATEWAY_PORTS;
+  /** What the provider gets. @default the kubeconfig that is found without a setting */
+  readonly kubeconfig?: string;
 }
 
 const ROUTED = [
@@ -26,7 +28,7 @@ export interface Program {
 /** @param config key to value of the stack's configuration, besides the least that it has to set. */
 export async function runProgram(
   config: Record<string, unknown> = {},
-  { preview = false, routed = ROUTED, gatewayPorts = GATEWAY_PORTS }: Found = {},
+  { preview = false, routed = ROUTED, gatewayPorts = GATEWAY_PORTS, kubeconfig = "" }: Found = {},
 ): Promise<Program> {
   vi.resetModules();
   vi.doMock("../../clients/kubernetes.ts", () => ({
@@ -37,6 +39,7 @@ export async function runProgram(
   vi.doMock("../../preflight/preflight.ts", () => ({
     preflight: async () => ({
       id: "0b7c1e2f",
+      kubeconfig,
       routed,
       nodes: [
         { name: "rancher-node02", address: "10.0.0.2" },

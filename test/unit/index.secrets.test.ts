@@ -4,6 +4,19 @@ import { makeCertificate } from "../support/certificates.ts";
 import { find, PRIVATE_KEY } from "../support/mocks.ts";
 import { runProgram, withoutSecrets } from "../support/program.ts";
 
+describe("the cluster", () => {
+  const kubeconfigOf = async (kubeconfig: string) =>
+    find((await runProgram({}, { kubeconfig })).resources, "cluster");
+
+  it("is given to the provider by the kubeconfig's path, or by its content in a secret", async () => {
+    expect((await kubeconfigOf("/k")).inputs.kubeconfig).toBe("/k");
+    const content = JSON.stringify({ users: [{ name: "u", user: { token: "of-the-user" } }] });
+    const { inputs, wire } = await kubeconfigOf(content);
+    expect(inputs.kubeconfig).toBe(content);
+    expect(withoutSecrets(wire)).not.toContain("of-the-user");
+  });
+});
+
 describe("the load balancer", () => {
   it("keeps the private key in a secret", async () => {
     const { resources, outputs } = await runProgram();

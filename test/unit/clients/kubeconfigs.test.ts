@@ -1,110 +1,20 @@
 // Kubeconfigs as other tools write them: a real kubectl reaches a real HTTPS server with each.
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import type { Server } from "node:https";
-import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
-import type { TLSSocket } from "node:tls";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { KubernetesApi } from "../../../clients/kubernetes.ts";
-import { type Authority, makeAuthority } from "../../support/authority.ts";
-import { findKubectl } from "../../support/kubectl.ts";
+import {
+  authority,
+  base64,
+  credential,
+  home,
+  kubeconfig,
+  type Parts,
+  plugin,
+  reach,
+  url,
+} from "../../support/kubeconfigs.ts";
 import { socksProxy } from "../../support/socksProxy.ts";
-
-const KUBECTL = findKubectl();
-
-/** Which user the server sees, and which path is requested. */
-interface Seen {
-  readonly user: string;
-  readonly path: string;
-}
-
-let authority: Authority;
-let server: Server;
-let url = "";
-const seen: Seen[] = [];
-
-beforeAll(async () => {
-  authority = makeAuthority();
-  server = await authority.serve((request, response) => {
-    const certificate = (request.socket as TLSSocket).getPeerCertificate();
-    const user =
-      request.headers.authorization ?? (certificate.subject ? `CN ${certificate.subject.CN}` : "none");
-    seen.push({ user, path: request.url ?? "" });
-    response
-      .writeHead(200, { "content-type": "application/json", "audit-id": "1" })
-      .end('{"gitVersion":"v1"}');
-  });
-  url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
-});
-afterAll(() => {
-  server.close();
-  server.closeAllConnections();
-});
-
-let home = "";
-beforeEach(() => {
-  seen.length = 0;
-  home = mkdtempSync(join(tmpdir(), "istio-lab-test-"));
-  symlinkSync(KUBECTL, join(home, "kubectl"));
-  vi.stubEnv("PATH", `${home}:/usr/bin:/bin`);
-  vi.stubEnv("HOME", home);
-  vi.stubEnv("KUBECONFIG", undefined);
-});
-afterEach(() => {
-  vi.unstubAllEnvs();
-  rmSync(home, { recursive: true });
-});
-
-const base64 = (text: string) => Buffer.from(text).toString("base64");
-
-interface Parts {
-  readonly server?: string;
-  /** YAML of the cluster, besides its server. */
-  readonly cluster?: string;
-  readonly user?: string;
-  readonly context?: string;
-}
-
-/** Writes a kubeconfig, as YAML. */
-function kubeconfig(parts: Parts = {}, name = "kubeconfig"): string {
-  const { context = "c", user = "{token: good}" } = parts;
-  const cluster = parts.cluster ?? `certificate-authority-data: ${base64(authority.root)}`;
-  const file = join(home, name);
-  writeFileSync(
-    file,
-    `apiVersion: v1
-kind: Config
-current-context: ${context}
-contexts: [{name: ${context}, context: {cluster: k, user: u}}]
-clusters: [{name: k, cluster: {server: "${parts.server ?? url}", ${cluster}}}]
-users: [{name: u, user: ${user}}]
-`,
-  );
-  return file;
-}
-
-/** What the server saw of one request. */
-async function reach(
-  selection: { kubeconfig?: string; context?: string },
-  onNotice?: (line: string) => void,
-) {
-  const api = await KubernetesApi.connect(selection, { onNotice });
-  try {
-    await api.get("/version");
-    return seen.at(-1);
-  } finally {
-    await api.close();
-  }
-}
-
-const plugin = (rest: string, command = "sh") =>
-  `{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: ${command}, ${rest}}}`;
-const credential = JSON.stringify({
-  apiVersion: "client.authentication.k8s.io/v1",
-  kind: "ExecCredential",
-  status: { token: "of-the-plugin" },
-});
 
 describe("is read as kubectl reads it", () => {
   it.each<[string, () => Parts, string]>([
@@ -156,6 +66,23 @@ describe("is read as kubectl reads it", () => {
       "Bearer good",
     ],
     [
+      "files of the user at paths relative to the kubeconfig",
+      () => {
+        writeFileSync(join(home, "client.crt"), authority.client.certificate);
+        writeFileSync(join(home, "client.key"), authority.client.key);
+        return { user: "{client-certificate: client.crt, client-key: ./client.key}" };
+      },
+      "CN client",
+    ],
+    [
+      "a plugin at a path relative to the kubeconfig",
+      () => {
+        writeFileSync(join(home, "login"), `#!/bin/sh\necho '${credential}'\n`, { mode: 0o755 });
+        return { user: plugin("args: []", "./login") };
+      },
+      "Bearer of-the-plugin",
+    ],
+    [
       "an authority of the system only, data null",
       () => {
         writeFileSync(join(home, "system.crt"), authority.root);
@@ -190,7 +117,6 @@ describe("is read as kubectl reads it", () => {
   });
 
   it("a kubeconfig that is given as text", async () => {
-    const { readFileSync } = await import("node:fs");
     const text = readFileSync(kubeconfig(), "utf8");
     expect((await reach({ kubeconfig: text }))?.user).toBe("Bearer good");
   });

@@ -40,7 +40,7 @@ async function client(answer: Answer, options: { answerMs?: number; signal?: Abo
   await once(server, "listening");
   const target = {
     ...{ where: "cluster", files: "", context: "", contexts: [], server: "", cluster: {} },
-    ...{ namespace: "", credentialPlugin: "" },
+    ...{ namespace: "", credentialPlugin: "", hasRelativePaths: false },
   };
   const api = new KubernetesApi({ socket, target }, options);
   cleanups.push(async () => {

@@ -29,7 +29,7 @@ async function forwardTo(
   const target = { where: "", files: "", context: "", contexts: [], server: "", cluster: {}, namespace: "" };
   const api = new KubernetesApi({
     socket: join(directory, "socket"),
-    target: { ...target, credentialPlugin: "" },
+    target: { ...target, credentialPlugin: "", hasRelativePaths: false },
   });
   cleanups.push(() => api.close());
   const forward = await startForward({ api, service: SERVICE, port: 0, start: "/zipkin/" });

@@ -20,7 +20,8 @@ const node = (name: string, address: string) => ({
 
 const check = async (paths: Paths, nodes: readonly unknown[] = []) => {
   const { api, requests } = await apiOf(paths);
-  return { ...(await runChecks(clusterPreflight, api, { nodes })), requests };
+  const config = { kubeconfig: "/k", context: "", nodes };
+  return { ...(await runChecks(clusterPreflight, api, config)), requests };
 };
 
 it("finds the cluster's identity and its nodes", async () => {
@@ -32,6 +33,7 @@ it("finds the cluster's identity and its nodes", async () => {
   expect(facts).toEqual({
     id: "0b7c1e2f",
     identity: { id: "0b7c1e2f", server: "https://example.test", context: "c" },
+    kubeconfig: "/k",
     nodes: [
       { name: "node2", address: "10.0.0.2" },
       { name: "node3", address: "10.0.0.3" },
