@@ -123,7 +123,7 @@ export const { identity: clusterIdentity } = cluster;
 export const { configFile } = loadBalancer;
 /** SHA-256 in the first line of haproxy.cfg on the load balancer. */
 export const { configHash } = edge;
-/** Version name to page: the page of an answer tells its version. */
+/** Version name to page: the page of an answer identifies its version. */
 export const pages = pagesOf(versions);
 /** Where Prometheus and Zipkin answer; undefined where they are off. */
 export const { monitoring, tracing } = observability ?? {};

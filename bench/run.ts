@@ -92,12 +92,12 @@ async function measureRound(bench: Bench, way: Way, label: string): Promise<Reco
   };
 }
 
-/** Seconds until the load balancer answers with a page for the first time, asked every 20 ms. */
+/** Seconds until the load balancer's first answer with a page; one request every 20 ms. */
 async function firstAnswer(bench: Bench): Promise<number> {
   const client = new Client({ ...bench, timeout: 1000 }, 1);
   const start = performance.now();
   try {
-    while ((await client.ask()).version === undefined) await delay(20);
+    while ((await client.get()).version === undefined) await delay(20);
     return (performance.now() - start) / 1000;
   } finally {
     await client.close();

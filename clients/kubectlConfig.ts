@@ -58,7 +58,7 @@ type User = Record<string, unknown> & {
 type Named<K extends string, T> = { readonly name: string } & { readonly [N in K]?: T | null };
 
 /**
- * Asks kubectl what the selection leads to.
+ * The cluster and user that the selection leads to, as kubectl reads it.
  * @param selection its kubeconfig is a path, not a text
  * @throws what kubectl prints where it cannot read the kubeconfig
  */

@@ -1,8 +1,8 @@
-/** Lets in only what the page itself asks for: no other origin, no other name for the loopback address. */
+/** Accepts only requests of the page itself: no other origin, no other name for the loopback address. */
 import type { IncomingHttpHeaders } from "node:http";
 
-/** A request as far as the guard looks at it. */
-export interface Asked {
+/** The part of a request that the guard checks. */
+export interface GuardedRequest {
   readonly method: string;
   readonly headers: IncomingHttpHeaders;
 }
@@ -13,7 +13,7 @@ export interface Asked {
  * in the Host header.
  * @param port the port that the server listens on.
  */
-export function refusal({ method, headers }: Asked, port: number): string | undefined {
+export function refusal({ method, headers }: GuardedRequest, port: number): string | undefined {
   const hosts = ["127.0.0.1", "localhost", "[::1]"].map((name) => `${name}:${port}`);
   const { host = "", origin } = headers;
   if (!hosts.includes(host.toLowerCase())) return `Host ${JSON.stringify(host)} is not this dashboard`;

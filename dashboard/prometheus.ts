@@ -1,4 +1,4 @@
-/** Asks Prometheus, through whatever carries a GET to its HTTP API. */
+/** Queries of Prometheus' HTTP API; the caller passes the function that sends the GET. */
 
 /** A GET of a path below Prometheus' root, e.g. `/api/v1/query?query=up`; the parsed JSON body. */
 export type PrometheusGet = (path: string, signal: AbortSignal) => Promise<unknown>;
@@ -19,7 +19,7 @@ export interface Series {
 
 /** The values of an expression now. @throws Error with Prometheus' own words when it refuses. */
 export async function query(get: PrometheusGet, expression: string, signal: AbortSignal): Promise<Sample[]> {
-  const result = await ask(get, `/api/v1/query?query=${encodeURIComponent(expression)}`, signal);
+  const result = await resultOf(get, `/api/v1/query?query=${encodeURIComponent(expression)}`, signal);
   return result.map(({ metric, value }) => ({ labels: metric, value: numberOf(value?.[1]) }));
 }
 
@@ -38,7 +38,7 @@ export async function queryRange(
   signal: AbortSignal,
 ): Promise<Series[]> {
   const parameters = `query=${encodeURIComponent(expression)}&start=${start}&end=${end}&step=${step}`;
-  const result = await ask(get, `/api/v1/query_range?${parameters}`, signal);
+  const result = await resultOf(get, `/api/v1/query_range?${parameters}`, signal);
   return result.map(({ metric, values }) => ({
     labels: metric,
     points: new Map((values ?? []).map(([time, value]) => [time, numberOf(value)])),
@@ -51,7 +51,7 @@ interface Result {
   readonly values?: [number, string][];
 }
 
-async function ask(get: PrometheusGet, path: string, signal: AbortSignal): Promise<Result[]> {
+async function resultOf(get: PrometheusGet, path: string, signal: AbortSignal): Promise<Result[]> {
   const body = (await get(path, signal)) as {
     status?: string;
     error?: string;

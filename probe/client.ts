@@ -61,7 +61,7 @@ export class Client {
   }
 
   /** Sends one request. Never rejects: a failure is an answer too. */
-  async ask(): Promise<Answer> {
+  async get(): Promise<Answer> {
     const sentAt = Date.now();
     try {
       const response = await request(this.#target.url, { dispatcher: this.#agent, headers: this.#headers });

@@ -49,7 +49,7 @@ export async function probe(options: ProbeOptions): Promise<ProbeReport> {
   async function worker(): Promise<void> {
     while (sent < requests && !signal?.aborted && (reached || answers.length < concurrency)) {
       sent++;
-      const answer = await client.ask();
+      const answer = await client.get();
       if (signal?.aborted) return;
       reached ||= answer.status !== undefined;
       answers.push(answer);

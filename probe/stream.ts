@@ -67,7 +67,7 @@ export class RequestStream {
 
   #send(): void {
     this.#sent++;
-    const request = this.#client.ask().then((answer) => {
+    const request = this.#client.get().then((answer) => {
       this.#underWay.delete(request);
       this.#answers.push(answer);
       if (this.#answers.length > 2 * this.#keep) this.#answers = this.#answers.slice(-this.#keep);

@@ -23,7 +23,7 @@ export function withTable(markdown: string, keys: Keys): string {
 const MARKS = ["<!-- settings: written by npm run docs -->", "<!-- end of settings -->"] as const;
 
 /**
- * What the engine reads. Every key has a default, so that the engine asks for none: what is missing is
+ * What the engine reads. Every key has a default, so that the engine prompts for none: what is missing is
  * reported by the program, with all other faults. No key is called a secret there: the engine refuses a default for those.
  */
 function configBlock(keys: Keys): Record<string, object> {

@@ -18,7 +18,7 @@ export interface PrometheusArgs {
 }
 
 const LABELS = { app: "istio-lab-prometheus" };
-/** User and group `nobody`, whose the data directory of the official image is. */
+/** User and group `nobody`, which own the data directory of the official image. */
 const NOBODY = 65534;
 
 /**

@@ -1,4 +1,4 @@
-/** Prometheus and Zipkin, as far as the settings ask for them, in a namespace of their own. */
+/** Prometheus and Zipkin, each where the settings turn it on, in a namespace of their own. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";

@@ -64,7 +64,7 @@ const version = object("give an object with name, version and image", {
       "give a text of 1 to 65536 characters without control characters",
       (value) => value.length > 0 && value.length <= 65536 && !/\p{Cc}/u.test(value.replace(/[\n\t]/g, "")),
     ).optional(),
-    "What `/echo/test.txt` answers: it tells this version from the others",
+    "What `/echo/test.txt` answers: it distinguishes this version from the others",
     "`v` and the image's tag",
   ),
 });
@@ -97,7 +97,7 @@ export const webAppSettings = slice({
       fault(
         `versions[${index}].page`,
         undefined,
-        `the image ${image} has no tag to make it of; give a text that tells this version from the others`,
+        `the image ${image} has no tag to make it of; give a text that distinguishes this version from the others`,
       );
     });
     const whole = versions.map(withPage);
@@ -109,13 +109,7 @@ export const webAppSettings = slice({
       "give each version a label of its own, or their pods mix",
       fault,
     );
-    checkDistinct(
-      "versions",
-      whole,
-      "page",
-      "give each version a page of its own, which tells it from the others",
-      fault,
-    );
+    checkDistinct("versions", whole, "page", "give each version a page of its own", fault);
     checkResources(versions, fault);
     checkSize(whole, fault);
   },

@@ -3,10 +3,10 @@ import uPlot from "/uplot.js";
 import type { Picture } from "../picture.ts";
 
 const HEIGHT = 220;
-/** Told apart in light and dark, and without red against green. */
+/** Distinct in light and dark mode, and without red against green. */
 const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"];
 
-/** A chart that shows the newest picture; made anew when the versions are others. */
+/** A chart that shows the newest picture; recreated when the versions change. */
 export class Chart {
   readonly #element: HTMLElement;
   #plot: uPlot | undefined;

@@ -15,7 +15,7 @@ interface StackFile {
 }
 
 /**
- * The images that the lab's settings ask for.
+ * The images that the lab's settings need.
  * @param otherwise for a lab that has no stack yet.
  */
 export async function wantedImages(

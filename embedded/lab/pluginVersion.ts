@@ -26,8 +26,7 @@ export function serves(version: string, wanted: string): boolean {
 }
 
 /**
- * The version that the program's SDK asks for; of the language plugin, any of the engine's major version will
- * do.
+ * The version that the program's SDK needs; of the language plugin, any version of the engine's major number.
  */
 export function wantedVersion(name: PluginName): string {
   if (name === "language-nodejs") return "3.0.0";

@@ -119,7 +119,7 @@ async function standIns(lab: Instance, made: Made | undefined): Promise<string[]
   const { nginx, istio, prometheus, zipkin } = made?.images ?? BUILT_IMAGES;
   return [
     ...(built(nginx.v116)
-      ? ["nginx: Debian's build under the article's tags; the page tells the version"]
+      ? ["nginx: Debian's build under the article's tags; the page names the version"]
       : []),
     ...(istio.plain
       ? [

@@ -28,7 +28,7 @@ export async function deadDaemons(machine: MachineSpec): Promise<DeadDaemon[]> {
  * Does the work while every daemon of the machines runs. What the work waits for cannot come to be without
  * them.
  *
- * @param work gets a signal that tells it to give up
+ * @param work gets a signal that fires when it must give up
  * @throws LabError that names the daemon, its exit code and the end of its log, as soon as one ends
  */
 export async function whileDaemonsRun<T>(

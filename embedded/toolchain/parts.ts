@@ -71,7 +71,7 @@ export class Turns {
   async take<T>(rank: number, work: () => Promise<T>): Promise<T> {
     await new Promise<void>((start) => {
       this.#waiting.push({ rank, start });
-      // Others that come at the same time are heard before one is chosen.
+      // Work that arrives in the same turn of the event loop competes by rank.
       setImmediate(() => this.#next());
     });
     try {

@@ -1,5 +1,5 @@
-// The embedded lab on a host that is not as it should be: what it refuses, what it puts right, what it leaves
-// alone.
+// The embedded lab on a host that cannot carry it, and on one that crashed: what it refuses, repairs and
+// leaves alone.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -70,18 +70,21 @@ describe("a host that cannot carry the embedded lab", () => {
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
   });
 
-  trial("its network taken: names the taker and the way to choose another; makes nothing", async (seen) => {
-    const { exitCode, stderr } = await tryUp({ args: ["--subnet", `${THEIR_PREFIX}.0/24`] });
-    expect(stderr).toContain(
-      `subnet ${THEIR_PREFIX}.0/24 of lab "crash-test" is taken: ${THEIR_PREFIX}.1/24 on ${THEIRS.bridge}`,
-    );
-    expect(stderr).toContain("Choose another one: --subnet ");
-    expect(exitCode).toBe(1);
-    expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
-  });
+  trial(
+    "its network taken: names the interface and the way to choose another network; makes nothing",
+    async (seen) => {
+      const { exitCode, stderr } = await tryUp({ args: ["--subnet", `${THEIR_PREFIX}.0/24`] });
+      expect(stderr).toContain(
+        `subnet ${THEIR_PREFIX}.0/24 of lab "crash-test" is taken: ${THEIR_PREFIX}.1/24 on ${THEIRS.bridge}`,
+      );
+      expect(stderr).toContain("Choose another one: --subnet ");
+      expect(exitCode).toBe(1);
+      expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
+    },
+  );
 
   trial("without root: fails before anything is made", async (seen) => {
-    const { exitCode, stderr } = await tryUp({ as: AS_NOBODY });
+    const { exitCode, stderr } = await tryUp({ as: UNPRIVILEGED });
     expect(stderr).toMatch(/^lab: this host cannot carry the embedded lab\. It needs:\n {2}- root, to make/);
     expect(exitCode).toBe(1);
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
@@ -89,7 +92,7 @@ describe("a host that cannot carry the embedded lab", () => {
 });
 
 describe("a host that crashes under the embedded lab", () => {
-  trial("every port that its machines serve is in use on the host: it starts all the same", async () => {
+  trial("every port that its machines serve is in use on the host: the lab starts all the same", async () => {
     const servers = await Promise.all([22, 53, 80, 443, 2379, 6443, 10250].map(take));
     try {
       await lab.run("up", "--no-program");
@@ -100,13 +103,13 @@ describe("a host that crashes under the embedded lab", () => {
   });
 
   trial(
-    "every process gone, half of the network too, a pid file with another process's id: up again as before, and what is not the lab's stays",
+    "every process and half of the network gone, a pid file with the id of another process: the lab comes up with its content, and what is not the lab's stays",
     async () => {
       const theirs = await thingsOfOthers();
       await killEverything();
       await execa("ip", ["netns", "delete", broken?.netns ?? ""]);
       await execa("ip", ["netns", "delete", lab.instance.switchNetns]);
-      await mistakeForStranger();
+      await recordForeignPid();
       expect((await lab.try("status")).stdout).toMatch(/control-plane +\S+ +off/);
 
       await lab.run("up", "--no-program");
@@ -117,7 +120,7 @@ describe("a host that crashes under the embedded lab", () => {
   );
 
   trial(
-    "etcd, an API server and a containerd that die: named by status, with the log; the next up puts them right",
+    "etcd, an API server and a containerd that die: named by status, with the log; the next up repairs them",
     async () => {
       const worker = await workerOfDns();
       await lab.killDaemon("control-plane", "kube-apiserver");
@@ -152,11 +155,11 @@ describe("a host that crashes under the embedded lab", () => {
   );
 
   trial(
-    "every process gone once more: down leaves nothing of the lab, and what is not the lab's stays",
+    "every process gone again: down leaves nothing of the lab, and what is not the lab's stays",
     async (seen) => {
       const theirs = await thingsOfOthers();
       await killEverything();
-      await mistakeForStranger();
+      await recordForeignPid();
       await lab.run("down");
       expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
       expect(await thingsOfOthers()).toEqual(theirs);
@@ -173,8 +176,8 @@ async function workerOfDns(): Promise<string> {
   return pod?.spec.nodeName ?? "";
 }
 
-/** The user nobody, with the right to read and enter everything: the checkout may lie in root's directory. */
-const AS_NOBODY = [
+/** Runs a command as user 65534, with the right to read everything: the checkout may lie in root's directory. */
+const UNPRIVILEGED = [
   ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
   ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
 ];
@@ -186,7 +189,7 @@ interface Attempt {
   readonly as?: readonly string[];
 }
 
-/** `./lab up` where it may not come far. */
+/** `./lab up` that is expected to fail early. */
 async function tryUp({ args = [], env = {}, as = ["env"] }: Attempt) {
   const [command = "", ...first] = as;
   const up = [join(PROGRAM, "lab"), "up", "--no-program", "--name", lab.instance.name];
@@ -216,7 +219,7 @@ async function killEverything(): Promise<void> {
 }
 
 /** After a crash, the recorded pid of a machine may belong to another process. */
-async function mistakeForStranger(): Promise<void> {
+async function recordForeignPid(): Promise<void> {
   await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${foreign.pid} 1\n`);
 }
 

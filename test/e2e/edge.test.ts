@@ -13,7 +13,7 @@ beforeAll(() => site.start());
 afterAll(() => site.stop());
 
 describe("a push of haproxy.cfg", () => {
-  test("puts the file into use, keeps the one from before, with its owner and mode", async () => {
+  test("is served, and the previous file is kept, with its owner and mode", async () => {
     await site.inside(`chown root:haproxy ${site.file}; chmod 0640 ${site.file}`);
     const { exitCode, stdout, stderr } = await site.push(site.config("a"));
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
@@ -34,14 +34,14 @@ describe("a push of haproxy.cfg", () => {
     await site.serves("a");
   });
 
-  test("says which worker process serves to root on the machine only", async () => {
+  test("shows only root on the machine which worker process serves", async () => {
     await site.push(site.config("a"));
     expect(await site.worker()).toMatch(/^\d+$/);
     const socket = "/run/haproxy/istio-lab.sock";
     expect(await site.inside(`stat -c '%U %a' ${socket}`)).toBe("root 600");
   });
 
-  test("needs no backend to be proved", async () => {
+  test("needs no backend that answers", async () => {
     const { exitCode, stderr } = await site.push(site.config("a", { port: 9 }));
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   });
@@ -63,7 +63,7 @@ describe("a push of haproxy.cfg", () => {
     },
   );
 
-  test("goes by hand too, as the scripts say, and so does its end", async () => {
+  test("works by hand too, as the scripts document, and so does the restore", async () => {
     const [push, restore] = await Promise.all([
       concatenated("common", "ask", "checks", "push"),
       concatenated("common", "restore"),
@@ -93,18 +93,21 @@ describe("a push of haproxy.cfg", () => {
     await site.serves("b");
   });
 
-  trial("beside another one: one after the other, and the later one's file serves", async (seen) => {
-    await site.push(site.config("a"));
-    const failures = await site.duringRequests(seen, async () => {
-      const outcomes = await Promise.all([site.push(site.config("a")), site.push(site.config("b"))]);
-      expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
-    });
-    expect(failures).toEqual([]);
-    const page = (await site.inside(`cat ${site.file}`)) === site.config("a").trimEnd() ? "a" : "b";
-    await site.serves(page);
-  });
+  trial(
+    "at the same time as another one: they run one after the other, and the later file serves",
+    async (seen) => {
+      await site.push(site.config("a"));
+      const failures = await site.duringRequests(seen, async () => {
+        const outcomes = await Promise.all([site.push(site.config("a")), site.push(site.config("b"))]);
+        expect(outcomes.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+      });
+      expect(failures).toEqual([]);
+      const page = (await site.inside(`cat ${site.file}`)) === site.config("a").trimEnd() ? "a" : "b";
+      await site.serves(page);
+    },
+  );
 
-  trial("keeps an edit by hand and says so", async () => {
+  trial("keeps an edit by hand and reports it", async () => {
     await site.push(site.config("a"));
     await site.inside(`sed -i 's/retries 5/retries 9/' ${site.file}`);
     const hash = sha256(site.config("a").replace("retries 5", "retries 9")).slice(0, 12);
@@ -158,14 +161,14 @@ describe("the new haproxy.cfg serves in the end", () => {
 });
 
 describe("watching", () => {
-  test("the exporter answers, and the stats page does to whoever knows the password", async () => {
+  test("the exporter answers, and the stats page does where the password is right", async () => {
     const at = (port: number) => ({ address: site.machine.host, port });
     const password = "correct-horse-battery";
     const page = { ...at(8404), credential: credential("admin", password) };
     expect(await site.push(site.config("a", { stats: { prometheus: at(9101), page } }))).toMatchObject({
       exitCode: 0,
     });
-    const ask = async (where: string, headers = {}) => {
+    const get = async (where: string, headers = {}) => {
       const { statusCode, body } = await request(`http://${site.machine.host}:${where}`, {
         headers,
         reset: true,
@@ -173,18 +176,18 @@ describe("watching", () => {
       return { statusCode, body: await body.text() };
     };
     const as = (user: string, word: string) => ({ authorization: `Basic ${btoa(`${user}:${word}`)}` });
-    expect((await ask("9101/metrics")).body).toContain("haproxy_process_uptime_seconds");
-    expect((await ask("9101/")).statusCode).toBe(404);
-    expect((await ask("8404/")).statusCode).toBe(401);
-    expect((await ask("8404/", as("admin", "another-password"))).statusCode).toBe(401);
-    expect((await ask("8404/", as("admin", password))).body).toContain("k8s-istio-ingress-gateway");
+    expect((await get("9101/metrics")).body).toContain("haproxy_process_uptime_seconds");
+    expect((await get("9101/")).statusCode).toBe(404);
+    expect((await get("8404/")).statusCode).toBe(401);
+    expect((await get("8404/", as("admin", "another-password"))).statusCode).toBe(401);
+    expect((await get("8404/", as("admin", password))).body).toContain("k8s-istio-ingress-gateway");
     expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
-    await expect(ask("8404/")).rejects.toThrow();
+    await expect(get("8404/")).rejects.toThrow();
   });
 });
 
 describe("removal of haproxy.cfg", () => {
-  trial("puts back exactly the file from before the first push, and can do so twice", async () => {
+  trial("restores exactly the file from before the first push, and can run twice", async () => {
     await site.push(site.config("a"));
     for (const said of ["restored: ", "nothing to do: "]) {
       const { exitCode, stdout } = await site.restore();
@@ -196,7 +199,7 @@ describe("removal of haproxy.cfg", () => {
     }
   });
 
-  trial("touches nothing when the file is no longer this stack's", async () => {
+  trial("changes nothing when the file is no longer this stack's", async () => {
     await site.push(site.config("a"));
     await site.inside(
       `printf '%s\\n' '# mine' >/run/mine; cp ${site.file} /run/pushed; cp /run/mine ${site.file}`,
@@ -207,7 +210,7 @@ describe("removal of haproxy.cfg", () => {
     await site.restore();
   });
 
-  trial("takes ours away where there was none, and can do so twice", async () => {
+  trial("deletes the pushed file where there was none before, and can run twice", async () => {
     await site.inside(`systemctl stop haproxy; mv ${site.file} /run/original`);
     expect(await site.push(site.config("b"))).toMatchObject({ exitCode: 0 });
     await site.serves("b", { files: ["haproxy.cfg.before-istio-lab-none"] });
@@ -219,7 +222,7 @@ describe("removal of haproxy.cfg", () => {
   });
 });
 
-/** Waits, once HAProxy may be reloaded, until the test lets it go on; tells the pids of the push and of itself. */
+/** Writes the pids of the push and of itself, waits until the test removes that file, then reloads HAProxy. */
 const HELD_RELOAD =
   "echo $PPID $$ >/run/held.new; mv /run/held.new /run/held; timeout 10 sh -c 'while [ -e /run/held ]; do sleep 0.1; done'; systemctl reload haproxy";
 

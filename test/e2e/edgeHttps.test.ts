@@ -25,7 +25,7 @@ describe("port 443 of the load balancer alone", () => {
   const pems = async () =>
     (await site.inside(`stat -c '%n %U %a' ${site.file}.tls-*`)).split("\n").filter(Boolean);
 
-  /** Asks as a client does that trusts this certificate alone. */
+  /** The answer to a client that trusts this certificate alone. */
   const getSecurely = async ({ certificate }: typeof first) => {
     const dispatcher = new Agent({ connect: { ca: certificate, servername: HOST } });
     const { statusCode, body } = await request(`https://${site.machine.host}/`, { dispatcher });
@@ -45,7 +45,7 @@ describe("port 443 of the load balancer alone", () => {
     ).toBe("0");
   });
 
-  trial("keeps the old certificate when the new one's key is another's", async () => {
+  trial("keeps the old certificate when the key does not belong to the new one", async () => {
     await pushSecure(first);
     const { exitCode, stderr } = await pushSecure(second, first.key);
     expect(exitCode).toBe(1);
@@ -55,18 +55,21 @@ describe("port 443 of the load balancer alone", () => {
     expect(await pems()).toHaveLength(1);
   });
 
-  trial("changes the certificate, redirects from port 80 if told to, and goes again", async () => {
-    await pushSecure(first);
-    expect(await pushSecure(second, second.key, true)).toMatchObject({ exitCode: 0 });
-    expect(await getSecurely(second)).toEqual({ statusCode: 200, body: "a" });
-    expect((await site.get("/")).statusCode).toBe(308);
-    expect(await pems()).toEqual([`${certificateFile(site.file, second.certificate)} root 600`]);
-    expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
-    expect(await pems()).toEqual([]);
-    await site.serves("a");
-  });
+  trial(
+    "changes the certificate, redirects from port 80 where that is set, and is switched off",
+    async () => {
+      await pushSecure(first);
+      expect(await pushSecure(second, second.key, true)).toMatchObject({ exitCode: 0 });
+      expect(await getSecurely(second)).toEqual({ statusCode: 200, body: "a" });
+      expect((await site.get("/")).statusCode).toBe(308);
+      expect(await pems()).toEqual([`${certificateFile(site.file, second.certificate)} root 600`]);
+      expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
+      expect(await pems()).toEqual([]);
+      await site.serves("a");
+    },
+  );
 
-  test("says in a dry run what would change, and leaves no key behind", async () => {
+  test("a dry run reports what would change, and leaves no key", async () => {
     await site.push(site.config("a"));
     const pushed = site.script(secure(first), { pem: first.certificate + first.key });
     const [command, input] = [
@@ -79,7 +82,7 @@ describe("port 443 of the load balancer alone", () => {
   });
 
   trial(
-    "leaves a push that is killed no key that others can read, and the next one clears it away",
+    "a push that is killed leaves no key that other users can read, and the next push deletes it",
     async () => {
       for (const finish of [() => site.push(site.config("a")), () => site.restore()]) {
         await site.push(site.config("a"));

@@ -48,12 +48,12 @@ describe("the certificate that a lab is given", () => {
     expect(certificate.subjectAltName).toBe(`DNS:${HOST}, DNS:*.hung.org.hk, IP Address:${address}`);
   });
 
-  test("has a key that is its owner's alone, and the authority has none any more", async () => {
+  test("has a key that its owner alone can read, and the authority's key is deleted", async () => {
     expect((await stat(files.key)).mode & 0o777).toBe(0o600);
     expect((await readdir(dirname(files.key))).sort()).toEqual(["ca.crt", "server.crt", "server.key"]);
   });
 
-  test("is not in use before it is asked for: nobody listens on port 443", async () => {
+  test("is not in use before tls.mode is set: no process listens on port 443", async () => {
     expect(await verdictOn({})).toBe("ECONNREFUSED");
     expect(await gatewaySecrets()).toEqual([]);
   });
@@ -82,7 +82,7 @@ describe("https at the load balancer", () => {
     await expect(refused).rejects.toThrow("net::ERR_CERT_AUTHORITY_INVALID");
   });
 
-  trial("with a redirect from port 80 is told of by up, with a command that verifies it", async () => {
+  trial("with a redirect from port 80 is reported by up, with a command that verifies it", async () => {
     await lab.set({ "tls.redirect": "true" });
     const said = await lab.run("up");
     expect(said).toContain(`https://${HOST}/echo/test.txt`);
@@ -117,7 +117,7 @@ describe("https at the gateway", () => {
     expect(exitCode).not.toBe(0);
   });
 
-  trial("takes over from the load balancer, and no request fails on either port", async (seen) => {
+  trial("replaces https at the load balancer, and no request fails on either port", async (seen) => {
     expect(await upDuringTraffic(seen, { securely: authority })).toEqual([]);
     await expectVerified();
     expect(await gatewaySecrets()).toEqual([SECRET]);
@@ -125,7 +125,7 @@ describe("https at the gateway", () => {
     await expectShift(seen, { v116: 50, v117: 50 });
   });
 
-  trial("gets a new certificate in the old one's place, and no request fails", async (seen) => {
+  trial("gets a new certificate, and no request fails", async (seen) => {
     const { certificate, key } = makeCertificate(HOST);
     await lab.set({ tlsCertificate: certificate });
     await pulumi(lab.instance, ["config", "set", "--secret", "tlsKey"], { input: key });
@@ -184,7 +184,7 @@ async function expectVerified(): Promise<void> {
   expect(await handshake("1_3", files.certificate)).toContain("unable to get local issuer certificate");
 }
 
-/** What OpenSSL tells; it offers old versions too where it is told to. */
+/** What OpenSSL prints; with SECLEVEL=0 it offers old versions of TLS too. */
 async function handshake(version: string, ca: string): Promise<string> {
   const server = ["-connect", `${address}:443`, "-servername", HOST, "-verify_hostname", HOST];
   const offer = [`-tls${version}`, "-cipher", "DEFAULT@SECLEVEL=0"];
@@ -193,7 +193,7 @@ async function handshake(version: string, ca: string): Promise<string> {
   return all;
 }
 
-/** Shifts the weights over https: none fails, and the gateway's access log tells when. */
+/** Shifts the weights over https: no request fails, and the times are from the gateway's access log. */
 async function expectShift(seen: Sightings, weights: Record<"v116" | "v117", number>): Promise<void> {
   const words = Object.entries(weights).map(([version, weight]) => `${version}=${weight}`);
   const { shift } = JSON.parse(await lab.run("shift", "--json", ...words)) as {

@@ -1,6 +1,5 @@
 /**
- * What is wrong with a cluster, a kubeconfig or the tools: preview and up report it once, before anything is
- * touched.
+ * Faults of a cluster, a kubeconfig or the tools: preview and up report each once, before anything is touched.
  */
 
 import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
@@ -30,7 +29,7 @@ afterAll(async () => {
   await lab.run("down", "--fast", "--quiet");
 });
 
-describe("what is wrong is reported before anything is touched", () => {
+describe("a fault is reported before anything is touched", () => {
   trial("no kubeconfig at all: says where it looked and which key to set", (seen) =>
     refusals.refused(
       seen,
@@ -63,7 +62,7 @@ describe("what is wrong is reported before anything is touched", () => {
     ),
   );
 
-  trial("an API server's address that swallows every packet: gives up", async (seen) => {
+  trial("an API server's address that answers no packet: gives up in time", async (seen) => {
     const address = await blackHole();
     await refusals.refused(
       seen,
@@ -160,7 +159,7 @@ describe("what is wrong is reported before anything is touched", () => {
     ),
   );
 
-  trial("no worker that may be used, all of them cordoned: asks for nodes by hand", async (seen) => {
+  trial("no usable worker, all of them cordoned: requests the setting nodes", async (seen) => {
     const workers = lab.instance.workers.map(({ name }) => name);
     await lab.kubectl("cordon", ...workers);
     await refusals.refused(

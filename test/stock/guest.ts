@@ -1,6 +1,6 @@
 /**
- * Runs inside the stock machine, as a service of its systemd: a lab of one worker, and what it must and must
- * not do.
+ * Runs inside the stock machine, as a service of its systemd: makes a lab of one worker and checks it and the
+ * host.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -51,7 +51,7 @@ async function onNode(...command: string[]): Promise<string> {
   return (await launch("nsenter", inside, { input: "", all: true })).all;
 }
 
-/** A pod that asks the cluster's DNS, which is a Service with its pod on the same node. */
+/** A pod that queries the cluster's DNS, which is a Service with its pod on the same node. */
 async function serviceOnOwnNode(pod: string): Promise<string | undefined> {
   const shell = (script: string) => kubectl("exec", pod, "--", "/bin/busybox", "sh", "-c", script);
   await until(

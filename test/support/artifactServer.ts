@@ -19,7 +19,7 @@ export class ArtifactServer {
   status: number | undefined;
   /** No answer is ever given. */
   silent = false;
-  /** Asked of those who bring no token, except for the token itself. */
+  /** The header WWW-Authenticate for requests without a token; the token's own path needs none. */
   challenge: string | undefined;
   readonly requests: Seen[] = [];
   readonly files: Record<string, Buffer | string>;

@@ -89,9 +89,9 @@ export class Machine {
   async #run(channel: ServerChannel, command: string, env: Record<string, string>): Promise<void> {
     let stdin = "";
     for await (const chunk of channel) stdin += chunk;
-    const asked = [...command.matchAll(/echo (\w+)/g)].map(([, name]) => name as string);
+    const names = [...command.matchAll(/echo (\w+)/g)].map(([, name]) => name as string);
     if (command.includes("+x}")) {
-      channel.write(asked.map((name) => (name in env ? "" : `${name}\n`)).join(""));
+      channel.write(names.map((name) => (name in env ? "" : `${name}\n`)).join(""));
       channel.exit(0);
       channel.end();
       return;

@@ -45,7 +45,7 @@ export async function pageServer(
   };
 }
 
-/** An address on loopback where nobody listens. */
+/** An address on loopback without a listener. */
 export async function deadUrl(): Promise<string> {
   const { url, close } = await pageServer(() => {});
   await close();

@@ -23,10 +23,10 @@ test.each(["v20.19.5", "v22.17.1", "nonsense"])(
     write("embedded/toolchain/wheels/node.txt", "pinned\n");
     write("old/node", `#!/bin/sh\n[ "$1" = --version ] && echo ${old}\n`);
     write("old/npm", "#!/bin/sh\n");
-    // Brings a Node that tells its version and else what it was started with.
+    // Brings a Node that prints its version, or else the arguments it was started with.
     write(
       "embedded/toolchain/host.sh",
-      `case $3 in "${root}"/*) ;; *) echo "told to bring Node to '$3'" >&2; exit 1 ;; esac
+      `case $3 in "${root}"/*) ;; *) echo "should bring Node to '$3'" >&2; exit 1 ;; esac
      mkdir -p "$3/bin"; for tool in node npm; do
        printf '#!/bin/sh\\n[ "$1" = --version ] && echo v22.18.0 || echo brought: "$@"\\n' >"$3/bin/$tool"; chmod +x "$3/bin/$tool"; done`,
     );

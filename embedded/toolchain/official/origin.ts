@@ -23,7 +23,7 @@ const ORIGINAL = "original";
 const DIGEST_LIST = "images.txt";
 
 /**
- * @param anew asks hosts again that could not be reached today
+ * @param anew tries hosts again that could not be reached today
  * @throws LabError when LAB_MIRROR or LAB_MIRROR_REGISTRY is no place
  */
 export async function officialOrigin({ anew = false, env = process.env } = {}): Promise<Origin> {

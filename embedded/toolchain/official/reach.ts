@@ -15,13 +15,13 @@ interface Refusal {
 /**
  * A source that fails at once where the same host or file failed within a day.
  *
- * @param anew asks in spite of what is remembered
+ * @param anew tries in spite of what is remembered
  */
 export function remembering(source: Source, { anew = false, now = Date.now } = {}): Source {
   const file = join(cacheHome(), "unavailable.json");
   const shared = memories.get(file) ?? { refusals: read(file), writing: Promise.resolve() };
   memories.set(file, shared);
-  // Not asked again even where the memory is to be passed over.
+  // One run tries a source once, with `anew` too.
   const own = new WeakSet<Refusal>();
   const keysOf = (path: string) => [path.split("/")[0] ?? "", path] as const;
   return {

@@ -22,7 +22,7 @@ export class Unavailable extends Error {
  */
 export type Scope = "host" | "file" | "request";
 
-/** A registry asks for a token. */
+/** A registry that requires a token. */
 export class Unauthorized extends Unavailable {
   /** The header WWW-Authenticate: where the token comes from. */
   readonly challenge: string;

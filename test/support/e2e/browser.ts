@@ -30,14 +30,14 @@ export class Browser {
   static async start(options: BrowserOptions): Promise<Browser> {
     const profile = await mkdtemp(join(tmpdir(), "istio-lab-browser-"));
     const browser = new Browser(profile, startChromium(await ensureBrowser(), profile, options));
-    const { targetId } = await browser.#ask("Target.createTarget", { url: "about:blank" });
-    const { sessionId } = await browser.#ask("Target.attachToTarget", { targetId, flatten: true });
+    const { targetId } = await browser.#call("Target.createTarget", { url: "about:blank" });
+    const { sessionId } = await browser.#call("Target.attachToTarget", { targetId, flatten: true });
     browser.#session = { sessionId };
-    await browser.#ask("Page.enable");
-    await browser.#ask("Page.setLifecycleEventsEnabled", { enabled: true });
+    await browser.#call("Page.enable");
+    await browser.#call("Page.setLifecycleEventsEnabled", { enabled: true });
     // Each load is a request: a cache would show one version again and again.
-    await browser.#ask("Network.enable");
-    await browser.#ask("Network.setCacheDisabled", { cacheDisabled: true });
+    await browser.#call("Network.enable");
+    await browser.#call("Network.setCacheDisabled", { cacheDisabled: true });
     return browser;
   }
 
@@ -60,7 +60,7 @@ export class Browser {
    * @throws Error with Chromium's own word for what is wrong, e.g. `net::ERR_CERT_AUTHORITY_INVALID`.
    */
   async open(url: string): Promise<string> {
-    const { errorText, loaderId } = await this.#ask("Page.navigate", { url });
+    const { errorText, loaderId } = await this.#call("Page.navigate", { url });
     if (errorText) throw new Error(`${url}: ${errorText}`);
     await until(`${url} in Chromium`, async () => this.#loaded.has(loaderId), { intervalMs: 10 });
     return (await this.evaluate("document.body.innerText.trim()")) as string;
@@ -68,19 +68,19 @@ export class Browser {
 
   /** The value of an expression in the page: anything that JSON can hold. */
   async evaluate(expression: string): Promise<unknown> {
-    const { result } = await this.#ask("Runtime.evaluate", { expression, returnByValue: true });
+    const { result } = await this.#call("Runtime.evaluate", { expression, returnByValue: true });
     return (result as { value?: unknown }).value;
   }
 
   /** Makes the page so many pixels large. */
   async resize(size: { width: number; height: number }): Promise<void> {
     const screen = { deviceScaleFactor: 1, mobile: false };
-    await this.#ask("Emulation.setDeviceMetricsOverride", { ...size, ...screen });
+    await this.#call("Emulation.setDeviceMetricsOverride", { ...size, ...screen });
   }
 
   /** What the page looks like: a PNG. */
   async screenshot(): Promise<Buffer> {
-    const { data } = await this.#ask("Page.captureScreenshot", { format: "png" });
+    const { data } = await this.#call("Page.captureScreenshot", { format: "png" });
     return Buffer.from(data as string, "base64");
   }
 
@@ -89,7 +89,7 @@ export class Browser {
     await rm(this.#profile, { recursive: true });
   }
 
-  #ask(method: string, params: Fields = {}): Promise<Fields> {
+  #call(method: string, params: Fields = {}): Promise<Fields> {
     const id = ++this.#sent;
     const answer = Promise.withResolvers<Fields>();
     this.#waiting.set(id, answer);

@@ -1,6 +1,5 @@
 /**
- * A load balancer's machine with two plain servers behind it, which tell by their page which haproxy.cfg
- * serves.
+ * A load balancer's machine with two plain servers behind it, whose pages show which haproxy.cfg serves.
  */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
@@ -124,7 +123,7 @@ export class EdgeSite extends EdgeMachine {
     return pushed;
   }
 
-  /** The fault is gone: a push puts things right. */
+  /** Expects that a push succeeds now that the fault is gone. */
   async nextPushServes(page: Page): Promise<void> {
     expect(await this.push(this.config(page))).toMatchObject({ exitCode: 0 });
     await this.serves(page);

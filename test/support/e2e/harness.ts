@@ -67,8 +67,8 @@ export class TestLab {
   }
 
   /**
-   * kubectl as `./lab kubectl` runs it, without the launcher: the tests ask so often that it would take a
-   * tenth of their time. Rejects when its exit code is not 0.
+   * kubectl as `./lab kubectl` runs it, without the launcher, which would take a tenth of the tests' time.
+   * Rejects when its exit code is not 0.
    */
   kubectl(...args: string[]): Promise<string> {
     return this.#kubectl(args);
@@ -122,7 +122,7 @@ export class TestLab {
     for (const key of keys) await this.run("pulumi", "config", "rm", "--path", key);
   }
 
-  /** Creates an object of the cluster beside the stack, as somebody else would. */
+  /** Creates an object in the cluster that the stack does not own. */
   async create(object: object): Promise<void> {
     await this.#kubectl(["create", "--filename=-"], JSON.stringify(object));
   }

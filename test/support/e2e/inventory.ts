@@ -33,8 +33,8 @@ const COLUMNS = "--output=custom-columns=KIND:.kind,NAMESPACE:.metadata.namespac
 
 async function allObjects(lab: TestLab): Promise<string[]> {
   const kinds = lines(await lab.kubectl("api-resources", "--verbs=list", "--output=name"));
-  const asked = kinds.filter((kind) => !VOLATILE.includes(kind)).join(",");
-  return lines(await lab.kubectl("get", asked, "--all-namespaces", "--no-headers", COLUMNS));
+  const stable = kinds.filter((kind) => !VOLATILE.includes(kind)).join(",");
+  return lines(await lab.kubectl("get", stable, "--all-namespaces", "--no-headers", COLUMNS));
 }
 
 /**

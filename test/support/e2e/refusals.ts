@@ -80,19 +80,19 @@ export class Refusals {
     );
     const target: RequestOptions = { host: this.#lab.instance.controlPlane.address, port: 6443 };
     return await this.listening(
-      createServer((asked, answer) => {
-        const other = answers[asked.url?.split("?")[0] ?? ""];
+      createServer((incoming, answer) => {
+        const other = answers[incoming.url?.split("?")[0] ?? ""];
         if (other) {
           answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(other));
           return;
         }
-        const { method, url: path, headers } = asked;
+        const { method, url: path, headers } = incoming;
         const { host: _, ...others } = headers;
         const passedOn = request({ ...target, ca, cert, key, method, path, headers: others }, (response) => {
           answer.writeHead(response.statusCode ?? 502, response.headers);
           response.pipe(answer);
         });
-        asked.pipe(passedOn);
+        incoming.pipe(passedOn);
       }),
     );
   }

@@ -7,7 +7,7 @@ import type { TestLab } from "./harness.ts";
 export interface Sightings {
   /** Requests sent while it went on. */
   requests: number;
-  /** Those of them without the page that was asked for. */
+  /** Those of them that did not get the page. */
   failed: number;
   /** Things looked at that should be gone. */
   lookedAt: number;
@@ -69,7 +69,7 @@ export async function duringTraffic(
     rate,
   }).start();
   const done = action();
-  // The stream ends in any case; what became of the action is asked after that.
+  // The stream ends in any case; the action's own error is thrown after that.
   await done.catch(() => undefined);
   const answers = await stream.stop();
   await done;

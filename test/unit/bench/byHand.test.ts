@@ -30,7 +30,7 @@ beforeEach(async () => {
 afterEach(() => rm(work, { recursive: true }));
 
 describe("byHand.sh", () => {
-  it("up: installs, labels, applies, waits, pushes the live NodePort of every node, and asks for the page", async () => {
+  it("up: installs, labels, applies, waits, pushes the live NodePort of every node, and gets the page", async () => {
     const calls = await byHand("up");
     expect(calls.map((call) => call.split(" ").slice(0, 2).join(" "))).toEqual([
       "istioctl install",
@@ -68,7 +68,7 @@ describe("byHand.sh", () => {
     expect(objects[2].spec.template.spec.containers[0].image).toBe("lab/nginx:1.17.9");
   });
 
-  it("shift: gives v116 and v117 the weights asked for", async () => {
+  it("shift: gives v116 and v117 the weights of the command line", async () => {
     const [call = ""] = [(await byHand("shift", "20", "80")).join("\n")];
     const patch = JSON.parse(call.slice(call.indexOf("[")));
     expect(patch).toEqual([

@@ -75,7 +75,7 @@ it("reads: what is not there is undefined, an empty list, or false", async () =>
   expect(await api.delete("/x")).toBe(false);
 });
 
-it("asks for metadata alone where that is enough", async () => {
+it("gets metadata alone where that is enough", async () => {
   const { api, requests } = await client(json(200, POD));
   await api.metadata("/x");
   await api.listMetadata("/xs", { labelSelector: "app=nginx" });

@@ -19,7 +19,7 @@ afterEach(async () => {
 
 /** A forward to an API server that answers as the function does. */
 async function forwardTo(
-  answer: (asked: IncomingMessage, response: ServerResponse) => void,
+  answer: (incoming: IncomingMessage, response: ServerResponse) => void,
 ): Promise<Dashboard> {
   const directory = mkdtempSync(join(tmpdir(), "istio-lab-test-"));
   cleanups.push(() => rmSync(directory, { recursive: true }));
@@ -56,10 +56,10 @@ test.each(["/../../../../../secrets", "/%2e%2e/%2E%2E/secrets", `${PREFIX}/../..
 );
 
 test("status, body and headers come through, and a redirect stays on loopback", async () => {
-  const forward = await forwardTo((asked, response) => {
+  const forward = await forwardTo((incoming, response) => {
     const location = `${PREFIX}/zipkin/`;
-    if (asked.url === `${PREFIX}/`) response.writeHead(302, { location, "x-own": "1" }).end();
-    else response.writeHead(201, { "content-type": "text/x-test" }).end(`${asked.method} ${asked.url}`);
+    if (incoming.url === `${PREFIX}/`) response.writeHead(302, { location, "x-own": "1" }).end();
+    else response.writeHead(201, { "content-type": "text/x-test" }).end(`${incoming.method} ${incoming.url}`);
   });
   expect(forward.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/zipkin\/$/);
   const redirect = await fetch(new URL("/", forward.url), { redirect: "manual" });
@@ -74,10 +74,10 @@ test("status, body and headers come through, and a redirect stays on loopback", 
 });
 
 test("a long query arrives by POST with its type", async () => {
-  const forward = await forwardTo(async (asked, response) => {
+  const forward = await forwardTo(async (incoming, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of asked) chunks.push(chunk as Buffer);
-    response.end(`${asked.method} ${asked.headers["content-type"]} ${Buffer.concat(chunks)}`);
+    for await (const chunk of incoming) chunks.push(chunk as Buffer);
+    response.end(`${incoming.method} ${incoming.headers["content-type"]} ${Buffer.concat(chunks)}`);
   });
   const type = "application/x-www-form-urlencoded";
   const answer = await fetch(new URL("/api/v1/query", forward.url), {
@@ -103,6 +103,6 @@ test("a foreign Host or Origin does not reach the API server", async () => {
 });
 
 test("an API server that breaks off is HTTP 502", async () => {
-  const forward = await forwardTo((asked) => asked.socket.destroy());
+  const forward = await forwardTo((incoming) => incoming.socket.destroy());
   expect((await fetch(forward.url)).status).toBe(502);
 });

@@ -100,7 +100,7 @@ test.each([
   await expect(picture()).rejects.toThrow(words);
 });
 
-test("a Prometheus of the user's own is asked at its address, not through the API server", async () => {
+test("a Prometheus of the user's own is queried at its address, not through the API server", async () => {
   const { requests, picture } = await sourceOf(cluster(), { prometheus: { url: "http://127.0.0.1:9/" } });
   await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9 does not answer: fetch failed");
   expect(requests.join(" ")).not.toContain("/proxy/");

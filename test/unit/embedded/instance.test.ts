@@ -43,7 +43,7 @@ describe("an instance", () => {
     );
   });
 
-  test("takes another subnet when it is told to", () => {
+  test("takes another subnet that is given", () => {
     expect(instance("lab", "10.211.7").subnet).toBe("10.211.7.0/24");
     expect(instance("lab", "10.211.7").loadBalancer.address).toBe("10.211.7.20");
   });

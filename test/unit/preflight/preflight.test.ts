@@ -162,7 +162,7 @@ describe("a kubeconfig that leads nowhere", () => {
     );
   });
 
-  it("has no credentials, for which kubectl would ask at a terminal", async () => {
+  it("has no credentials, for which kubectl would prompt at a terminal", async () => {
     const kubeconfig = kubeconfigOf("https://127.0.0.1:1", {});
     await expectFaults(
       [],

@@ -40,7 +40,7 @@ describe("probe on the command line", () => {
     expect(process.exitCode).toBe(1);
   });
 
-  it("asks the lab for nothing when the flags say all, and sends the URL's own host", async () => {
+  it("reads nothing of the lab when the flags give everything, and sends the URL's own host", async () => {
     const before = even.hosts.length;
     const foreign = [
       "--url",

@@ -34,13 +34,13 @@ describe("probe", () => {
     expect([served, ok]).toEqual([{ v116: 244, v117: 156 }, false]);
   });
 
-  it("sends the Host header it is told", async () => {
+  it("sends the given Host header", async () => {
     const { url, hosts } = remember(await sharesServer(50));
     await probe({ url, host: "nginx.hung.org.hk", requests: 4, pages: PAGES, weights: EVEN });
     expect(hosts).toEqual(Array(4).fill("nginx.hung.org.hk"));
   });
 
-  it("counts failures by reason: a status with its words, a page nobody knows, a broken connection", async () => {
+  it("counts failures by reason: a status with its words, an unknown page, a broken connection", async () => {
     let seen = 0;
     const { url } = remember(
       await pageServer((request, response) => {
@@ -77,21 +77,21 @@ describe("probe", () => {
   it("verifies a certificate: by the authority given, and for the Host header's name", async () => {
     const [mine, other] = [makeCertificate("nginx.hung.org.hk"), makeCertificate("nginx.hung.org.hk")];
     const { url } = remember(await pageServer((_, response) => response.end(PAGES.v116), mine));
-    const ask = async (host: string, ca?: string) => {
+    const verdictOf = async (host: string, ca?: string) => {
       const weights = { v116: 100, v117: 0 };
       const { ok, failures } = await probe({ url, host, ca, requests: 1, pages: PAGES, weights });
       return ok || Object.keys(failures).join();
     };
-    expect(await ask("nginx.hung.org.hk", mine.certificate)).toBe(true);
+    expect(await verdictOf("nginx.hung.org.hk", mine.certificate)).toBe(true);
     const untrusted = "certificate not trusted: DEPTH_ZERO_SELF_SIGNED_CERT";
-    expect(await ask("nginx.hung.org.hk", other.certificate)).toBe(untrusted);
-    expect(await ask("nginx.hung.org.hk")).toBe(untrusted);
-    expect(await ask("other.hung.org.hk", mine.certificate)).toBe(
+    expect(await verdictOf("nginx.hung.org.hk", other.certificate)).toBe(untrusted);
+    expect(await verdictOf("nginx.hung.org.hk")).toBe(untrusted);
+    expect(await verdictOf("other.hung.org.hk", mine.certificate)).toBe(
       "certificate not trusted: ERR_TLS_CERT_ALTNAME_INVALID",
     );
   });
 
-  it("gives up where nobody listens, and says how few it sent", async () => {
+  it("gives up where nothing listens, and reports how few requests it sent", async () => {
     const report = await probe({ url: await deadUrl(), requests: 4000, pages: PAGES, weights: EVEN });
     expect(report.requests).toBeLessThan(20);
     expect(report).toMatchObject({
@@ -114,7 +114,7 @@ describe("probe", () => {
     expect(report.requests).toBeLessThan(20);
   });
 
-  it("refuses pages that nobody could tell apart", async () => {
+  it("refuses two versions with the same page", async () => {
     const same = { v116: "hello\n", v117: "hello" };
     await expect(
       probe({ url: "http://127.0.0.1/", requests: 1, pages: same, weights: EVEN }),

@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { IngressPorts, nodePortsOf, readNodePorts } from "../../../../components/haproxyEdge/ingressPorts.ts";
 import { GATEWAY_PORTS, settled, startMocks } from "../../../support/mocks.ts";
 
-/** What the API server answers, and what it was asked. */
+/** What the API server answers, and the requests that it got. */
 const server = vi.hoisted(() => ({
   service: undefined as object | undefined,
   paths: [] as string[],

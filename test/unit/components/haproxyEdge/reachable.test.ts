@@ -20,12 +20,12 @@ describe("reachable.sh", () => {
   it("has nothing to say of a machine that shows its key", () => {
     const { status, stderr, stdout } = run(`192.0.2.10 ${KEY}`);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-    expect(stdout).toBe("asked: -T 10 -p 22 -t ed25519 192.0.2.10\n");
+    expect(stdout).toBe("arguments: -T 10 -p 22 -t ed25519 192.0.2.10\n");
   });
 
   it("takes a directory's user name for one", () => {
     const { status, stdout } = run(`192.0.2.10 ${KEY}`, "first.last@ad.example.org");
-    expect([status, stdout]).toEqual([0, "asked: -T 10 -p 22 -t ed25519 192.0.2.10\n"]);
+    expect([status, stdout]).toEqual([0, "arguments: -T 10 -p 22 -t ed25519 192.0.2.10\n"]);
   });
 
   it.each([
@@ -34,7 +34,7 @@ describe("reachable.sh", () => {
       "is another machine now, with another host key",
       "192.0.2.10 ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOther",
     ],
-  ])("tells of a load balancer that %s, and how to go on without it", (what, answer) => {
+  ])("reports a load balancer that %s, and how to continue without it", (what, answer) => {
     const { status, stderr } = run(answer);
     expect(status).toBe(1);
     expect(stderr).toContain(`error: load balancer debian@192.0.2.10:22 ${what}, so the haproxy.cfg`);
@@ -48,7 +48,7 @@ function run(answer: string, user = "debian") {
   roots.push(root);
   writeFileSync(
     join(root, "ssh-keyscan"),
-    `#!/bin/sh\necho "asked: $*" >&9\n[ -n "${answer}" ] || exit 1\necho "${answer}"\n`,
+    `#!/bin/sh\necho "arguments: $*" >&9\n[ -n "${answer}" ] || exit 1\necho "${answer}"\n`,
     { mode: 0o755 },
   );
   return spawnSync("/bin/sh", ["-c", `exec sh ${SCRIPT} 9>&1`], {

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { faultsOf, settings } from "../../../support/settings.ts";
 
-test("off unless it is asked for", () => {
+test("off unless it is set", () => {
   expect(settings().monitoring).toBeUndefined();
   expect(settings({ monitoring: { retention: "1h" } }).monitoring).toBeUndefined();
 });

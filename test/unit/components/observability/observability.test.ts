@@ -65,7 +65,7 @@ it("every object bears the owner", async () => {
     if (inputs?.metadata) expect(inputs.metadata.annotations["istio-lab/owner"]).toBe(OWNER);
 });
 
-it("tells where Prometheus and Zipkin are", async () => {
+it("outputs the addresses of Prometheus and Zipkin", async () => {
   expect((await observe(EVERYTHING)).outputs).toEqual([
     {
       namespace: "istio-lab-observability",

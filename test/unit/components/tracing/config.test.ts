@@ -7,7 +7,7 @@ const providers = (change: Record<string, unknown>) =>
   (istioValues(settings(change)).meshConfig as { extensionProviders?: unknown[] } | undefined)
     ?.extensionProviders;
 
-test("off unless it is asked for", () => {
+test("off unless it is set", () => {
   expect(settings().tracing).toBeUndefined();
   expect(providers({})).toBeUndefined();
   expect(capabilities.map(({ name }) => name)).toContain("tracing");

@@ -43,7 +43,7 @@ it("a provider that leads elsewhere: the fault gives both", async () => {
   expect(message).toContain(`is ${JSON.stringify(other)}: make it ${JSON.stringify(ZIPKIN)}`);
 });
 
-it("asks for the right to read the mesh only where it reads it", () => {
+it("needs the right to read the mesh only where it reads it", () => {
   const names = (config: Partial<Needs>) =>
     tracingPreflight.permissions({ ...there, ...config }).map(({ name }) => name);
   expect(names({})).toEqual(["istio"]);

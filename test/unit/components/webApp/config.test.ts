@@ -22,9 +22,7 @@ describe("versions and namespace", () => {
     [
       "a page twice",
       { versions: [V116, { ...V117, page: "v1.16.1\n" }] },
-      [
-        'versions[1].page is "v1.16.1\\n": versions[0] has the same: give each version a page of its own, which tells it from the others',
-      ],
+      ['versions[1].page is "v1.16.1\\n": versions[0] has the same: give each version a page of its own'],
     ],
     ["no versions", { versions: [] }, ["versions is []: give at least one version"]],
     [
@@ -41,7 +39,7 @@ describe("versions and namespace", () => {
       "an image that makes no page",
       { versions: [V116, { ...V117, image: "registry.example.org:5000/nginx" }] },
       [
-        "versions[1].page is missing: the image registry.example.org:5000/nginx has no tag to make it of; give a text that tells this version from the others",
+        "versions[1].page is missing: the image registry.example.org:5000/nginx has no tag to make it of; give a text that distinguishes this version from the others",
       ],
     ],
     [

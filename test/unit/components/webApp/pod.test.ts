@@ -14,7 +14,7 @@ const pod = (change: Partial<Version> = {}, sidecar?: string) =>
   podTemplate({ ...VERSION, ...change }, { namespace: "shop", sidecar });
 
 describe("a pod", () => {
-  it("has only what its version asks for", () => {
+  it("has only what its version sets", () => {
     const [nginx] = pod().spec.containers;
     expect(nginx).not.toHaveProperty("resources");
     expect(nginx).not.toHaveProperty("securityContext");

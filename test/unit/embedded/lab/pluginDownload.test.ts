@@ -36,7 +36,7 @@ async function get(name: PluginName, path?: string) {
   return plugin?.path;
 }
 
-test("a plugin that is on the machine is not asked for", async () => {
+test("a plugin that is on the machine is not downloaded", async () => {
   expect(await get("resource-command", "/opt/pulumi-resource-command")).toBe("/opt/pulumi-resource-command");
   expect(server.requests).toEqual([]);
 });

@@ -26,7 +26,7 @@ beforeEach(() => {
     HOME: join(root, "home"),
     XDG_STATE_HOME: join(root, "state"),
     XDG_CACHE_HOME: join(root, "cache"),
-    // A mirror that has nothing: no test asks the network.
+    // An empty mirror: no test uses the network.
     LAB_MIRROR: root,
   };
   for (const [name, value] of Object.entries(env))

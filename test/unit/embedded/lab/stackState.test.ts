@@ -34,7 +34,7 @@ test("operations that a killed Pulumi was at are forgotten, resources stay", asy
   expect(await readFile(file, "utf8")).toBe(state([]));
 });
 
-test("half a state gives way to the one of before, a whole one does not", async () => {
+test("a truncated state is replaced by the previous one, a whole one is not", async () => {
   await writeFile(`${file}.bak`, state([], "before"));
   await writeFile(file, state([]));
   await recoverState(instance("x"));
@@ -44,7 +44,7 @@ test("half a state gives way to the one of before, a whole one does not", async 
   expect(await readFile(file, "utf8")).toBe(state([], "before"));
 });
 
-test("half a state with none of before is left for Pulumi to complain of", async () => {
+test("a truncated state without a previous one stays, for Pulumi to report", async () => {
   await writeFile(file, "{");
   await recoverState(instance("x"));
   expect(await readFile(file, "utf8")).toBe("{");

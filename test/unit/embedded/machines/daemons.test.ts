@@ -28,7 +28,7 @@ describe("waiting while daemons run", () => {
     expect(await whileDaemonsRun([machine], async () => "ready")).toBe("ready");
   });
 
-  test("a daemon that ends meanwhile is named at once, with its log, and the work is told to give up", async () => {
+  test("a daemon that ends meanwhile is named at once, with its log, and the work is aborted", async () => {
     let signal: AbortSignal | undefined;
     const waiting = whileDaemonsRun([machine], (given) => {
       signal = given;

@@ -92,7 +92,7 @@ describe("the language host", () => {
     });
   });
 
-  test("asks for Pulumi's TypeScript loader unless the project says otherwise", async () => {
+  test("turns Pulumi's TypeScript loader on unless the project turns it off", async () => {
     program("console.log(process.env.PULUMI_NODEJS_TYPESCRIPT, process.execArgv.join())");
     await run({ nodeargs: "--no-warnings" });
     await expect.poll(() => output).toBe("true --no-warnings\n");
@@ -103,14 +103,14 @@ describe("the language host", () => {
     expect(await run()).toEqual({ error: "", bail: true });
   });
 
-  test("tells of any other end", async () => {
+  test("reports any other end", async () => {
     program("process.exit(5)");
     expect((await run()).error).toBe("Program exited with non-zero exit code: 5");
     program("process.kill(process.pid, 'SIGKILL')");
     expect((await run()).error).toMatch(/ended by SIGKILL/);
   });
 
-  test("tells what to do where the SDK is not installed", async () => {
+  test("names the command that installs the SDK where it is missing", async () => {
     expect((await run()).error).toBe(
       `the package @pulumi/pulumi is not installed in ${directory}; run \`npm install\` there first`,
     );

@@ -23,9 +23,9 @@ test("a Chromium on PATH is used, and nothing is installed", async () => {
 });
 
 test("where there is none, Debian's package is named and installed, and no recommended one", async () => {
-  await answer("apt-get", `echo "$DEBIAN_FRONTEND $*" >>${bin}/asked`);
+  await answer("apt-get", `echo "$DEBIAN_FRONTEND $*" >>${bin}/calls`);
   await ensureBrowser();
-  expect(await readFile(join(bin, "asked"), "utf8")).toBe(
+  expect(await readFile(join(bin, "calls"), "utf8")).toBe(
     "noninteractive -qq update\nnoninteractive -qq install --no-install-recommends --yes chromium\n",
   );
   expect(console.error).toHaveBeenCalledWith(expect.stringContaining("Debian package chromium"));

@@ -29,9 +29,9 @@ test("what cannot be had is built, piece by piece, and the reason is kept", asyn
   ]);
 });
 
-test("--from build asks no host", async () => {
+test("--from build sends no request", async () => {
   const parts = new Parts("build");
-  const official = () => Promise.reject(new Error("was asked"));
+  const official = () => Promise.reject(new Error("was called"));
   expect((await parts.choose("Kubernetes", { official, build })).value).toBe("built");
 });
 

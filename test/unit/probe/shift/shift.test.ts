@@ -45,7 +45,7 @@ describe("observeShift", () => {
     );
   });
 
-  it("has nothing to tell where the VirtualService did not change", async () => {
+  it("reports nothing where the VirtualService did not change", async () => {
     const observation = await observeShift(lab, async () => {});
     expect(observation.times).toBeNull();
     expect(renderObservation(observation)).toMatch(

@@ -92,7 +92,7 @@ test.each([
   [404, /\/file: 404$/],
   [403, /^127\.0\.0\.1:\d+ answered 403 to /],
   [500, /answered 500/],
-])("status %i is named, and asked for once", async (status, message) => {
+])("status %i is named, and requested once", async (status, message) => {
   server.status = status;
   await expect(get()).rejects.toThrow(message);
   expect(server.requests).toHaveLength(1);

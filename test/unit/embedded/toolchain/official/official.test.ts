@@ -47,11 +47,11 @@ test("Kubernetes' binaries are taken from the layout of its release site, execut
   expect((await stat(join(directory, "kubelet"))).mode & 0o111).toBe(0o111);
 });
 
-test("what is in the cache is not asked for again", async () => {
+test("what is in the cache is not requested again", async () => {
   const first = await officialKubernetes(await mirror(), quietly);
-  const asked = server.requests.length;
+  const before = server.requests.length;
   expect(await officialKubernetes(await mirror(), quietly)).toBe(first);
-  expect(server.requests).toHaveLength(asked);
+  expect(server.requests).toHaveLength(before);
 });
 
 test("one wrong binary among the six: none is used", async () => {

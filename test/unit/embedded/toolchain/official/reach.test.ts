@@ -27,7 +27,7 @@ function failing(scope: Scope) {
   };
 }
 
-test("a host that failed is not asked again for a day, for none of its files", async () => {
+test("a host that failed gets no request for a day, for none of its files", async () => {
   const source = failing("host");
   let time = 1e12;
   const now = () => time;
@@ -60,21 +60,21 @@ test("two sources that fail at the same time both remember it", async () => {
   expect(Object.keys(JSON.parse(memory))).toEqual(["a.example", "b.example"]);
 });
 
-test("a host that has too much to do is asked again", async () => {
+test("a host that has too much to do is tried again", async () => {
   const source = failing("request");
   const original = remembering(source);
   for (const _ of [1, 2]) await expect(original.open("a.example/x")).rejects.toThrow();
   expect(source.open).toHaveBeenCalledTimes(2);
 });
 
-test("a user who asks for official parts does not wait for the day to pass", async () => {
+test("--from official does not wait for the day to pass", async () => {
   await expect(remembering(failing("host")).open("a.example/x")).rejects.toThrow();
   const answer = { open: vi.fn(async () => ({ body: Readable.from(["x"]), offset: 0, headers: {} })) };
   await remembering(answer, { anew: true }).open("a.example/x");
   expect(answer.open).toHaveBeenCalledTimes(1);
 });
 
-test("one run asks once, also where the user asks for official parts", async () => {
+test("one run tries once, with --from official too", async () => {
   const source = failing("host");
   const original = remembering(source, { anew: true });
   for (const path of ["a.example/x", "a.example/y"])

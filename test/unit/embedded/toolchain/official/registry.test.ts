@@ -140,7 +140,7 @@ test("a manifest that is not what its digest says is refused", async () => {
   await mirror.stop();
 });
 
-test("a registry that asks for a token is given one", async () => {
+test("a registry that requires a token gets one", async () => {
   const server = await ArtifactServer.start({ "/v2/docker.io/istio/pilot/manifests/1.31.0": "{}" });
   server.files["/token"] = JSON.stringify({ token: "abc" });
   server.challenge = `Bearer realm="${server.url}/token",service="registry",scope="pull"`;
