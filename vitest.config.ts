@@ -1,4 +1,5 @@
-/** The two projects of tests: unit, and end-to-end on labs of their own. */
+/** The projects of tests: unit, and end-to-end on labs of their own. */
+import { globSync, readFileSync } from "node:fs";
 import { basename } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -16,11 +17,19 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+const UNIT = "test/unit/**/*.test.ts";
+/** Unit tests that replace modules, which every later file of the same process would see. */
+const REPLACING = globSync(UNIT).filter((file) =>
+  /\bvi\.mock\(|\/support\/program\.ts"/.test(readFileSync(file, "utf8")),
+);
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
+      // Importing Pulumi, zod and ssh2 anew for each file would take longer than the tests do.
+      { test: { name: "unit", include: [UNIT], exclude: REPLACING, isolate: false, testTimeout: 30_000 } },
+      { test: { name: "unit-replacing", include: REPLACING, testTimeout: 30_000 } },
       // Each file has a lab of its own. Two run at a time: they wait more than they compute.
       {
         test: {

@@ -91,7 +91,7 @@ async function testEverything(files: readonly string[], { write, plugins }: Flag
     passed += ok ? 1 : 0;
     failed += ok ? 0 : 1;
   }
-  for (const project of ["unit", "e2e"]) {
+  for (const project of ["unit*", "e2e"]) {
     console.error(`\n== ${project} tests`);
     const reporters = write && project === "e2e" ? ["./test/support/e2e/reliabilityReporter.ts"] : [];
     const report = await vitest(project, files, reporters, {
