@@ -71,7 +71,7 @@ export function startTasks(
               title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
               task: async () => {
                 await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
-                await controlPlaneReady(lab, kubectl);
+                await controlPlaneReady(lab);
                 await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
                 await clusterReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);

@@ -1,5 +1,6 @@
 /** The control plane: the cluster's certificates, its four daemons, and whether they serve. */
-import { cp, mkdir, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { get, type RequestOptions } from "node:https";
 import { join } from "node:path";
 import { succeeds, until } from "../../clients/process.ts";
 import { patience } from "../host/patience.ts";
@@ -94,12 +95,29 @@ export async function startControlPlane(lab: Instance, root: string, bin: string
 }
 
 /** Resolves when the API server is ready for requests. */
-export async function controlPlaneReady(lab: Instance, kubectl: string): Promise<void> {
-  const readyz = ["--kubeconfig", adminKubeconfig(lab), "get", "--raw", "/readyz", "--request-timeout=2s"];
+export async function controlPlaneReady(lab: Instance): Promise<void> {
+  const pki = pkiDir(lab);
+  const [ca, cert, key] = await Promise.all(
+    ["ca.crt", "admin.crt", "admin.key"].map((file) => readFile(join(pki, file))),
+  );
+  const url = `${serverUrl(lab)}/readyz`;
+  const options = { ca, cert, key, agent: false, timeout: patience(2) * 1000 } as const;
   await whileDaemonsRun([lab.controlPlane], () =>
-    until("the API server", () => succeeds(kubectl, readyz), {
+    until("the API server", () => answersOk(url, options), {
       timeoutMs: patience(90) * 1000,
       hint: () => endOfLog(lab.controlPlane.dir, "kube-apiserver"),
     }),
   );
+}
+
+/** Asked from this process: a kubectl for each question would take the processor from the server's start. */
+function answersOk(url: string, options: RequestOptions): Promise<boolean> {
+  return new Promise((resolve) => {
+    const request = get(url, options, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    request.once("timeout", () => request.destroy());
+    request.once("error", () => resolve(false));
+  });
 }

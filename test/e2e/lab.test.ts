@@ -1,10 +1,11 @@
-// The article from end to end on real machines, through the command line that users have.
-
+/** The article from end to end on real machines, through the command line that users have. */
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { haproxyWorker } from "../../bench/edgeMachine.ts";
+import { KUBERNETES_SERVICE_IP } from "../../embedded/instance.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
-import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
+import { bypassFilters, podNetworks, resolvedBy, strayMachines } from "../support/e2e/machines.ts";
+import { changedSettings, leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("e2e");
@@ -158,6 +159,23 @@ describe("up", () => {
       expect.arrayContaining(["nginx", "Envoy"]),
     );
     expect(status.ok).toBe(true);
+  });
+
+  test("each machine is in a cgroup of its own, none in its caller's; no setting of the host changes", async () => {
+    expect(await strayMachines(lab.instance)).toEqual([]);
+    expect(await changedSettings()).toEqual([]);
+  });
+
+  test("without br_netfilter every pod reaches the cluster's DNS, from its own node too", async () => {
+    await bypassFilters(lab.instance);
+    const [dns] = await lab.list<{ status: { podIP: string } }>("pods", "--selector=k8s-app=kube-dns", "-A");
+    const pods = (await Promise.all(lab.instance.workers.map(podNetworks))).map((pods) =>
+      pods.filter(({ address }) => address !== dns?.status.podIP),
+    );
+    // Also on the node of the DNS pod, whichever that is.
+    expect(pods.map(({ length }) => length > 0)).toEqual([true, true, true]);
+    const answers = await Promise.all(pods.flat().map(resolvedBy));
+    expect(answers).toEqual(answers.map(() => KUBERNETES_SERVICE_IP));
   });
 
   test("a second up changes nothing, and refresh finds nothing", async () => {

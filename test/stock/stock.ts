@@ -43,8 +43,9 @@ export async function testStock(tools: Toolchain): Promise<number> {
     );
     const timer = setTimeout(() => machine.kill("SIGKILL"), LIMIT_MINUTES * 60_000);
     let result = "the machine ended before the check did";
+    const since = performance.now();
     for await (const line of createInterface(machine.stdout)) {
-      console.log(line);
+      console.log(`[${Math.round((performance.now() - since) / 1000)} s] ${line}`);
       result = /STOCK .*RESULT (.*)/.exec(line)?.[1]?.trim() ?? result;
     }
     if (machine.exitCode === null && machine.signalCode === null) await once(machine, "exit");

@@ -42,6 +42,11 @@ export async function leaksOnHost(lab: Instance, seen: Sightings): Promise<strin
   return leaks;
 }
 
+/** Settings of the host that are other than before the test file. */
+export async function changedSettings(): Promise<string[]> {
+  return changes(before, await hostSettings()).filter((line) => line.startsWith("setting"));
+}
+
 /** Things of one kind, a line each, and which of them are the lab's. */
 interface Kind {
   readonly things: readonly string[];
