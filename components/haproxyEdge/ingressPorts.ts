@@ -1,6 +1,7 @@
 /** Reads the NodePorts of the ingress gateway. */
 import * as pulumi from "@pulumi/pulumi";
 import { KubernetesApi, type KubernetesObject, type Selection } from "../../clients/kubernetes.ts";
+import { type GatewayPort, nodePortOf, portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
 
 export interface IngressPortsArgs {
   /** `namespace/name` of the gateway's Service; unknown until that Service has its NodePorts. */
@@ -20,7 +21,7 @@ export interface NodePorts {
 }
 
 /**
- * Reads the gateway's NodePorts, by name, at each `up`, so that a changed port is noticed. The program reads
+ * Reads the gateway's NodePorts at each `up`, so that a changed port is noticed. The program reads
  * the Service itself: as a resource of the state, `pulumi refresh` would call it unhealthy wherever it gets
  * no address.
  */
@@ -35,12 +36,7 @@ export class IngressPorts extends pulumi.ComponentResource {
 }
 
 interface Service extends KubernetesObject {
-  readonly spec?: { readonly ports?: readonly Port[] };
-}
-
-interface Port {
-  readonly name?: string;
-  readonly nodePort?: number;
+  readonly spec?: { readonly ports?: readonly ServicePort[] };
 }
 
 /** @param service `namespace/name` */
@@ -67,21 +63,16 @@ async function readService(service: string, cluster: Selection): Promise<Service
   }
 }
 
-/** The NodePorts of a Service by the names that Istio gives its ports. */
+/** @throws where the Service has no NodePort for a port that the load balancer needs. */
 export function nodePortsOf(
-  ports: readonly Port[] | undefined,
+  ports: readonly ServicePort[] | undefined,
   service: string,
   resource?: pulumi.Resource,
 ): NodePorts {
-  const find = (name: string) => ports?.find((port) => port.name === name)?.nodePort;
-  const need = (name: string) => {
-    const port = find(name);
+  const need = (which: GatewayPort) => {
+    const port = nodePortOf(ports, which);
     if (port) return port;
-    throw new pulumi.ResourceError(
-      `Service ${service} has no NodePort of the name ${name}: its type must be LoadBalancer or NodePort`,
-      resource,
-      true,
-    );
+    throw new pulumi.ResourceError(portFault(ports, which, service) ?? "", resource, true);
   };
-  return { http2: need("http2"), statusPort: need("status-port"), https: find("https") };
+  return { http2: need("http2"), statusPort: need("status-port"), https: nodePortOf(ports, "https") };
 }

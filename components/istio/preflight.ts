@@ -1,7 +1,8 @@
 /**
  * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
  */
-import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import { portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
@@ -104,9 +105,9 @@ function foreignIstio(installer: string | undefined, planes: readonly string[], 
 /** What an Istio that is there already has to have: a webhook that injects its sidecars, and a gateway. */
 async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["istio"]): Promise<string[]> {
   const { namespace, service } = gateway;
-  const [revisions, hasGateway] = await Promise.all([
+  const [revisions, found] = await Promise.all([
     revisionsOf(api),
-    api.metadata(`/api/v1/namespaces/${namespace}/services/${service}`).then(Boolean),
+    api.get<Service>(`/api/v1/namespaces/${namespace}/services/${service}`),
   ]);
   const install = "set istio.manage to true to have Istio installed, or install it first";
   const given = "istio.manage is false, and the cluster has no";
@@ -117,12 +118,24 @@ async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["is
       : [
           `${given} Istio of ${revision === undefined ? "the default revision" : `revision ${revision}`}: set istio.revision to one that it has (${revisions.join(", ")})`,
         ]),
-    ...(hasGateway
-      ? []
+    ...(found
+      ? unusablePorts(found, gateway)
       : [
           `${given} Service ${namespace}/${service}: set istio.gateway to the namespace, service and selector of a gateway that it has${listed(await gatewaysOf(api))}, or install one first`,
         ]),
   ];
+}
+
+interface Service extends KubernetesObject {
+  readonly spec?: { readonly ports?: readonly ServicePort[] };
+}
+
+/** A gateway without NodePorts, such as one of type ClusterIP, cannot be reached from the load balancer. */
+function unusablePorts({ spec }: Service, { namespace, service }: GatewayRef): string[] {
+  const faults = (["http2", "status-port"] as const).map((which) =>
+    portFault(spec?.ports, which, `${namespace}/${service}`),
+  );
+  return faults.flatMap((fault) => (fault ? [`istio.manage is false, and ${fault}`] : []));
 }
 
 /** Revisions and tags that inject sidecars. */

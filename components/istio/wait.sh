@@ -22,7 +22,7 @@ main() {
       echo "istiod is available and injects sidecars"
       ;;
     gateway)
-      until_true has_node_ports "a NodePort of the names http2 and status-port at Service $gateway (kubectl get services --all-namespaces)"
+      until_true has_node_ports "a NodePort for the ports 80 (http2) and 15021 (status-port) at Service $gateway (kubectl get services --all-namespaces)"
       echo "service ${gateway#*/} has its NodePorts"
       ;;
     *) fail "usage: sh wait.sh istiod|gateway" ;;
@@ -52,14 +52,21 @@ injects() {
   return 1
 }
 
+# By name, or by number: the Services of other tools give other names.
 has_node_ports() {
   ports=$(kube get service "${gateway#*/}" --namespace="${gateway%/*}" \
-    --output='jsonpath={.spec.ports[?(@.name=="http2")].nodePort} {.spec.ports[?(@.name=="status-port")].nodePort}' \
-    2>/dev/null)
-  case $ports in
-    [0-9]*" "[0-9]*) ;;
-    *) return 1 ;;
-  esac
+    --output='jsonpath={range .spec.ports[*]} {.name}/{.port}/{.nodePort}{end} ' 2>/dev/null) || return 1
+  has_node_port "http2/[0-9]*" || has_node_port "*/80" || return 1
+  has_node_port "status-port/[0-9]*" || has_node_port "*/15021"
+}
+
+# has_node_port PATTERN: one of $ports, NAME/PORT, has a NodePort.
+has_node_port() {
+  for port in $ports; do
+    # shellcheck disable=SC2254 # it is a pattern
+    case $port in $1/[0-9]*) return 0 ;; esac
+  done
+  return 1
 }
 
 main "$@"

@@ -129,7 +129,7 @@ case "$verb $*" in
   "get get apiservices"*) printf '${broken ? `${broken} False` : ""}\\nv1.apps True\\n';;
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
-  "get get service "*) echo "30934 30580";;
+  "get get service "*) echo " status-port/15021/30580 http2/80/30934 ";;
   "delete delete --filename=-"*|"apply apply "*) cat >> ${root}/inputs;;
 esac`;
 }

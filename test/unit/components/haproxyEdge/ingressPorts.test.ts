@@ -50,9 +50,14 @@ describe("IngressPorts", () => {
     expect(nodePortsOf(ports, SERVICE)).toEqual({ http2: 30934, statusPort: 30580, https: undefined });
   });
 
+  it("finds ports by number where they have other names", () => {
+    const ports = GATEWAY_PORTS.map((port, index) => ({ ...port, name: `p${index}` }));
+    expect(nodePortsOf(ports, SERVICE)).toEqual({ http2: 30934, statusPort: 30580, https: 30895 });
+  });
+
   it("says what a Service without NodePorts must become", () => {
     expect(() => nodePortsOf([{ name: "http2" }], SERVICE)).toThrow(
-      `Service ${SERVICE} has no NodePort of the name http2: its type must be LoadBalancer or NodePort`,
+      `Service ${SERVICE} has no NodePort for port 80 (http2): its type must be LoadBalancer or NodePort, and it must have that port`,
     );
   });
 

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { istioPreflight } from "../../../../components/istio/preflight.ts";
 import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
+import { GATEWAY_PORTS } from "../../../support/mocks.ts";
 import { OWNER, runChecks } from "../../../support/preflight.ts";
 
 const VERSION = { "/version": { gitVersion: "v1.34.4" } };
@@ -17,6 +18,8 @@ const DEFAULT = { "istio.io/rev": "default" };
 const CANARY = { "istio.io/rev": "canary" };
 const gateway = ISTIO_GATEWAY;
 const istiod = (namespace: string, name = "istiod") => ({ items: [{ metadata: { namespace, name } }] });
+/** The gateway's Service. */
+const door = (ports: object[] = GATEWAY_PORTS) => ({ metadata: { name: "door" }, spec: { ports } });
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
 const check = async (paths: Paths, istio: object = {}) => {
@@ -59,7 +62,7 @@ it.each<[string, Paths, object, RegExp[]]>([
       /^the Istio in this cluster was installed by stack organization\/istio-lab\/prod; .* set istio\.manage to false/,
     ],
   ],
-  ["one to be used", { ...injectors(DEFAULT), [GATEWAY]: claimedBy("x") }, { manage: false }, []],
+  ["one to be used", { ...injectors(DEFAULT), [GATEWAY]: door() }, { manage: false }, []],
   [
     "none, to be used",
     {},
@@ -84,7 +87,7 @@ it.each<[string, Paths, object, RegExp[]]>([
     "one of a tag, with another gateway, as configured",
     {
       ...injectors({ ...CANARY, "istio.io/tag": "stable" }),
-      "/api/v1/namespaces/ingress/services/door": claimedBy("x"),
+      "/api/v1/namespaces/ingress/services/door": door(),
     },
     {
       manage: false,
@@ -94,8 +97,26 @@ it.each<[string, Paths, object, RegExp[]]>([
     [],
   ],
   [
+    "one with a gateway of type ClusterIP, and without a port for its health",
+    { ...injectors(DEFAULT), [GATEWAY]: door([{ name: "http", port: 80 }]) },
+    { manage: false },
+    [
+      /^istio\.manage is false, and Service istio-system\/istio-ingressgateway has no NodePort for port 80 \(http2\): its type must be LoadBalancer or NodePort/,
+      /has no NodePort for port 15021 \(status-port\)/,
+    ],
+  ],
+  [
+    "one with a gateway whose ports have other names",
+    {
+      ...injectors(DEFAULT),
+      [GATEWAY]: door(GATEWAY_PORTS.map((port) => ({ ...port, name: `p${port.port}` }))),
+    },
+    { manage: false },
+    [],
+  ],
+  [
     "this stack's, to be used only",
-    { ...injectors(DEFAULT), [HOME]: claimedBy(OWNER), [GATEWAY]: claimedBy("x") },
+    { ...injectors(DEFAULT), [HOME]: claimedBy(OWNER), [GATEWAY]: door() },
     { manage: false },
     [
       /^istio\.manage is false, and this stack installed .*: give up the claim first \(kubectl annotate namespace istio-system istio-lab\/owner-\), or set/,

@@ -1,0 +1,32 @@
+/** The ports of an ingress gateway's Service. Pure. */
+
+/** As the API server has it. */
+export interface ServicePort {
+  readonly name?: string;
+  readonly port?: number;
+  readonly nodePort?: number;
+}
+
+/** What the load balancer needs: the name that Istio's charts give a port, and its number. */
+const PORTS = { http2: 80, "status-port": 15021, https: 443 } as const;
+
+export type GatewayPort = keyof typeof PORTS;
+
+/** By its name, or else by its number: the Services of other tools give other names. */
+export function nodePortOf(
+  ports: readonly ServicePort[] | undefined,
+  which: GatewayPort,
+): number | undefined {
+  const found = ports?.find(({ name }) => name === which) ?? ports?.find(({ port }) => port === PORTS[which]);
+  return found?.nodePort;
+}
+
+/** Why the load balancer cannot use that port, with the way out; undefined where it has a NodePort. */
+export function portFault(
+  ports: readonly ServicePort[] | undefined,
+  which: GatewayPort,
+  service: string,
+): string | undefined {
+  if (nodePortOf(ports, which)) return undefined;
+  return `Service ${service} has no NodePort for port ${PORTS[which]} (${which}): its type must be LoadBalancer or NodePort, and it must have that port`;
+}
