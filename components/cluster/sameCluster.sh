@@ -1,23 +1,46 @@
 #!/bin/sh
-# Fails when kubeconfig and context lead to another cluster than the one that the stack was made on. From the
-# environment:
+# Fails when kubeconfig and context lead to another cluster than the one that the stack was made on, or to none
+# that answers: a destroy starts with it, and deletes nothing then. From the environment:
 #   ISTIO_LAB_CLUSTER    UID of that cluster's namespace kube-system; without it nothing is compared
 #   KUBECONFIG           as kubectl reads it; optional
 #   ISTIO_LAB_CONTEXT    context of the kubeconfig; optional
+#   PULUMI_K8S_DELETE_UNREACHABLE    true: a cluster that does not answer counts as gone; optional
 #
 #   sh sameCluster.sh
-#
-# A cluster that does not answer passes: whatever is deleted in it reports that, and deletes nothing
-# elsewhere.
 set -eu
 
 context=${ISTIO_LAB_CONTEXT:-}
-[ -n "${ISTIO_LAB_CLUSTER:-}" ] || exit 0
-found=$(kubectl ${context:+"--context=$context"} get namespace kube-system --request-timeout=10s \
-  --output='jsonpath={.metadata.uid}' 2>/dev/null) || exit 0
-[ "$found" != "$ISTIO_LAB_CLUSTER" ] || exit 0
-server=$(kubectl ${context:+"--context=$context"} config view --minify --output='jsonpath={.clusters[0].cluster.server}')
-cat >&2 <<TEXT
-error: ${KUBECONFIG:-~/.kube/config}, context ${context:-the current one}, leads to another cluster than the one that this stack was made on: $server has the UID $found in namespace kube-system, and the other one had $ISTIO_LAB_CLUSTER. Nothing more is deleted. Set kubeconfig and context back to that cluster, and run pulumi destroy again; if it is gone for good, forget its resources: pulumi state delete --all --yes
+where="${KUBECONFIG:-~/.kube/config}, context ${context:-the current one}"
+
+main() {
+  [ -n "${ISTIO_LAB_CLUSTER:-}" ] || exit 0
+  # One request: any other kubectl get reads the list of all kinds before, and tries that for a minute.
+  answer=$(kube get --raw=/api/v1/namespaces/kube-system --request-timeout=10s 2>&1) || without_answer "$answer"
+  found=$(echo "$answer" | sed -n 's/.*"uid": *"\([^"]*\)".*/\1/p' | head -n 1)
+  [ "$found" = "$ISTIO_LAB_CLUSTER" ] || other_cluster "$found"
+}
+
+kube() {
+  kubectl ${context:+"--context=$context"} "$@"
+}
+
+# A user who may not read the namespace has a cluster that answers; what else is missing shows at each deletion.
+without_answer() {
+  case $1 in *"(Forbidden)"*) exit 0 ;; esac
+  [ "${PULUMI_K8S_DELETE_UNREACHABLE:-}" != true ] || exit 0
+  cat >&2 <<TEXT
+error: the cluster of this stack does not answer ($where): $(echo "$1" | tail -n 1). Nothing more is deleted. Run pulumi destroy again when it does; if it is gone for good, destroy without it:
+  PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy
 TEXT
-exit 1
+  exit 1
+}
+
+other_cluster() {
+  server=$(kube config view --minify --output='jsonpath={.clusters[0].cluster.server}')
+  cat >&2 <<TEXT
+error: $where, leads to another cluster than the one that this stack was made on: $server has the UID $1 in namespace kube-system, and the other one had $ISTIO_LAB_CLUSTER. Nothing more is deleted. Set kubeconfig and context back to that cluster, and run pulumi destroy again; if it is gone for good, forget its resources: pulumi state delete --all --yes
+TEXT
+  exit 1
+}
+
+main

@@ -1,6 +1,6 @@
 /** Tests of components/cluster/sameCluster.sh. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,20 +22,43 @@ function run(kubectl: string, env: Record<string, string> = { ISTIO_LAB_CLUSTER:
   return spawnSync("sh", [SCRIPT], { encoding: "utf8", env: { PATH: `${bin}:/usr/bin:/bin`, ...env } });
 }
 
-it("the same cluster passes", () => {
-  expect(run("printf there")).toMatchObject({ status: 0, stderr: "" });
+/** What the API server answers for namespace kube-system. */
+const namespace = (uid: string) =>
+  `printf '%s' '${JSON.stringify({ kind: "Namespace", metadata: { name: "kube-system", uid } })}'`;
+const REFUSED = 'echo "The connection to the server 10.0.0.1:6443 was refused" >&2; exit 1';
+
+it("the same cluster passes, with one request", () => {
+  expect(run(namespace("there"))).toMatchObject({ status: 0, stderr: "" });
+  expect(readFileSync(join(bin, "calls"), "utf8")).toBe(
+    "get --raw=/api/v1/namespaces/kube-system --request-timeout=10s\n",
+  );
 });
 
-it("a cluster that does not answer passes", () => {
-  expect(run("exit 1")).toMatchObject({ status: 0, stderr: "" });
+it("a cluster that does not answer fails: what to do, and how to destroy without it", () => {
+  const { status, stderr } = run(REFUSED, { ISTIO_LAB_CLUSTER: "there", KUBECONFIG: "/k" });
+  expect(status).toBe(1);
+  expect(stderr).toBe(
+    "error: the cluster of this stack does not answer (/k, context the current one): The connection to the server 10.0.0.1:6443 was refused. Nothing more is deleted. Run pulumi destroy again when it does; if it is gone for good, destroy without it:\n  PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy\n",
+  );
+});
+
+it("a cluster that does not answer passes where that counts as gone", () => {
+  const env = { ISTIO_LAB_CLUSTER: "there", PULUMI_K8S_DELETE_UNREACHABLE: "true" };
+  expect(run(REFUSED, env)).toMatchObject({ status: 0, stderr: "" });
+  expect(run(namespace("here"), env).status).toBe(1);
+});
+
+it("a user who may not read the namespace passes", () => {
+  const forbidden = "echo 'Error from server (Forbidden): namespaces is forbidden' >&2; exit 1";
+  expect(run(forbidden)).toMatchObject({ status: 0, stderr: "" });
 });
 
 it("without an identity nothing is compared", () => {
-  expect(run("printf here", {})).toMatchObject({ status: 0, stderr: "" });
+  expect(run(namespace("here"), {})).toMatchObject({ status: 0, stderr: "" });
 });
 
 it("another cluster fails, and both are named", () => {
-  const kubectl = 'case "$*" in *view*) printf https://10.0.0.1:6443 ;; *) printf here ;; esac';
+  const kubectl = `case "$*" in *view*) printf https://10.0.0.1:6443 ;; *) ${namespace("here")} ;; esac`;
   const env = { ISTIO_LAB_CLUSTER: "there", ISTIO_LAB_CONTEXT: "prod", KUBECONFIG: "/k" };
   const { status, stderr } = run(kubectl, env);
   expect(status).toBe(1);
