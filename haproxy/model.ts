@@ -17,8 +17,10 @@ export interface HaproxyModel {
   readonly requestSeconds: number;
   /** Attempts to connect before the request fails. */
   readonly retries: number;
-  /** Idle and connect times, in seconds. */
-  readonly timeoutSeconds: { readonly server: number; readonly connect: number; readonly client: number };
+  /** Until a connection to a node has to be open; less than the second after which a kernel repeats its SYN. */
+  readonly connectMilliseconds: number;
+  /** Idle times, in seconds. */
+  readonly timeoutSeconds: { readonly server: number; readonly client: number };
   /** Port for clients, on all addresses. */
   readonly port: number;
   /** True: that port answers with a redirect to https. */
@@ -120,8 +122,9 @@ export interface LabTls {
 }
 
 /**
- * The article's load balancer: `maxconn 2000`, 30 s for each timeout, 5 retries, port 80, every node at the gateway's
- * NodePort. Checks are this project's: a node that does not answer is out 2.25 s after the first failed check.
+ * The article's load balancer: `maxconn 2000`, 30 s for each idle time, 5 retries, port 80, every node at the gateway's
+ * NodePort. Checks and the time to connect are this project's: a node that does not answer is out 2.25 s after the
+ * first failed check, and a request goes to another node long before.
  * @throws Error when the gateway has no port `https` to pass TLS through to.
  */
 export function labModel({
@@ -142,7 +145,8 @@ export function labModel({
     connectionsPerSource: 950,
     requestSeconds: 10,
     retries: 5,
-    timeoutSeconds: { server: 30, connect: 30, client: 30 },
+    connectMilliseconds: 900,
+    timeoutSeconds: { server: 30, client: 30 },
     port: ports.http,
     redirect: tls?.redirect ?? false,
     httpsPort: ports.https,

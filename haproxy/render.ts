@@ -76,13 +76,15 @@ function globals({ maxConnections }: HaproxyModel): string {
   ]);
 }
 
-function defaults({ timeoutSeconds, retries }: HaproxyModel): string {
+function defaults({ connectMilliseconds, timeoutSeconds, retries }: HaproxyModel): string {
   return section("defaults", [
     "log global",
     "mode http",
     `timeout server ${whole(timeoutSeconds.server)}s`,
-    `timeout connect ${whole(timeoutSeconds.connect)}s`,
     `timeout client ${whole(timeoutSeconds.client)}s`,
+    "# Below the 1 s of a repeated SYN. Where the first SYN brings an ICMP error (a node without a gateway) and the second",
+    "# one succeeds, the error stays queued, and HAProxy 2.6 uses a whole core for as long as that connection lives.",
+    `timeout connect ${whole(connectMilliseconds)}ms`,
     `retries ${whole(retries)}`,
     "# A retry goes to another node. A reload closes an idle connection after its next answer, not before.",
     "option redispatch 1",
@@ -179,8 +181,7 @@ function toBackend(name: string): string[] {
 function lastResort(name: string, lines: readonly string[]): string {
   return section(`backend ${word(name)}-unchecked`, [
     "# No node passes its checks: try them all the same, but fail fast.",
-    "timeout connect 2s",
-    "retries 1",
+    "retries 2",
     ...lines,
   ]);
 }
