@@ -1,11 +1,14 @@
 // Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its gateway.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { setTimeout } from "node:timers/promises";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
+import { LateGateway } from "../support/e2e/lateGateway.ts";
+import { inUse, workDone } from "../support/e2e/loadBalancer.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
@@ -146,6 +149,38 @@ describe("2,100 clients that send half a request", () => {
       }
     },
   );
+});
+
+describe("requests that come before the gateway is there", () => {
+  trial("leave no connection behind that keeps HAProxy busy", async (seen) => {
+    const late = await LateGateway.start(site.lab);
+    try {
+      const { address, port } = late;
+      expect(await site.push(site.config("a", { address, port }))).toMatchObject({ exitCode: 0 });
+      await until("no node in use", async () => !(await inUse(site.lab, "a")));
+      const answers: Promise<number>[] = [];
+      // All within the second in which the kernel has not repeated its SYN.
+      for (let i = 0; i < 20; i++) {
+        answers.push(site.get("/").then(({ statusCode }) => statusCode));
+        await setTimeout(20);
+      }
+      await late.open();
+      expect(new Set(await Promise.all(answers))).toEqual(new Set([200]));
+      seen.requests += answers.length;
+      await until("the node in use", () => inUse(site.lab, "a"));
+      expect(late.counts.connections).toBeGreaterThan(0);
+      const before = await workDone(site.lab);
+      const checks = late.counts.checks + 2;
+      await until("two health checks", async () => late.counts.checks >= checks);
+      const after = await workDone(site.lab);
+      const work = { loops: after.loops - before.loops, ticks: after.ticks - before.ticks };
+      // A connection that spins adds 10,000 rounds and more, on a busy machine too.
+      expect(work.loops).toBeLessThan(2000);
+      expect(work.ticks).toBeLessThan(20);
+    } finally {
+      await late.stop();
+    }
+  });
 });
 
 async function get({ host = HOST, headers = {} }: { host?: string; headers?: Record<string, string> } = {}) {

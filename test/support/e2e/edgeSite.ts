@@ -20,6 +20,8 @@ export type Page = "a" | "b";
 
 export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
   /** Of the server behind HAProxy. @default the page's */
+  address?: string;
+  /** Of the server behind HAProxy. @default the page's */
   port?: number;
 }
 
@@ -42,8 +44,11 @@ export class EdgeSite extends EdgeMachine {
 
   // ---- files ----
 
-  config(page: Page, { port = this.#portOf(page), ...more }: ConfigOptions = {}): string {
-    const nodes = [{ name: page, address: this.lab.gateway }];
+  config(
+    page: Page,
+    { address = this.lab.gateway, port = this.#portOf(page), ...more }: ConfigOptions = {},
+  ): string {
+    const nodes = [{ name: page, address }];
     return renderHaproxy(
       labModel({ owner: this.owner, nodes, nodePorts: { http2: port, statusPort: port }, ...more }),
     );

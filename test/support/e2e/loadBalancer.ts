@@ -3,20 +3,44 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
-import { onLoadBalancer } from "../../../bench/edgeMachine.ts";
+import { haproxyWorker, onLoadBalancer } from "../../../bench/edgeMachine.ts";
 import type { Instance } from "../../../embedded/instance.ts";
 import { labEnvironment, PROGRAM } from "../../../embedded/lab/stack.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 
 /** Whether HAProxy sends requests to that server. */
 export async function inUse(lab: Instance, server: string): Promise<boolean> {
-  const states = await onLoadBalancer(
-    lab,
-    `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/admin.sock");` +
-      ` print $s "show stat\\n"; print while <$s>;'`,
-  );
+  const states = await adminSocket(lab, "show stat");
   const line = states.split("\n").find((row) => row.split(",")[1] === server);
   return line?.split(",")[17]?.startsWith("UP") ?? false;
+}
+
+/** How the worker process spends itself. */
+export interface Work {
+  /** Rounds of its event loop. */
+  readonly loops: number;
+  /** CPU time, in hundredths of a second. */
+  readonly ticks: number;
+}
+
+/** What the worker process that serves has done since it started. */
+export async function workDone(lab: Instance): Promise<Work> {
+  const activity = await adminSocket(lab, "show activity");
+  const stat = await onLoadBalancer(lab, `cat /proc/${await haproxyWorker(lab)}/stat`);
+  // The name in parentheses is the second field.
+  const [user, system] = stat.slice(stat.lastIndexOf(")")).split(" ").slice(12, 14);
+  return {
+    loops: Number(/^loops: (\d+)/m.exec(activity)?.[1]),
+    ticks: Number(user) + Number(system),
+  };
+}
+
+function adminSocket(lab: Instance, command: string): Promise<string> {
+  return onLoadBalancer(
+    lab,
+    `perl -MIO::Socket::UNIX -e 'my $s = IO::Socket::UNIX->new(Peer => "/run/haproxy/admin.sock");` +
+      ` print $s "${command}\\n"; print while <$s>;'`,
+  );
 }
 
 /**
