@@ -31,7 +31,8 @@ export const LIMITS = { renderMs: 10, pushSeconds: 2 };
 
 export function render(loads: readonly Load[], scale: Scale): string {
   return [
-    "| connections | requests | failed | pushes meanwhile | push, s (min / median / max) | connections opened | requests a second |",
+    "| connections | requests | failed | pushes meanwhile | push, s (min / median / max) | connections " +
+      "opened | requests a second |",
     "|---|---|---|---|---|---|---|",
     ...loads.map(loadRow),
     "",

@@ -5,5 +5,8 @@ import { cpus, release, totalmem } from "node:os";
 export function describeMachine(): string {
   const date = new Date().toISOString().slice(0, 10);
   const gibibytes = Math.round(totalmem() / 2 ** 30);
-  return `${date}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gibibytes} GiB, Linux ${release()}, Node ${process.version}`;
+  return (
+    `${date}, ${cpus().length} cores (${cpus()[0]?.model.trim()}), ${gibibytes} GiB, Linux ${release()}, ` +
+    `Node ${process.version}`
+  );
 }

@@ -35,13 +35,18 @@ export function renderResults({ setting, steps, shifts, reload }: Results): stri
     "|---|---|---|---|",
     ...Object.entries(steps).map(
       ([step, sample]) =>
-        `| ${step} | ${seconds(sample.byHand)} | ${seconds(sample.pulumi)} | ${pairedRatio(sample).toFixed(2)} |`,
+        `| ${step} | ${seconds(sample.byHand)} | ${seconds(sample.pulumi)} | ` +
+        `${pairedRatio(sample).toFixed(2)} |`,
     ),
     "",
     "| under a steady stream of requests | measured | requests | failed |",
     "|---|---|---|---|",
-    `| ${shifts.lastOldMs.length} weight changes: update of the VirtualService to the last request with the old shares, by the gateway's access log | p50 ${Math.round(quantile(shifts.lastOldMs, 0.5))} ms, p99 ${Math.round(quantile(shifts.lastOldMs, 0.99))} ms | ${shifts.requests} | ${shifts.failed} |`,
-    `| ${reload.seconds.length} reloads of HAProxy over SSH | ${seconds(reload.seconds)} s | ${reload.requests} | ${reload.failed} |`,
+    `| ${shifts.lastOldMs.length} weight changes: update of the VirtualService to the last request ` +
+      "with the old shares, by the gateway's access log | p50 " +
+      `${Math.round(quantile(shifts.lastOldMs, 0.5))} ms, p99 ` +
+      `${Math.round(quantile(shifts.lastOldMs, 0.99))} ms | ${shifts.requests} | ${shifts.failed} |`,
+    `| ${reload.seconds.length} reloads of HAProxy over SSH | ${seconds(reload.seconds)} s | ` +
+      `${reload.requests} | ${reload.failed} |`,
   ].join("\n");
 }
 

@@ -10,7 +10,8 @@ export function observedOf(outputs: Outputs, url: string): Observed {
   const { monitoring, tracing, namespace, versionLabels } = outputs;
   if (!monitoring)
     throw new Error(
-      "monitoring is off in this stack: pulumi config set --path monitoring.enabled true, then pulumi up (for the embedded lab: ./lab pulumi …, ./lab up)",
+      "monitoring is off in this stack: pulumi config set --path monitoring.enabled true, then pulumi " +
+        "up (for the embedded lab: ./lab pulumi …, ./lab up)",
     );
   return {
     url,

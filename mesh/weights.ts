@@ -31,7 +31,9 @@ export function weightFaults(
     })),
     ...missing.map((version) => ({
       version,
-      right: `give ${version} an integer percent; 0 is legal${rest >= 0 ? `, ${rest} makes the sum 100` : ""}`,
+      right:
+        `give ${version} an integer percent; ` +
+        `0 is legal${rest >= 0 ? `, ${rest} makes the sum 100` : ""}`,
     })),
     ...bad.map((version) => ({ version, right: "give an integer percent from 0 to 100" })),
     ...(sum === undefined || sum === 100 || missing.length > 0

@@ -36,14 +36,26 @@ function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, contex
       return kubeconfig
         ? `kubeconfig ${kubeconfig} holds no context; set kubeconfig to the path of one that does`
         : process.env.KUBECONFIG
-          ? `there is no kubeconfig: KUBECONFIG names ${process.env.KUBECONFIG}, which does not exist or is empty; set kubeconfig to the path of one`
-          : "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path of one";
+          ? `there is no kubeconfig: KUBECONFIG names ${process.env.KUBECONFIG}, which does not exist or ` +
+            "is empty; set kubeconfig to the path of one"
+          : "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path " +
+            "of one";
     case "no-context":
-      return `kubeconfig ${files} has no usable context ${context || target?.context || "(no current context)"}; it has: ${contexts}; set context to one of them`;
+      return (
+        `kubeconfig ${files} has no usable context ` +
+        `${context || target?.context || "(no current context)"}; it has: ${contexts}; set context to ` +
+        "one of them"
+      );
     case "no-credentials":
-      return `kubeconfig ${files} has no credentials for the user of context ${context || target?.context}; add them (kubectl config set-credentials), or set context to another of: ${contexts}`;
+      return (
+        `kubeconfig ${files} has no credentials for the user of context ${context || target?.context}; ` +
+        `add them (kubectl config set-credentials), or set context to another of: ${contexts}`
+      );
     case "kubeconfig":
-      return `kubeconfig ${files ?? "of KUBECONFIG or ~/.kube/config"} cannot be used: ${message}; correct it, or set kubeconfig to the path of another one`;
+      return (
+        `kubeconfig ${files ?? "of KUBECONFIG or ~/.kube/config"} cannot be used: ${message}; correct ` +
+        "it, or set kubeconfig to the path of another one"
+      );
   }
 }
 
@@ -52,23 +64,39 @@ function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
     case "time":
       return tooLate(where);
     case "credentials":
-      return `${where}: its credential plugin fails: ${message.replace("getting credentials: ", "")}; log on by hand (kubectl get namespaces) and try again`;
+      return (
+        `${where}: its credential plugin fails: ${message.replace("getting credentials: ", "")}; log on ` +
+        "by hand (kubectl get namespaces) and try again"
+      );
     case "expired":
       return `${where}: the API server's certificate has expired (${message}); renew it on the cluster`;
     case "untrusted":
-      return `${where}: the API server's certificate is not trusted: ${message}; is it the kubeconfig of this cluster?`;
+      return (
+        `${where}: the API server's certificate is not trusted: ${message}; is it the kubeconfig of this ` +
+        "cluster?"
+      );
     case "connection":
-      return `${where} does not answer: ${message}; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`;
+      return (
+        `${where} does not answer: ${message}; is the cluster up, and is it reachable from here? set ` +
+        "context or kubeconfig to another one otherwise"
+      );
   }
 }
 
 const tooLate = (where: string) =>
-  `${where} does not answer in time; is the cluster up, and is it reachable from here? set context or kubeconfig to another one otherwise`;
+  `${where} does not answer in time; is the cluster up, and is it reachable from here? set context or ` +
+  "kubeconfig to another one otherwise";
 
 /** The server answers 401 and gives no reason; an expired certificate shows it by itself. */
 async function onUnknownUser(where: string, api: KubernetesApi | undefined): Promise<string> {
   const until = await api?.certificateExpiry();
   if (until && until.getTime() < Date.now())
-    return `${where}: the user's certificate expired on ${until.toISOString()}; get a new kubeconfig from the cluster's administrator`;
-  return `${where} does not know this user: its certificate or token may have expired; get a new kubeconfig from the cluster's administrator`;
+    return (
+      `${where}: the user's certificate expired on ${until.toISOString()}; get a new kubeconfig from the ` +
+      "cluster's administrator"
+    );
+  return (
+    `${where} does not know this user: its certificate or token may have expired; get a new kubeconfig ` +
+    "from the cluster's administrator"
+  );
 }

@@ -24,7 +24,9 @@ export async function permissionFaults(
   return [
     {
       key: "",
-      message: `${api.where} does not allow this user to ${refused.flat().join("; ")}: allow these, or use a context whose user has the cluster role cluster-admin`,
+      message:
+        `${api.where} does not allow this user to ${refused.flat().join("; ")}: allow these, or use a ` +
+        "context whose user has the cluster role cluster-admin",
     },
   ];
 }

@@ -37,7 +37,8 @@ export async function live(options: LiveOptions): Promise<void> {
   function picture(): string {
     const report = tally(requests.answers.slice(-options.window), { ...options, weights: options.weights() });
     return stream.isTTY
-      ? `${options.url}  the last ${report.requests} of ${requests.sent} requests, ${rate} a second, Ctrl-C ends\n\n${renderReport(report, { stream, barWidth: barWidth(stream) })}`
+      ? `${options.url}  the last ${report.requests} of ${requests.sent} requests, ${rate} a second, ` +
+          `Ctrl-C ends\n\n${renderReport(report, { stream, barWidth: barWidth(stream) })}`
       : renderLine(report);
   }
 }

@@ -68,7 +68,10 @@ export function renderResolution({ served, weights }: Pick<ProbeReport, "served"
   if (answered === 0) return "no answers, nothing to compare";
   const points = visibleDeviation(answered, weight);
   const half = points / 2;
-  return `${answered} answers show a deviation of ${round(points)} points or more; for ${round(half)} points send ${requestsToShow(half, weight)}`;
+  return (
+    `${answered} answers show a deviation of ${round(points)} points or more; for ${round(half)} points ` +
+    `send ${requestsToShow(half, weight)}`
+  );
 }
 
 /** One line for logs and pipes: shares and failures, no bars. */

@@ -30,7 +30,8 @@ export function unknownKeys(keys: readonly string[], known: readonly string[], p
     .filter((key) => !known.includes(key))
     .map((key) => {
       const path = prefix + printable(key);
-      const message = `${path} is no key of this project${didYouMean(key, known)}; the keys are ${known.join(", ")}`;
+      const message =
+        `${path} is no key of this project${didYouMean(key, known)}; ` + `the keys are ${known.join(", ")}`;
       return { key: path, message };
     });
 }

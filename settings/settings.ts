@@ -135,7 +135,9 @@ function plainSecrets(keys: Keys, names: readonly string[], project: string): st
 
 const plainFault = (key: string): Fault => ({
   key,
-  message: `${key} stands in plain text in the stack's settings: make it a secret (pulumi config set --secret ${key}), and replace the secret itself if the file was shared`,
+  message:
+    `${key} stands in plain text in the stack's settings: make it a secret (pulumi config set --secret ` +
+    `${key}), and replace the secret itself if the file was shared`,
 });
 
 /** Text that is not JSON stays text: the schema then says what would be right. */

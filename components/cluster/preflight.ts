@@ -66,7 +66,12 @@ async function checkIdentity({
 
 function anotherCluster({ where }: KubernetesApi, id: string, previous: ClusterIdentity): string {
   const then = `cluster ${previous.server} (context ${previous.context})`;
-  return `${where} is another cluster than the one of this stack: namespace kube-system has the UID ${id} here, and the last update was on ${then} with the UID ${previous.id}; set kubeconfig and context back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone for good, forget its resources (pulumi state delete --all --yes) and run pulumi up`;
+  return (
+    `${where} is another cluster than the one of this stack: namespace kube-system has the UID ${id} ` +
+    `here, and the last update was on ${then} with the UID ${previous.id}; set kubeconfig and context ` +
+    "back to that cluster; to move the stack, run pulumi destroy there first; if that cluster is gone " +
+    "for good, forget its resources (pulumi state delete --all --yes) and run pulumi up"
+  );
 }
 
 async function readKubeconfig({
@@ -96,13 +101,18 @@ const BY_HAND = "give nodes as a list of name and address";
 
 function noneUsable({ where }: KubernetesApi, rejected: ReadonlyMap<string, string>): string {
   const reasons = [...rejected].map(([name, reason]) => `${name} ${reason}`).join(", ");
-  return `nodes is empty, and none of the ${rejected.size} nodes of ${where} is ready, schedulable and has an address${reasons && ` (${reasons})`}: ${BY_HAND}`;
+  return (
+    `nodes is empty, and none of the ${rejected.size} nodes of ${where} is ready, schedulable and has an ` +
+    `address${reasons && ` (${reasons})`}: ${BY_HAND}`
+  );
 }
 
 /** Every Vagrant machine has 10.0.2.15 on its first interface, for example. */
 function shared({ where }: KubernetesApi, usable: readonly Node[]): string[] {
   return [...sharedAddresses(usable)].map(
     ([address, names]) =>
-      `nodes is empty, and nodes ${names.join(", ")} of ${where} all have the address ${address}, so that the load balancer would reach one of them at most: ${BY_HAND} that the load balancer reaches, or start each kubelet with --node-ip`,
+      `nodes is empty, and nodes ${names.join(", ")} of ${where} all have the address ${address}, so ` +
+      `that the load balancer would reach one of them at most: ${BY_HAND} that the load balancer ` +
+      "reaches, or start each kubelet with --node-ip",
   );
 }

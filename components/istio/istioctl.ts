@@ -23,11 +23,18 @@ export async function checkIstioctl({ config, signal }: MachineContext<IstioctlN
 
 async function whyNot(version: string, signal: AbortSignal): Promise<string | undefined> {
   if (!isOnPath("istioctl")) {
-    return `istioctl is not on PATH; get version ${version}: curl -L https://istio.io/downloadIstio | ISTIO_VERSION=${version} sh -, then add istio-${version}/bin to PATH`;
+    return (
+      `istioctl is not on PATH; get version ${version}: curl -L https://istio.io/downloadIstio | ` +
+      `ISTIO_VERSION=${version} sh -, then add istio-${version}/bin to PATH`
+    );
   }
   const found = await istioctlVersion(signal);
   if (minorOf(found) === minorOf(version)) return undefined;
-  return `istioctl on PATH is version ${found || "unknown"}, and istio.version is ${version}: set istio.version to the former, or get the other istioctl from https://github.com/istio/istio/releases/tag/${version}`;
+  return (
+    `istioctl on PATH is version ${found || "unknown"}, and istio.version is ${version}: set ` +
+    "istio.version to the former, or get the other istioctl from " +
+    `https://github.com/istio/istio/releases/tag/${version}`
+  );
 }
 
 /** As istioctl prints it; empty where it prints none. */

@@ -68,7 +68,10 @@ async function checkVersion({ api, config }: CheckContext<Needs>): Promise<Findi
   const oldest = oldestKubernetes(version);
   const minor = Number(/^v?1\.(\d+)/.exec(gitVersion)?.[1] ?? Number.NaN);
   if (oldest === undefined || !(minor < oldest)) return { faults: [] };
-  const message = `istio.version is ${version}, and Istio ${minorOf(version)} supports Kubernetes 1.${oldest} and later; ${api.where} is ${gitVersion}: upgrade the cluster, or set istio.version to one of https://istio.io/latest/docs/releases/supported-releases/ that supports it`;
+  const message =
+    `istio.version is ${version}, and Istio ${minorOf(version)} supports Kubernetes 1.${oldest} and ` +
+    `later; ${api.where} is ${gitVersion}: upgrade the cluster, or set istio.version to one of ` +
+    "https://istio.io/latest/docs/releases/supported-releases/ that supports it";
   return { faults: [{ key: "istio.version", message }] };
 }
 
@@ -97,8 +100,10 @@ function foreignIstio(installer: string | undefined, planes: readonly string[], 
   if (installer === owner || (installer === undefined && planes.length === 0)) return [];
   return [
     installer === undefined
-      ? `there is an Istio in this cluster that this stack did not install (${planes.join(", ")}): set istio.manage to false to use it, or uninstall it first`
-      : `the Istio in this cluster was installed by stack ${installer}; to use it from this stack set istio.manage to false`,
+      ? `there is an Istio in this cluster that this stack did not install (${planes.join(", ")}): set ` +
+        "istio.manage to false to use it, or uninstall it first"
+      : `the Istio in this cluster was installed by stack ${installer}; to use it from this stack set ` +
+        "istio.manage to false",
   ];
 }
 
@@ -116,12 +121,14 @@ async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["is
     ...(revisions.includes(revision ?? "default")
       ? []
       : [
-          `${given} Istio of ${revision === undefined ? "the default revision" : `revision ${revision}`}: set istio.revision to one that it has (${revisions.join(", ")})`,
+          `${given} Istio of ${revision === undefined ? "the default revision" : `revision ${revision}`}: ` +
+            `set istio.revision to one that it has (${revisions.join(", ")})`,
         ]),
     ...(found
       ? unusablePorts(found, gateway)
       : [
-          `${given} Service ${namespace}/${service}: set istio.gateway to the namespace, service and selector of a gateway that it has${listed(await gatewaysOf(api))}, or install one first`,
+          `${given} Service ${namespace}/${service}: set istio.gateway to the namespace, service and ` +
+            `selector of a gateway that it has${listed(await gatewaysOf(api))}, or install one first`,
         ]),
   ];
 }
@@ -166,6 +173,8 @@ const listed = (names: readonly string[]) => (names.length > 0 ? ` (${names.join
 function ownIstio(installer: string | undefined, owner: string): string[] {
   if (installer !== owner) return [];
   return [
-    `istio.manage is false, and this stack installed the Istio in this cluster, and would uninstall it now: give up the claim first (kubectl annotate namespace ${NAMESPACE} ${OWNER_ANNOTATION}-), or set istio.manage to true`,
+    "istio.manage is false, and this stack installed the Istio in this cluster, and would uninstall it " +
+      `now: give up the claim first (kubectl annotate namespace ${NAMESPACE} ${OWNER_ANNOTATION}-), or ` +
+      "set istio.manage to true",
   ];
 }

@@ -63,7 +63,8 @@ export const monitoringSettings = slice({
         ),
         proxies: field(
           z.enum(["istio", "envoy"], { error: "give istio or envoy" }).default("istio"),
-          "`envoy` for proxies without Istio's telemetry filter: Envoy's stats access logger stands in for it",
+          "`envoy` for proxies without Istio's telemetry filter: Envoy's stats access logger stands in " +
+            "for it",
         ),
       }).prefault({}),
       "Prometheus with Istio's standard metrics, HAProxy's metrics, and rules for shares, errors and latency",

@@ -6,7 +6,8 @@ import { flag, object } from "../../settings/values.ts";
 import { trafficSplitSettings } from "../trafficSplit/config.ts";
 
 const WANT_CERTIFICATE =
-  "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < fullchain.pem";
+  "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < " +
+  "fullchain.pem";
 const WANT_KEY = "give the certificate's private key in PEM: pulumi config set --secret tlsKey < privkey.pem";
 
 /** How port 443 is served. */

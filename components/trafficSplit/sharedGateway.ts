@@ -71,7 +71,8 @@ function takenPorts(sharing: readonly Gateway[], { tls, gatewayHosts }: SharedGa
       .filter((host) => gatewayHosts.includes(host));
     if (hosts.length === 0) return [];
     return [
-      `Gateway ${nameOf(metadata)} serves ${hosts.join(", ")} on port 443 of the same gateway already, and Istio would use one of both only: set gatewayHosts to other names, or tls.mode to terminate`,
+      `Gateway ${nameOf(metadata)} serves ${hosts.join(", ")} on port 443 of the same gateway already, ` +
+        "and Istio would use one of both only: set gatewayHosts to other names, or tls.mode to terminate",
     ];
   });
 }
@@ -95,6 +96,7 @@ function takenHosts(
     )
     .map(
       ({ metadata }) =>
-        `VirtualService ${nameOf(metadata)} routes ${host} on the same gateway already: set host to another name, or delete it`,
+        `VirtualService ${nameOf(metadata)} routes ${host} on the same gateway already: set host to ` +
+        "another name, or delete it",
     );
 }

@@ -144,7 +144,8 @@ export class TrafficSplit extends pulumi.ComponentResource {
   private warnOfRetained(retained: readonly Subset[]): void {
     const names = retained.map(({ name }) => name).join(", ");
     void pulumi.log.warn(
-      `DestinationRule nginx keeps ${names} during this update, because requests go there until the new versions are ready; the next pulumi up removes it`,
+      `DestinationRule nginx keeps ${names} during this update, because requests go there until the ` +
+        "new versions are ready; the next pulumi up removes it",
       this,
     );
   }

@@ -56,7 +56,8 @@ const version = object("give an object with name, version and image", {
   ),
   securityContext: field(
     z.enum(["restricted"], { error: "give restricted, or leave it out" }).optional(),
-    "`restricted`: the pods keep to Pod Security's profile of that name: user 101, no privileges, no capabilities",
+    "`restricted`: the pods keep to Pod Security's profile of that name: user 101, no privileges, no " +
+      "capabilities",
     "the image's own user",
   ),
   page: field(
@@ -97,7 +98,8 @@ export const webAppSettings = slice({
       fault(
         `versions[${index}].page`,
         undefined,
-        `the image ${image} has no tag to make it of; give a text that distinguishes this version from the others`,
+        `the image ${image} has no tag to make it of; give a text that distinguishes this version from ` +
+          "the others",
       );
     });
     const whole = versions.map(withPage);
@@ -172,6 +174,7 @@ function checkSize(versions: readonly Version[], fault: CheckContext["fault"]): 
   fault(
     "versions",
     versions,
-    `their pages have ${bytes} bytes in all, and one ConfigMap holds them, ${CONFIG_MAP_BYTES} at most: give shorter ones`,
+    `their pages have ${bytes} bytes in all, and one ConfigMap holds them, ${CONFIG_MAP_BYTES} at ` +
+      "most: give shorter ones",
   );
 }

@@ -37,7 +37,9 @@ export async function checkPods({ api, config, owner }: CheckContext<PodCheckNee
   );
   const faults = [...byMessage].map(([refusal, found]) => {
     const names = found.map(({ version }) => version.name).join(", ");
-    const message = `namespace ${config.namespace} does not accept pods of ${names}: ${refusal}: ${wayOut(refusal, config)}`;
+    const message =
+      `namespace ${config.namespace} does not accept pods of ${names}: ` +
+      `${refusal}: ${wayOut(refusal, config)}`;
     return { key: "namespace", message };
   });
   return { faults };
@@ -138,9 +140,16 @@ export function wayOut(refusal: string, { namespace, istio, versions }: PodCheck
         : ["securityContext of each version to restricted"]),
       ...(hasCni(istio) ? [] : ["istio.components.cni.enabled to true"]),
     ];
-    return `${settings.length > 0 ? `set ${settings.join(" and ")}, or ` : ""}let the namespace run them (kubectl label --overwrite namespace ${namespace} pod-security.kubernetes.io/enforce=privileged), ${another}`;
+    return (
+      `${settings.length > 0 ? `set ${settings.join(" and ")}, or ` : ""}let the namespace run them ` +
+      `(kubectl label --overwrite namespace ${namespace} pod-security.kubernetes.io/enforce=privileged), ` +
+      `${another}`
+    );
   }
   if (/quota|limit|usage per/i.test(refusal))
-    return `set resources of each version (and istio.values.global.proxy.resources for the sidecar), have the namespace's ResourceQuota or LimitRange changed, ${another}`;
+    return (
+      "set resources of each version (and istio.values.global.proxy.resources for the sidecar), have the " +
+      `namespace's ResourceQuota or LimitRange changed, ${another}`
+    );
   return `have them allowed, ${another}`;
 }

@@ -38,7 +38,9 @@ function permissions({ namespace }: Needs): Permission[] {
 async function checkNamespace({ api, config }: CheckContext<Needs>): Promise<Findings> {
   const { namespace } = config;
   if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return { faults: [] };
-  const message = `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create namespace ${namespace}), or set namespace to one that exists`;
+  const message =
+    `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create ` +
+    `namespace ${namespace}), or set namespace to one that exists`;
   return { faults: [{ key: "namespace", message }] };
 }
 
@@ -62,10 +64,12 @@ async function checkInjection({ api, config, owner }: CheckContext<Needs>): Prom
       ? `${has} istio.io/rev=${rev}: set istio.revision to ${rev}, or ${remove("istio.io/rev")}`
       : "",
     injection !== undefined && revision !== undefined
-      ? `${has} istio-injection=${injection}, which counts more than istio.revision ${revision}: ${remove("istio-injection")}, or leave istio.revision out`
+      ? `${has} istio-injection=${injection}, which counts more than istio.revision ${revision}: ` +
+        `${remove("istio-injection")}, or leave istio.revision out`
       : "",
     injection !== undefined && injection !== "enabled" && revision === undefined
-      ? `${has} istio-injection=${injection}, and the application needs sidecars: ${remove("istio-injection")}, or set namespace to another one`
+      ? `${has} istio-injection=${injection}, and the application needs sidecars: ` +
+        `${remove("istio-injection")}, or set namespace to another one`
       : "",
   ];
   return { faults: messages.filter(Boolean).map((message) => ({ key: "namespace", message })) };
@@ -86,7 +90,10 @@ async function checkLabels({ api, config, owner }: CheckContext<Needs>): Promise
       ?.version;
     if (label === undefined || label === version) return [];
     const key = `versions[${index}].version`;
-    const message = `${key} is ${version}, and the pods of Deployment ${deployment} in namespace ${namespace} have the label version=${label}, which a Deployment cannot change: give ${version} a name of its own, or do without ${name} for a while (kubectl delete --namespace=${namespace} deployment ${deployment})`;
+    const message =
+      `${key} is ${version}, and the pods of Deployment ${deployment} in namespace ${namespace} have the ` +
+      `label version=${label}, which a Deployment cannot change: give ${version} a name of its own, or ` +
+      `do without ${name} for a while (kubectl delete --namespace=${namespace} deployment ${deployment})`;
     return [{ key, message }];
   });
   return { faults };

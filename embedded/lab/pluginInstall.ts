@@ -55,5 +55,8 @@ function wrapperScript({ name, official, temporary, node = process.execPath }: W
     temporary === undefined ? "" : `export TMPDIR=${quote(temporary)}\nmkdir -p -m 700 "$TMPDIR"\n`;
   if (official !== undefined) return `#!/bin/sh\n${place}exec ${quote(official)} "$@"\n`;
   // The engine shows what a plugin prints after its port to the user, Node's warnings included.
-  return `#!/bin/sh\n${STAND_IN_MARK}\n${place}exec ${quote(node)} --no-warnings ${quote(standIn(name))} "$@"\n`;
+  return (
+    `#!/bin/sh\n${STAND_IN_MARK}\n${place}exec ${quote(node)} --no-warnings ${quote(standIn(name))} ` +
+    '"$@"\n'
+  );
 }

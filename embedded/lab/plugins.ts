@@ -85,7 +85,8 @@ export function pluginWarnings(plugins: readonly Plugin[]): string[] {
     ...(lost === undefined
       ? []
       : [
-          `WARNING: Pulumi's plugin ${name} is now this project's STAND-IN: the official plugin that this lab used, ` +
+          `WARNING: Pulumi's plugin ${name} is now this project's STAND-IN: the official plugin that ` +
+            "this lab used, " +
             `${lost}, is gone; put it back, or onto PATH, and run ./lab up again`,
         ]),
     ...(unfit.length === 0

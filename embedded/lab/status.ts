@@ -124,7 +124,8 @@ async function standIns(lab: Instance, made: Made | undefined): Promise<string[]
     ...(istio.plain
       ? [
           `Envoy: the plain build ${ENVOY_VERSION}, without Istio's own filters`,
-          "Istio's telemetry filter: Envoy's stats access logger counts for istio_requests_total and its like",
+          "Istio's telemetry filter: Envoy's stats access logger counts for istio_requests_total and " +
+            "its like",
         ]
       : []),
     ...(made && built(prometheus)

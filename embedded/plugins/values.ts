@@ -112,8 +112,8 @@ export function changes(before: Properties, after: Properties): Changes {
 /** What a stand-in says where the official plugin would do more. */
 export function unsupported(feature: string): string {
   return (
-    `not supported by the stand-in: ${feature}; with the official Pulumi plugins it works: put them on PATH or into ` +
-    "Pulumi's cache (`pulumi plugin install`)"
+    `not supported by the stand-in: ${feature}; with the official Pulumi plugins it works: put them on ` +
+    "PATH or into Pulumi's cache (`pulumi plugin install`)"
   );
 }
 

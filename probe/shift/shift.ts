@@ -171,7 +171,9 @@ function timesOf(
 /** The observation in words. No line break at the end. */
 export function renderObservation({ times, requests, failed, failures }: ShiftObservation): string {
   const reasons = Object.entries(failures).map(([reason, count]) => `${count} ${reason}`);
-  const traffic = `${requests} requests meanwhile, ${failed === 0 ? "none failed" : `${failed} failed: ${reasons.join(", ")}`}`;
+  const traffic =
+    `${requests} requests meanwhile, ` +
+    `${failed === 0 ? "none failed" : `${failed} failed: ${reasons.join(", ")}`}`;
   if (times === null) return `the VirtualService had these weights already; ${traffic}`;
   if (times.method === "no access log") {
     return `the ingress gateway keeps no access log, so when the old shares ended is not known; ${traffic}`;

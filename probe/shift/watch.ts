@@ -64,7 +64,8 @@ export class RoutingWatch {
     const object = await this.#api.get<VirtualService>(`${this.#collection}/${this.#name}`);
     if (object) return object;
     throw new LabError(
-      `no VirtualService ${this.#name} in namespace ${this.#namespace}: the stack is not up; run pulumi up, or ./lab up`,
+      `no VirtualService ${this.#name} in namespace ${this.#namespace}: the stack is not up; run ` +
+        "pulumi up, or ./lab up",
     );
   }
 

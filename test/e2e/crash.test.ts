@@ -62,7 +62,8 @@ describe("a host that cannot carry the embedded lab", () => {
     const { exitCode, stderr } = await tryUp({ env: { XDG_STATE_HOME: mount } });
     expect(stderr).toMatch(
       new RegExp(
-        `^lab: the disk is too full: ${mount}/istio-lab/crash-test needs 3000 MB, and \\d\\d MB are free there\\. Make room, or set XDG_STATE_HOME`,
+        `^lab: the disk is too full: ${mount}/istio-lab/crash-test needs 3000 MB, and \\d\\d MB are ` +
+          "free there\\. Make room, or set XDG_STATE_HOME",
       ),
     );
     expect(exitCode).toBe(1);
@@ -103,7 +104,8 @@ describe("a host that crashes under the embedded lab", () => {
   });
 
   trial(
-    "every process and half of the network gone, a pid file with the id of another process: the lab comes up with its content, and what is not the lab's stays",
+    "every process and half of the network gone, a pid file with the id of another process: the lab " +
+      "comes up with its content, and what is not the lab's stays",
     async () => {
       const theirs = await thingsOfOthers();
       await killEverything();

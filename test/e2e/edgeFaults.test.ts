@@ -45,7 +45,9 @@ describe("the old haproxy.cfg goes on serving", () => {
     );
     expect({ exitCode, stderr }).toEqual({
       exitCode: 1,
-      stderr: `error: HAProxy could not listen on *:22 (Address already in use, by sshd), 198.51.100.1:9101 (Cannot assign requested address); nothing was changed`,
+      stderr:
+        "error: HAProxy could not listen on *:22 (Address already in use, by sshd), 198.51.100.1:9101 " +
+        "(Cannot assign requested address); nothing was changed",
     });
     await site.serves("a");
     await site.nextPushServes("b");
@@ -59,7 +61,8 @@ describe("the old haproxy.cfg goes on serving", () => {
     });
     expect(exitCode).toBe(1);
     expect(stderr).toContain(
-      `error: HAProxy accepts the new file but does not serve with it; the old file is back and worker ${await site.worker()} serves it`,
+      "error: HAProxy accepts the new file but does not serve with it; the old file is back and worker " +
+        `${await site.worker()} serves it`,
     );
     expect(stderr).toMatch(/\[ALERT\].*cannot bind socket.*:9101\]/);
     expect(stderr).toMatch(/ {2}line \d+: {5}bind [0-9.]+:9101/);
@@ -168,7 +171,8 @@ describe("found before the push, at preview", () => {
 
   trial("another owner's haproxy.cfg", async () => {
     expect((await site.look({ owner: "organization/istio-lab/other" })).faults).toEqual([
-      `${WHERE}: ${site.file} belongs to ${site.owner}, not to organization/istio-lab/other; destroy that stack first, or use another load balancer`,
+      `${WHERE}: ${site.file} belongs to ${site.owner}, not to organization/istio-lab/other; destroy ` +
+        "that stack first, or use another load balancer",
     ]);
   });
 
@@ -201,7 +205,8 @@ describe("found before the push, at preview", () => {
     const { faults } = await site.look();
     await site.inside(`mv /run/sudoers /etc/sudoers.d/${SSH_USER}`);
     expect(faults).toEqual([
-      `${WHERE}: ${SSH_USER} may not run sudo without a password on ${site.machine.host}: put "${SSH_USER} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
+      `${WHERE}: ${SSH_USER} may not run sudo without a password on ${site.machine.host}: put ` +
+        `"${SSH_USER} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
     ]);
   });
 
@@ -220,7 +225,8 @@ const WHERE = `load balancer ${SSH_USER}@${site.machine.host}:22`;
 
 /** Listens on port 9101 for some seconds from the moment that HAProxy may be reloaded. */
 const TAKE_9101_AND_RELOAD =
-  "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 9101) or exit; sleep 10' & until ss -Hltn | grep -q :9101; do sleep 0.1; done; systemctl reload haproxy";
+  "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 9101) or exit; " +
+  "sleep 10' & until ss -Hltn | grep -q :9101; do sleep 0.1; done; systemctl reload haproxy";
 
 /** Connects as HaproxyEdge's command does, and sends nothing. */
 async function dial(where: typeof site.machine, privateKey: string): Promise<void> {

@@ -20,7 +20,8 @@ afterAll(() => lab.run("down", "--fast", "--quiet"));
 
 describe("what is not the stack's stays", () => {
   trial(
-    "a Secret and a ConfigMap of others beside Istio keep it, until they are gone; the stack's own orphan goes",
+    "a Secret and a ConfigMap of others beside Istio keep it, until they are gone; the stack's own " +
+      "orphan goes",
     async (seen) => {
       await lab.up();
       await lab.kubectl("create", "secret", "generic", "theirs", IN_ISTIO, "--from-literal=key=kept");

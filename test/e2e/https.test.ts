@@ -112,7 +112,8 @@ describe("https at the gateway", () => {
     const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
     await lab.kubectl("delete", "secret", SECRET, "--namespace=istio-system");
     expect(stdout + stderr).toContain(
-      `Secret ${SECRET} in namespace istio-system exists already and is not this stack's (field manager: kubectl-create)`,
+      `Secret ${SECRET} in namespace istio-system exists already and is not this stack's (field ` +
+        "manager: kubectl-create)",
     );
     expect(exitCode).not.toBe(0);
   });

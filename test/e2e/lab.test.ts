@@ -60,7 +60,7 @@ describe("an empty cluster", () => {
 });
 
 describe("up", () => {
-  test("that is interrupted in the middle of the installation ends in order, and can be run again", async () => {
+  test("that is interrupted during the installation ends in order, and can be run again", async () => {
     const up = lab.start("up");
     await up.said("Istio core installed");
     up.process.kill("SIGINT");

@@ -34,7 +34,8 @@ afterAll(() => lab.run("down", "--fast", "--quiet"));
 
 describe("the load balancer under load", () => {
   trial(
-    "five config pushes and five weight changes, 8 clients on kept connections and one on new ones: no request fails",
+    "five config pushes and five weight changes, 8 clients on kept connections and one on new ones: no " +
+      "request fails",
     async (seen) => {
       const loop = startLoop();
       const [end, workers] = [performance.now() + 30_000, new Set([await haproxyWorker(instance)])];
@@ -229,7 +230,9 @@ const LOG_ONS = `journalctl --unit=ssh --output=cat | grep -c '${SSH_USER}'`;
  * @returns what it printed.
  */
 async function failingUpdate(seen: Sightings): Promise<string> {
-  const machine = `cat ${FILE}; systemctl is-active haproxy; curl --silent --unix-socket /run/haproxy/istio-lab.sock http://localhost/`;
+  const machine =
+    `cat ${FILE}; systemctl is-active haproxy; curl --silent --unix-socket /run/haproxy/istio-lab.sock ` +
+    "http://localhost/";
   const before = await onLoadBalancer(instance, machine);
   let said = "";
   const failures = await duringTraffic(lab, seen, { pages: PAGES }, async () => {

@@ -198,7 +198,9 @@ describe("a fault is reported before anything is touched", () => {
       });
       const theirs = (object: string) =>
         new RegExp(
-          `^${object} in namespace default exists already and is not this stack's \\(field manager: kubectl-create\\): delete it, or set namespace to another one, or let this stack take it over \\(kubectl annotate `,
+          `^${object} in namespace default exists already and is not this stack's \\(field manager: ` +
+            "kubectl-create\\): delete it, or set namespace to another one, or let this stack take it " +
+            "over \\(kubectl annotate ",
         );
       await refusals.refused(
         seen,

@@ -54,7 +54,8 @@ describe("a cluster that others use too", () => {
       const { exitCode, all } = await shop("up", "--yes", "--skip-preview");
       expect(exitCode).not.toBe(0);
       expect(all).toContain(
-        `/etc/haproxy/haproxy.cfg belongs to organization/istio-lab/share-test, not to organization/istio-lab/${SHOP}`,
+        "/etc/haproxy/haproxy.cfg belongs to organization/istio-lab/share-test, not to " +
+          `organization/istio-lab/${SHOP}`,
       );
       await moveShop();
       await shopUp();

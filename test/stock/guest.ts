@@ -161,7 +161,8 @@ if (started) {
 }
 report(`modules ${await modulesLoaded()}`);
 report(
-  `inotify instances: ${await run("sh", ["-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c inode:inotify"])}`,
+  "inotify instances: " +
+    `${await run("sh", ["-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c inode:inotify"])}`,
 );
 
 // What Docker does to a host.

@@ -100,7 +100,8 @@ export async function reach(
 
 /** A user that logs on by a credential plugin. */
 export const plugin = (rest: string, command = "sh") =>
-  `{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: ${command}, ${rest}}}`;
+  "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: " +
+  `${command}, ${rest}}}`;
 /** What a credential plugin prints. */
 export const credential = JSON.stringify({
   apiVersion: "client.authentication.k8s.io/v1",

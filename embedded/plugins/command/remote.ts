@@ -161,9 +161,9 @@ async function acceptedVariables(
 }
 
 const ACCEPT_ENV_ADVICE =
-  "This only works if your SSH server is configured to accept these variables via AcceptEnv. Alternatively, if a " +
-  "Bash-like shell runs the command on the remote host, you could prefix the command itself with the variables in " +
-  "the form 'VAR=value command'";
+  "This only works if your SSH server is configured to accept these variables via AcceptEnv. " +
+  "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command " +
+  "itself with the variables in the form 'VAR=value command'";
 
 function refused(name: string): Error {
   return new Error(

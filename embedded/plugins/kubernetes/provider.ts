@@ -283,8 +283,8 @@ interface Settling {
 }
 
 const UNREACHABLE_ADVICE =
-  "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the operation with the " +
-  'PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"';
+  "If the cluster was deleted, you can remove this resource from Pulumi state by rerunning the " +
+  'operation with the PULUMI_K8S_DELETE_UNREACHABLE environment variable set to "true"';
 
 function withoutVersion({ version: _, ...rest }: Properties): Properties {
   return rest;

@@ -52,7 +52,8 @@ export async function apply(
     if (!(error instanceof ApiError) || error.reason !== "Conflict") throw error;
     throw new Error(
       `server-side apply field conflict detected, see ${CONFLICT_HELP} for troubleshooting help\n` +
-        `The resource managed by field manager "${options.fieldManager}" had an apply conflict: ${error.message}`,
+        `The resource managed by field manager "${options.fieldManager}" had an apply conflict: ` +
+        `${error.message}`,
     );
   }
 }
@@ -114,8 +115,8 @@ export function creationError(urn: string, object: KubernetesObject, error: unkn
   const { message } = error as Error;
   if (error instanceof NoSuchKind)
     return new Error(
-      `creation of resource "${urn}" with kind ${object.apiVersion}/${object.kind} failed because the Kubernetes API ` +
-        "server reported that the apiVersion for this resource does not exist. " +
+      `creation of resource "${urn}" with kind ${object.apiVersion}/${object.kind} failed because the ` +
+        "Kubernetes API server reported that the apiVersion for this resource does not exist. " +
         `Verify that any required CRDs have been created: ${message}`,
     );
   const exists = error instanceof ApiError && error.reason === "AlreadyExists";

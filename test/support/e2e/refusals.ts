@@ -124,7 +124,8 @@ export class Refusals {
       exitCode: 1,
       timedOut: false,
       errors: [
-        `error: Nothing was touched, because of ${faults.length === 1 ? "1 fault" : `${faults.length} faults`}:`,
+        "error: Nothing was touched, because of " +
+          `${faults.length === 1 ? "1 fault" : `${faults.length} faults`}:`,
         ...faults.map((fault) => expect.stringMatching(fault)),
       ],
     });

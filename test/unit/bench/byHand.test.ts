@@ -30,7 +30,7 @@ beforeEach(async () => {
 afterEach(() => rm(work, { recursive: true }));
 
 describe("byHand.sh", () => {
-  it("up: installs, labels, applies, waits, pushes the live NodePort of every node, and gets the page", async () => {
+  it("up: installs, labels, applies, waits, pushes every node's NodePort, and gets the page", async () => {
     const calls = await byHand("up");
     expect(calls.map((call) => call.split(" ").slice(0, 2).join(" "))).toEqual([
       "istioctl install",

@@ -47,7 +47,9 @@ describe("is read as kubectl reads it", () => {
     [
       "a client's certificate",
       () => ({
-        user: `{client-certificate-data: ${base64(authority.client.certificate)}, client-key-data: ${base64(authority.client.key)}}`,
+        user:
+          `{client-certificate-data: ${base64(authority.client.certificate)}, client-key-data: ` +
+          `${base64(authority.client.key)}}`,
       }),
       "CN client",
     ],
@@ -96,7 +98,9 @@ describe("is read as kubectl reads it", () => {
       "auth-provider oidc with a token that is good",
       () => {
         const claims = base64(JSON.stringify({ exp: Math.floor(Date.now() / 1000) + 3600 }));
-        const config = `{client-id: c, idp-issuer-url: "https://issuer.test", id-token: e30.${claims.replace(/=+$/, "")}.x}`;
+        const config =
+          '{client-id: c, idp-issuer-url: "https://issuer.test", id-token: ' +
+          `e30.${claims.replace(/=+$/, "")}.x}`;
         return { user: `{auth-provider: {name: oidc, config: ${config}}}` };
       },
       "Bearer e30.",
@@ -130,7 +134,8 @@ describe("is read as kubectl reads it", () => {
 describe("proxies", () => {
   it("proxy-url socks5 is used", async () => {
     const { proxy, port, targets } = await socksProxy();
-    const cluster = `certificate-authority-data: ${base64(authority.root)}, proxy-url: "socks5://127.0.0.1:${port}"`;
+    const cluster =
+      `certificate-authority-data: ${base64(authority.root)}, ` + `proxy-url: "socks5://127.0.0.1:${port}"`;
     expect((await reach({ kubeconfig: kubeconfig({ cluster }) }))?.user).toBe("Bearer good");
     expect(targets).toEqual([new URL(url).host]);
     proxy.close();
@@ -152,7 +157,9 @@ describe("proxies", () => {
 describe("credential plugins", () => {
   it("are waited for, and what they print for the user arrives meanwhile", async () => {
     // It ends when its user has acted, here by making a file.
-    const body = `echo "enter ABCD at https://login.test" >&2; until [ -e ${join(home, "done")} ]; do sleep 0.05; done; echo '${credential}'`;
+    const body =
+      `echo "enter ABCD at https://login.test" >&2; until [ -e ${join(home, "done")} ]; do sleep 0.05; ` +
+      `done; echo '${credential}'`;
     writeFileSync(join(home, "login"), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
     const lines: string[] = [];
     const reached = reach({ kubeconfig: kubeconfig({ user: plugin("args: []", "login") }) }, (line) => {

@@ -156,7 +156,7 @@ it("ends with the signal, with its reason", async () => {
   await expect(api.get("/x")).rejects.toThrow("enough");
 });
 
-it("watches: events come as they are sent, over any cut between bytes, until the server ends it", async () => {
+it("watches: events arrive as they are sent, cut anywhere, until the server ends it", async () => {
   const event = (name: string) => `${JSON.stringify({ type: "MODIFIED", object: { metadata: { name } } })}\n`;
   let more: (text: string, last?: boolean) => void = () => {};
   const { api, requests } = await client((response) => {

@@ -73,7 +73,9 @@ describe.skipIf(process.platform !== "linux")("push.sh", () => {
     const { status, stderr } = machine.push(signed(config().replace("bind *:80", "bind *:23")));
     expect({ status, stderr }).toEqual({
       status: 1,
-      stderr: `error: HAProxy could not listen on *:23 (Address already in use, by inetd); nothing was changed\n`,
+      stderr:
+        "error: HAProxy could not listen on *:23 (Address already in use, by inetd); nothing was " +
+        "changed\n",
     });
     expect(machine.loaded()).toBe(config());
     expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);

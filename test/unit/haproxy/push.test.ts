@@ -62,7 +62,8 @@ describe("a push", () => {
       status: 1,
       stdout: "",
       stderr:
-        'error: debian may not run sudo without a password on lb: put "debian ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there\n',
+        'error: debian may not run sudo without a password on lb: put "debian ALL=(ALL) NOPASSWD: ALL" ' +
+        "into /etc/sudoers.d/istio-lab there\n",
     });
   });
 });

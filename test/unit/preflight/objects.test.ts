@@ -20,7 +20,10 @@ it("this stack's object, and a free name, are right", async () => {
 it("another stack's object: names the stack, and how to take it over", async () => {
   const annotations = { "istio-lab/owner": "organization/istio-lab/prod" };
   expect(await faultsFor({ annotations }, GATEWAY)).toEqual([
-    `Gateway nginx-gateway in namespace default exists already and belongs to stack organization/istio-lab/prod: delete it, or set namespace to another one, or let this stack take it over (kubectl annotate --overwrite --namespace=default Gateway nginx-gateway istio-lab/owner=${OWNER})`,
+    "Gateway nginx-gateway in namespace default exists already and belongs to stack " +
+      "organization/istio-lab/prod: delete it, or set namespace to another one, or let this stack take " +
+      "it over (kubectl annotate --overwrite --namespace=default Gateway nginx-gateway " +
+      `istio-lab/owner=${OWNER})`,
   ]);
 });
 

@@ -35,7 +35,9 @@ it("what is refused is one line: each verb on each resource, once", async () => 
     refused: ({ verb, resource }) => verb === "*" || resource === "deployments",
   });
   expect(faults).toEqual([
-    "cluster https://example.test (kubeconfig k, context c) does not allow this user to get, create, watch deployments.apps in namespace shop: allow these, or use a context whose user has the cluster role cluster-admin",
+    "cluster https://example.test (kubeconfig k, context c) does not allow this user to get, create, " +
+      "watch deployments.apps in namespace shop: allow these, or use a context whose user has the " +
+      "cluster role cluster-admin",
   ]);
 });
 
@@ -46,15 +48,18 @@ describe("rules of roles", () => {
     ...complete,
   });
 
-  it("answer for a whole namespace: a user of one namespace costs four requests, however slow the line", async () => {
-    const node = "node authorizer does not support user rule resolution";
-    const incomplete = { incomplete: true, evaluationError: node };
-    expect(await check({ refused: () => true, rules: rules(incomplete) })).toEqual({
-      faults: [expect.stringMatching(/to get namespaces kube-system; list nodes: allow these/)],
-      accessReviews: 1,
-      rulesReviews: 3,
-    });
-  });
+  it(
+    "answer for a whole namespace: a user of one namespace costs four " + "requests, however slow the line",
+    async () => {
+      const node = "node authorizer does not support user rule resolution";
+      const incomplete = { incomplete: true, evaluationError: node };
+      expect(await check({ refused: () => true, rules: rules(incomplete) })).toEqual({
+        faults: [expect.stringMatching(/to get namespaces kube-system; list nodes: allow these/)],
+        accessReviews: 1,
+        rulesReviews: 3,
+      });
+    },
+  );
 
   it("a role of one namespace allows nothing in the whole cluster", async () => {
     const everything = { verbs: ["*"], apiGroups: ["*"], resources: ["*"] };

@@ -144,7 +144,8 @@ describe("the report for people", () => {
       "  v116  █████░░░▒▒▒▒░░░░░░░░  100   25.0 %  of 50 %, allowed 160 to 240",
       "  v117  ███████████████░░░░░  300   75.0 %  of 50 %, allowed 160 to 240",
       "  2 failed: status 503",
-      "not ok: 2 of 402 requests failed; v116 gave 100 answers, 50 % allow 160 to 240; v117 gave 300 answers, 50 % allow 160 to 240",
+      "not ok: 2 of 402 requests failed; v116 gave 100 answers, 50 % allow 160 to 240; v117 gave 300 " +
+        "answers, 50 % allow 160 to 240",
     ]);
   });
 

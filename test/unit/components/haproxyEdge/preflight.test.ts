@@ -79,7 +79,9 @@ describe("a push that would fail", () => {
     const { server, access } = await machine();
     server.stop();
     expect((await check(access)).faults).toEqual([
-      `load balancer debian@127.0.0.1:${access.port} does not answer: connect ECONNREFUSED 127.0.0.1:${access.port}; is the machine up, and do loadBalancer.host and loadBalancer.port lead to its sshd?`,
+      `load balancer debian@127.0.0.1:${access.port} does not answer: connect ECONNREFUSED ` +
+        `127.0.0.1:${access.port}; is the machine up, and do loadBalancer.host and loadBalancer.port ` +
+        "lead to its sshd?",
     ]);
     expect((await check(access, AbortSignal.abort())).faults).toEqual([
       expect.stringContaining("does not answer: no answer in time; is the machine up"),

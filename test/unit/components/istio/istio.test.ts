@@ -49,7 +49,7 @@ describe("Istio", () => {
     });
   });
 
-  it("passes its gates the revision and gateway to wait for, where they are not the default ones", async () => {
+  it("passes its gates the revision and gateway to wait for, where they are set", async () => {
     const resources = await startMocks();
     const gateway = { namespace: "ingress", service: "door", selector: { istio: "door" } };
     const istio = new Istio("istio", { ...ARGS, manage: false, revision: "stable", gateway });

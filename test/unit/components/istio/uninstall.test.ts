@@ -111,7 +111,8 @@ describe("Istio stays", () => {
       "another control plane",
       {
         planes:
-          "Deployment istio-canary/istiod-canary \\nDeployment istio-old/istiod 2026-11-23T16:00:00Z\\nDeployment istio-system/istiod ",
+          "Deployment istio-canary/istiod-canary \\nDeployment istio-old/istiod " +
+          "2026-11-23T16:00:00Z\\nDeployment istio-system/istiod ",
       },
       "of Deployment istio-canary/istiod-canary; when",
     ],
@@ -142,12 +143,14 @@ describe("Istio stays", () => {
           "ServiceAccount\\tdefault\\t\\t",
         ].join("\\n"),
       },
-      "of ConfigMap istio-system/dashboards, PersistentVolumeClaim istio-system/metrics, Secret istio-system/door-tls; when",
+      "of ConfigMap istio-system/dashboards, PersistentVolumeClaim istio-system/metrics, Secret " +
+        "istio-system/door-tls; when",
     ],
     [
       "an API that does not answer, for its objects are unknown",
       { broken: "v1.wardle.example.org" },
-      "of APIService v1.wardle.example.org, which does not answer (repair it, or: kubectl delete apiservice v1.wardle.example.org); when",
+      "of APIService v1.wardle.example.org, which does not answer (repair it, or: kubectl delete " +
+        "apiservice v1.wardle.example.org); when",
     ],
   ])("for %s, and the message names what holds it", (_, cluster, message) => {
     const { status, stderr, calls } = uninstall(cluster);
@@ -161,12 +164,13 @@ describe("Istio stays", () => {
     const { stderr } = uninstall({ objects: "Gateway shop/door " }, env);
     expect(stderr.trimEnd()).toMatch(
       new RegExp(
-        `: KUBECONFIG='/my lab/config' ISTIO_LAB_CONTEXT='prod' ISTIO_LAB_OWNER='${OWNER}' sh \\S+/uninstall.sh$`,
+        `: KUBECONFIG='/my lab/config' ISTIO_LAB_CONTEXT='prod' ISTIO_LAB_OWNER='${OWNER}' sh ` +
+          "\\S+/uninstall.sh$",
       ),
     );
   });
 
-  it("but not for rules of its namespace, nor for the authority that Istio was given: these keep the namespace", () => {
+  it("but not for rules of its namespace, nor for Istio's authority: these keep the namespace", () => {
     const inNamespace = "NetworkPolicy\\trules\\t\\t\\nSecret\\tcacerts\\tOpaque\\t";
     const { status, stderr, calls } = uninstall({ inNamespace });
     expect(status).toBe(0);

@@ -7,7 +7,8 @@ describe("tls", () => {
   const good = makeCertificate("nginx.hung.org.hk");
   const other = makeCertificate("www.example.org");
   const WANT_CERTIFICATE =
-    "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < fullchain.pem";
+    "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < " +
+    "fullchain.pem";
   const WANT_KEY =
     "give the certificate's private key in PEM: pulumi config set --secret tlsKey < privkey.pem";
   const tomorrow = new Date(Date.now() + 2 * 86_400_000);
@@ -20,7 +21,8 @@ describe("tls", () => {
   });
 
   it("takes a chain and its key, and drops whatever else the text holds", () => {
-    const tlsCertificate = `server s_client says:\n${good.certificate}# istio-lab owner=x\n${other.certificate}`;
+    const tlsCertificate =
+      `server s_client says:\n${good.certificate}` + `# istio-lab owner=x\n${other.certificate}`;
     const config = settings({ tls, tlsCertificate, tlsKey: good.key });
     expect(config.tls).toEqual({
       mode: "terminate",
@@ -49,7 +51,8 @@ describe("tls", () => {
       undefined,
       [
         "tlsCertificate is not usable: it is for DNS:www.example.org; give one for nginx.hung.org.hk",
-        "tlsKey is not usable: it does not belong to the first certificate in tlsCertificate, which has to be the server's own",
+        "tlsKey is not usable: it does not belong to the first certificate in tlsCertificate, which " +
+          "has to be the server's own",
       ],
     ],
     [

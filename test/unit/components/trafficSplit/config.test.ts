@@ -85,7 +85,8 @@ describe("host names", () => {
       "a host outside the Gateway's",
       { host: "nginx.example.org" },
       [
-        'host is "nginx.example.org": the Gateway lets in *.hung.org.hk only: add nginx.example.org to gatewayHosts',
+        'host is "nginx.example.org": the Gateway lets in *.hung.org.hk only: add nginx.example.org to ' +
+          "gatewayHosts",
       ],
     ],
     [

@@ -50,7 +50,8 @@ describe("a gateway that others use too", () => {
   it("may serve the same names by https only where the load balancer ends https for this stack", async () => {
     expect(await faults([theirs], [])).toEqual([]);
     expect(await faults([theirs], [], PASSTHROUGH)).toEqual([
-      "Gateway shop/door serves *.hung.org.hk on port 443 of the same gateway already, and Istio would use one of both only: set gatewayHosts to other names, or tls.mode to terminate",
+      "Gateway shop/door serves *.hung.org.hk on port 443 of the same gateway already, and Istio would " +
+        "use one of both only: set gatewayHosts to other names, or tls.mode to terminate",
     ]);
     const elsewhere = gateway("shop/door", 443, ["*.hung.org.hk"], { istio: "other" });
     expect(await faults([elsewhere], [], PASSTHROUGH)).toEqual([]);
@@ -58,7 +59,8 @@ describe("a gateway that others use too", () => {
 
   it("must not route the stack's host name elsewhere", async () => {
     const refused = [
-      "VirtualService shop/web routes nginx.hung.org.hk on the same gateway already: set host to another name, or delete it",
+      "VirtualService shop/web routes nginx.hung.org.hk on the same gateway already: set host to " +
+        "another name, or delete it",
     ];
     const door = [gateway("shop/door", 80, ["*"])];
     const host = ["nginx.hung.org.hk"];

@@ -16,7 +16,8 @@ describe("versions and namespace", () => {
       "a version label twice",
       { versions: [V116, { ...V117, version: "1.16" }] },
       [
-        'versions[1].version is "1.16": versions[0] has the same: give each version a label of its own, or their pods mix',
+        'versions[1].version is "1.16": versions[0] has the same: give each version a label of its ' +
+          "own, or their pods mix",
       ],
     ],
     [
@@ -39,7 +40,8 @@ describe("versions and namespace", () => {
       "an image that makes no page",
       { versions: [V116, { ...V117, image: "registry.example.org:5000/nginx" }] },
       [
-        "versions[1].page is missing: the image registry.example.org:5000/nginx has no tag to make it of; give a text that distinguishes this version from the others",
+        "versions[1].page is missing: the image registry.example.org:5000/nginx has no tag to make it " +
+          "of; give a text that distinguishes this version from the others",
       ],
     ],
     [
@@ -51,7 +53,8 @@ describe("versions and namespace", () => {
       "a misspelt field of a version",
       { versions: [V116, { ...V117, imgae: "nginx:1.17.9" }] },
       [
-        "versions[1].imgae is no key of this project (did you mean image?); the keys are name, version, image, replicas, resources, securityContext, page",
+        "versions[1].imgae is no key of this project (did you mean image?); the keys are name, " +
+          "version, image, replicas, resources, securityContext, page",
       ],
     ],
     [
@@ -71,7 +74,8 @@ describe("versions and namespace", () => {
     "refuses namespace %s, where Istio injects no sidecar",
     (namespace) => {
       expect(faultsOf({ namespace })).toEqual([
-        `namespace is "${namespace}": Istio injects no sidecar there: give a namespace of your own, or default`,
+        `namespace is "${namespace}": Istio injects no sidecar there: give a namespace of your own, or ` +
+          "default",
       ]);
     },
   );
@@ -118,8 +122,10 @@ describe("versions and namespace", () => {
     [
       { resources: { requests: { cpu: "2", memory: "1Gi" }, limits: { cpu: "1500m", memory: "1000M" } } },
       [
-        'versions[0].resources.requests.cpu is "2": give 1500m at most, the limit in versions[0].resources.limits.cpu',
-        'versions[0].resources.requests.memory is "1Gi": give 1000M at most, the limit in versions[0].resources.limits.memory',
+        'versions[0].resources.requests.cpu is "2": give 1500m at most, the limit in ' +
+          "versions[0].resources.limits.cpu",
+        'versions[0].resources.requests.memory is "1Gi": give 1000M at most, the limit in ' +
+          "versions[0].resources.limits.memory",
       ],
     ],
     [
@@ -132,7 +138,8 @@ describe("versions and namespace", () => {
     [
       { resources: { limit: {} } },
       [
-        "versions[0].resources.limit is no key of this project (did you mean limits?); the keys are requests, limits",
+        "versions[0].resources.limit is no key of this project (did you mean limits?); the keys are " +
+          "requests, limits",
       ],
     ],
     [

@@ -71,7 +71,9 @@ describe("pods that the cluster would not accept", () => {
     const { api } = server(forbidden(why));
     expect(await check(api, config)).toEqual([
       expect.stringContaining(
-        `namespace shop does not accept pods of v116, v117: pods is forbidden: ${why}: ${wayOut} the namespace run them (kubectl label --overwrite namespace shop pod-security.kubernetes.io/enforce=privileged)`,
+        `namespace shop does not accept pods of v116, v117: pods is forbidden: ${why}: ${wayOut} the ` +
+          "namespace run them (kubectl label --overwrite namespace shop " +
+          "pod-security.kubernetes.io/enforce=privileged)",
       ),
     ]);
   });

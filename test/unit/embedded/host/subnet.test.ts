@@ -47,7 +47,8 @@ test.runIf(root)("(needs root) a link in the lab's subnet is named, with a subne
   await run("ip", ["addr", "add", `${lab.prefix}.77/24`, "dev", "il-unit"]);
   await expect(requireFreeSubnet(lab)).rejects.toThrow(
     new RegExp(
-      `subnet ${lab.subnet} of lab "subnet-unit" is taken: ${lab.prefix}.77/24 on il-unit.* --subnet \\S+/24 is free`,
+      `subnet ${lab.subnet} of lab "subnet-unit" is taken: ${lab.prefix}.77/24 on il-unit.* --subnet ` +
+        "\\S+/24 is free",
     ),
   );
 });

@@ -62,7 +62,8 @@ async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: 
   chmodSync(engine, 0o755);
   writeFileSync(
     plugin,
-    `#!/bin/sh\nsh -c 'echo $$ >> ${file}; sleep 600 & echo $! >> ${file}; wait' &\necho $$ >> ${file}\nwait\n`,
+    `#!/bin/sh\nsh -c 'echo $$ >> ${file}; sleep 600 & echo $! >> ${file}; wait' &\necho $$ >> ` +
+      `${file}\nwait\n`,
     { mode: 0o755 },
   );
   const start = `my $pid = fork; if (!$pid) { setpgrp; exec "${plugin}" } waitpid $pid, 0`;

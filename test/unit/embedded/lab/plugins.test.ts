@@ -48,21 +48,24 @@ function official(): string {
   return file;
 }
 
-test("an official plugin is started from where it lies, and leaves its files below the lab's directory", async () => {
-  const source = official();
-  const plugins = await choose();
-  const path = join(
-    pulumiHome(lab),
-    "plugins",
-    `resource-kubernetes-v${version}`,
-    "pulumi-resource-kubernetes",
-  );
-  expect(plugins).toContainEqual({ name: "resource-kubernetes", official: true, path, source });
-  expect(plugins.filter((plugin) => plugin.official)).toHaveLength(1);
-  expect(spawnSync(path, { encoding: "utf8" }).stdout).toBe(`${source} ${join(lab.dir, "tmp")}\n`);
-  expect(await findInstalled(lab)).toEqual(plugins);
-  expect(pluginWarnings(plugins)).toEqual([]);
-});
+test(
+  "an official plugin is started from where it lies, and leaves its files " + "below the lab's directory",
+  async () => {
+    const source = official();
+    const plugins = await choose();
+    const path = join(
+      pulumiHome(lab),
+      "plugins",
+      `resource-kubernetes-v${version}`,
+      "pulumi-resource-kubernetes",
+    );
+    expect(plugins).toContainEqual({ name: "resource-kubernetes", official: true, path, source });
+    expect(plugins.filter((plugin) => plugin.official)).toHaveLength(1);
+    expect(spawnSync(path, { encoding: "utf8" }).stdout).toBe(`${source} ${join(lab.dir, "tmp")}\n`);
+    expect(await findInstalled(lab)).toEqual(plugins);
+    expect(pluginWarnings(plugins)).toEqual([]);
+  },
+);
 
 test("chosen again in the shell of ./lab env, the official plugin stays", async () => {
   const source = official();

@@ -50,13 +50,17 @@ test("a truncated state without a previous one stays, for Pulumi to report", asy
   expect(await readFile(file, "utf8")).toBe("{");
 });
 
-test("the lock of a Pulumi that is dead goes, also when its number is another program's or it is half a file", async () => {
-  for (const text of [`{"pid":${process.pid},"username":"root"}`, '{"pid":4194304}', "{"]) {
-    await writeFile(lock, text);
-    await recoverState(instance("x"));
-    expect(existsSync(lock)).toBe(false);
-  }
-});
+test(
+  "the lock of a Pulumi that is dead goes, also when its number is another " +
+    "program's or it is half a file",
+  async () => {
+    for (const text of [`{"pid":${process.pid},"username":"root"}`, '{"pid":4194304}', "{"]) {
+      await writeFile(lock, text);
+      await recoverState(instance("x"));
+      expect(existsSync(lock)).toBe(false);
+    }
+  },
+);
 
 test("nothing is touched while a Pulumi is at work", async () => {
   const program = join(root, "pulumi");

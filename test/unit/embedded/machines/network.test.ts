@@ -48,15 +48,18 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
     },
   );
 
-  test("an address of a worker's own pods that no pod has is unreachable, and leaves by no other route", async () => {
-    await startNetwork(lab);
-    const route = await execa("ip", ["-n", first?.netns ?? "", "route", "get", "10.244.2.9"], {
-      reject: false,
-    });
-    expect(route.stderr).toContain("No route to host");
-    const other = await execa("ip", ["-n", second?.netns ?? "", "route", "get", "10.244.2.9"]);
-    expect(other.stdout).toContain(`via ${first?.address}`);
-  });
+  test(
+    "an address of a worker's own pods that no pod has is unreachable, and " + "leaves by no other route",
+    async () => {
+      await startNetwork(lab);
+      const route = await execa("ip", ["-n", first?.netns ?? "", "route", "get", "10.244.2.9"], {
+        reject: false,
+      });
+      expect(route.stderr).toContain("No route to host");
+      const other = await execa("ip", ["-n", second?.netns ?? "", "route", "get", "10.244.2.9"]);
+      expect(other.stdout).toContain(`via ${first?.address}`);
+    },
+  );
 
   test.each([
     ["the switch", ["netns", "delete", lab.switchNetns]],

@@ -136,21 +136,24 @@ describe("what is installed", () => {
     expect((await check()).said).not.toContain("Go 1.26");
   });
 
-  test("Node is brought where the launcher found none, and named before; pip 22.0 knows every option", async () => {
-    for (const tool of ["ln", "chmod", "mv"]) await tie(tool);
-    // pip 22.0.2, of Ubuntu 22.04.
-    await answer(
-      "python3",
-      `case $* in *--root-user-action*) echo "no such option: --root-user-action" >&2; exit 2 ;; esac
+  test(
+    "Node is brought where the launcher found none, and named before; pip " + "22.0 knows every option",
+    async () => {
+      for (const tool of ["ln", "chmod", "mv"]) await tie(tool);
+      // pip 22.0.2, of Ubuntu 22.04.
+      await answer(
+        "python3",
+        `case $* in *--root-user-action*) echo "no such option: --root-user-action" >&2; exit 2 ;; esac
        echo "python3 $* PIP_ROOT_USER_ACTION=$PIP_ROOT_USER_ACTION"
        while [ $# -gt 0 ]; do [ "$1" != --target ] || mkdir -p "$2"; shift; done`,
-    );
-    const { said, exitCode } = await check(join(bin, "node-dir"));
-    expect(exitCode).toBe(0);
-    expect(said).toContain(`Node 24 into ${join(bin, "node-dir")}`);
-    expect(said.indexOf("will install")).toBeLessThan(said.indexOf("python3 -m pip install"));
-    expect(said).toContain("PIP_ROOT_USER_ACTION=ignore");
-  });
+      );
+      const { said, exitCode } = await check(join(bin, "node-dir"));
+      expect(exitCode).toBe(0);
+      expect(said).toContain(`Node 24 into ${join(bin, "node-dir")}`);
+      expect(said.indexOf("will install")).toBeLessThan(said.indexOf("python3 -m pip install"));
+      expect(said).toContain("PIP_ROOT_USER_ACTION=ignore");
+    },
+  );
 });
 
 async function check(nodeDir = "") {

@@ -229,7 +229,9 @@ class FakeLab {
     else this.lastOldAt = now;
     const route = isNew ? "weights-v117-100-v116-0" : "weights-v117-0-v116-100";
     this.#log.push(
-      `[${new Date(now).toISOString()}] "GET /echo/test.txt HTTP/1.1" 200 - via_upstream - "-" 0 8 1 1 "-" "${agent}" "id" "${this.host}" "10.0.0.1:80" outbound|80|| 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3 - ${route}`,
+      `[${new Date(now).toISOString()}] "GET /echo/test.txt HTTP/1.1" 200 - via_upstream - "-" 0 8 1 1 ` +
+        `"-" "${agent}" "id" "${this.host}" "10.0.0.1:80" outbound|80|| 10.0.0.1:1 10.0.0.1:2 10.0.0.1:3 ` +
+        `- ${route}`,
     );
     response.end(isNew ? PAGES.v117 : PAGES.v116);
   }

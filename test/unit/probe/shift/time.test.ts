@@ -9,20 +9,24 @@ describe("measureShift", () => {
   const routes = { before: "weights-v117-50-v116-50", after: "weights-v117-90-v116-10" };
   const event = (time: number, routeName: string) => ({ time, routeName, status: 200 });
 
-  it("finds the first request of the new route and the last of the old, in whatever order the pods' logs come", () => {
-    const events = [
-      event(1040, routes.after),
-      event(1060, routes.before),
-      event(995, routes.before),
-      event(1035, routes.after),
-      event(1200, "healthz"),
-    ];
-    expect(measureShift(events, 1000, routes)).toEqual({
-      method: "access log",
-      firstNewMs: 35,
-      lastOldMs: 60,
-    });
-  });
+  it(
+    "finds the first request of the new route and the last of the old, in whatever order the pods' logs " +
+      "come",
+    () => {
+      const events = [
+        event(1040, routes.after),
+        event(1060, routes.before),
+        event(995, routes.before),
+        event(1035, routes.after),
+        event(1200, "healthz"),
+      ];
+      expect(measureShift(events, 1000, routes)).toEqual({
+        method: "access log",
+        firstNewMs: 35,
+        lastOldMs: 60,
+      });
+    },
+  );
 
   it("says null where there was none", () => {
     expect(measureShift([event(990, routes.before)], 1000, routes)).toMatchObject({
@@ -48,7 +52,10 @@ describe("measureShift", () => {
 
 describe("parseAccessLog", () => {
   const text = (agent: string) =>
-    `[2026-11-23T13:47:21.123Z] "GET /echo/test.txt HTTP/1.1" 200 - via_upstream - "-" 0 8 1 1 "10.210.7.20,10.244.2.1" "${agent}" "0a1b" "nginx.hung.org.hk" "10.244.3.7:80" outbound|80|v117|nginx-svc.default.svc.cluster.local 10.244.2.4:51234 10.244.2.4:8080 10.244.2.1:40000 - weights-v117-50-v116-50`;
+    '[2026-11-23T13:47:21.123Z] "GET /echo/test.txt HTTP/1.1" 200 - via_upstream - "-" 0 8 1 1 ' +
+    `"10.210.7.20,10.244.2.1" "${agent}" "0a1b" "nginx.hung.org.hk" "10.244.3.7:80" ` +
+    "outbound|80|v117|nginx-svc.default.svc.cluster.local 10.244.2.4:51234 10.244.2.4:8080 " +
+    "10.244.2.1:40000 - weights-v117-50-v116-50";
   const json = (agent: string) =>
     `{"start_time":"2026-11-23T13:47:21.124Z","response_code":503,"user_agent":"${agent}","route_name":"r","authority":"x"}`;
 

@@ -28,17 +28,20 @@ const update = (news: Record<string, never> | object, stdout = "old", preview = 
 });
 
 describe("local.Command", () => {
-  test("runs create through the shell with its input, directory and environment, and keeps both outputs", async () => {
-    const directory = mkdtempSync(join(tmpdir(), "local-"));
-    const { id, outputs } = await plugin.create(COMMAND, {
-      create: 'cat; pwd; echo "$GREETING" >&2',
-      stdin: "from stdin\n",
-      dir: directory,
-      environment: { GREETING: "hello" },
-    });
-    expect(id).toMatch(/^c[0-9a-f]{8}$/);
-    expect(outputs).toMatchObject({ stdout: `from stdin\n${directory}`, stderr: "hello", dir: directory });
-  });
+  test(
+    "runs create through the shell with its input, directory and " + "environment, and keeps both outputs",
+    async () => {
+      const directory = mkdtempSync(join(tmpdir(), "local-"));
+      const { id, outputs } = await plugin.create(COMMAND, {
+        create: 'cat; pwd; echo "$GREETING" >&2',
+        stdin: "from stdin\n",
+        dir: directory,
+        environment: { GREETING: "hello" },
+      });
+      expect(id).toMatch(/^c[0-9a-f]{8}$/);
+      expect(outputs).toMatchObject({ stdout: `from stdin\n${directory}`, stderr: "hello", dir: directory });
+    },
+  );
 
   test("takes another interpreter", async () => {
     const { outputs } = await plugin.create(COMMAND, {
@@ -155,7 +158,9 @@ test("functions are refused by name", async () => {
 /** A command that starts another one, says so, and waits for it; the file gets what the other one writes. */
 function starting(file: string): { create: string } {
   return {
-    create: `trap 'echo heeded > ${file}' TERM; (read line < ${file}.go; echo "$line" > ${file}) & echo started; wait`,
+    create:
+      `trap 'echo heeded > ${file}' TERM; (read line < ${file}.go; echo "$line" > ${file}) & echo ` +
+      "started; wait",
   };
 }
 

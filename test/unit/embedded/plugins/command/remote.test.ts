@@ -110,7 +110,8 @@ describe("remote.Command", () => {
   test("a key that is not accepted is tried again, as each fault of a connection is", async () => {
     const wrong = await inputs({ create: "x" }, { privateKey: otherKey.private, dialErrorLimit: 1 });
     await expect(plugin.create(COMMAND, wrong)).rejects.toThrow(
-      `after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate as lab at 127.0.0.1:${machine.port}`,
+      "after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate as lab at " +
+        `127.0.0.1:${machine.port}`,
     );
     expect(machine.connections).toBe(2);
   });
@@ -179,21 +180,26 @@ describe("remote.Command", () => {
     mute.close();
   });
 
-  test("environment that the server does not take is an error, output of the run before only a warning", async () => {
-    machine.refuses = ["GREETING"];
-    const wanted = await inputs({ create: "x", environment: { GREETING: "hi" } });
-    await expect(plugin.create(COMMAND, wanted)).rejects.toThrow(
-      /could not set environment variable "GREETING"/,
-    );
-    expect(machine.runs).toEqual([]);
+  test(
+    "environment that the server does not take is an error, output of the " + "run before only a warning",
+    async () => {
+      machine.refuses = ["GREETING"];
+      const wanted = await inputs({ create: "x", environment: { GREETING: "hi" } });
+      await expect(plugin.create(COMMAND, wanted)).rejects.toThrow(
+        /could not set environment variable "GREETING"/,
+      );
+      expect(machine.runs).toEqual([]);
 
-    machine.refuses = ["PULUMI_COMMAND_STDOUT"];
-    const news = await inputs({ create: "x", environment: { GREETING: "hi" } });
-    const olds = { ...news, stdout: new Secret("old"), stderr: "" };
-    await plugin.update(COMMAND, { id: "r1", olds, oldInputs: {}, news });
-    expect(machine.runs).toEqual([{ command: "x", stdin: "", env: { GREETING: "hi" } }]);
-    expect(plugin.log.some(({ text }) => text.includes("Unable to set 'PULUMI_COMMAND_STDOUT'"))).toBe(true);
-  });
+      machine.refuses = ["PULUMI_COMMAND_STDOUT"];
+      const news = await inputs({ create: "x", environment: { GREETING: "hi" } });
+      const olds = { ...news, stdout: new Secret("old"), stderr: "" };
+      await plugin.update(COMMAND, { id: "r1", olds, oldInputs: {}, news });
+      expect(machine.runs).toEqual([{ command: "x", stdin: "", env: { GREETING: "hi" } }]);
+      expect(plugin.log.some(({ text }) => text.includes("Unable to set 'PULUMI_COMMAND_STDOUT'"))).toBe(
+        true,
+      );
+    },
+  );
 
   test("delete uses the connection and the input in the state", async () => {
     const state = await inputs({ create: "x", delete: "remove", stdin: "old input" });

@@ -89,13 +89,16 @@ describe("a Deployment", () => {
     expect((await creation).outputs.status).toMatchObject({ observedGeneration: 1 });
   });
 
-  test("whose previous ReplicaSet was scaled, and no more, is not ready: its rollout has not begun", async () => {
-    const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
-    await watched("deployments").toBe(true);
-    // As the controller leaves it between the change of replicas and the change of the template.
-    rollOut(2, { updated: 0, replicas: 3 });
-    expect((await creation).message).toMatch(/timed out waiting to be Ready/);
-  });
+  test(
+    "whose previous ReplicaSet was scaled, and no more, is not ready: " + "its rollout has not begun",
+    async () => {
+      const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
+      await watched("deployments").toBe(true);
+      // As the controller leaves it between the change of replicas and the change of the template.
+      rollOut(2, { updated: 0, replicas: 3 });
+      expect((await creation).message).toMatch(/timed out waiting to be Ready/);
+    },
+  );
 
   test("is waited for by list and watch of four kinds", async () => {
     const creation = it.create(TYPES.deployment, deployment);

@@ -16,11 +16,14 @@ beforeEach(() => {
 afterAll(() => api.stop());
 
 describe("diff", () => {
-  test("is none for the same inputs, with the default namespace or without, and needs no server", async () => {
-    const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
-    expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
-    expect(api.requests).toEqual([]);
-  });
+  test(
+    "is none for the same inputs, with the default namespace or " + "without, and needs no server",
+    async () => {
+      const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
+      expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
+      expect(api.requests).toEqual([]);
+    },
+  );
 
   test("of a ConfigMap's data replaces it, unless the provider says that it can change", async () => {
     const news = { ...configMap, data: { a: "2" } };

@@ -28,16 +28,19 @@ afterAll(() => api.stop());
 const upsert = () => it.provider.configure({ upsertExistingObjects: "true" });
 
 describe("create", () => {
-  test("returns the object as it is, with the id of the official provider and a random field manager", async () => {
-    const { id, outputs } = await it.create(TYPES.configMap, configMap);
-    expect(id).toBe("default/page");
-    expect(outputs).toMatchObject({
-      kind: "ConfigMap",
-      metadata: { name: "page", namespace: "default", resourceVersion: expect.any(String) },
-      __inputs: configMap,
-      __fieldManager: expect.stringMatching(/^pulumi-kubernetes-[0-9a-f]{8}$/),
-    });
-  });
+  test(
+    "returns the object as it is, with the id of the official provider " + "and a random field manager",
+    async () => {
+      const { id, outputs } = await it.create(TYPES.configMap, configMap);
+      expect(id).toBe("default/page");
+      expect(outputs).toMatchObject({
+        kind: "ConfigMap",
+        metadata: { name: "page", namespace: "default", resourceVersion: expect.any(String) },
+        __inputs: configMap,
+        __fieldManager: expect.stringMatching(/^pulumi-kubernetes-[0-9a-f]{8}$/),
+      });
+    },
+  );
 
   test("without upsert is a plain create, and refused for an object that exists", async () => {
     api.put(PATHS.configMap, configMap as never);
@@ -223,18 +226,21 @@ describe("read", () => {
   };
   const servicePath = "/api/v1/namespaces/default/services/svc";
 
-  test("without a state gets an object by its id, under another manager each time, and does not judge it", async () => {
-    api.put(servicePath, service);
-    const [first, second] = [
-      await it.read(TYPES.service, "default/svc"),
-      await it.read(TYPES.service, "default/svc"),
-    ];
-    expect(first?.outputs).toMatchObject({ spec: service.spec, status: service.status });
-    expect(first?.outputs.metadata).not.toHaveProperty("managedFields");
-    expect(first?.inputs).not.toHaveProperty("status");
-    expect(first?.outputs.__fieldManager).toMatch(/^pulumi-kubernetes-/);
-    expect(first?.outputs.__fieldManager).not.toBe(second?.outputs.__fieldManager);
-  });
+  test(
+    "without a state gets an object by its id, under another manager each " + "time, and does not judge it",
+    async () => {
+      api.put(servicePath, service);
+      const [first, second] = [
+        await it.read(TYPES.service, "default/svc"),
+        await it.read(TYPES.service, "default/svc"),
+      ];
+      expect(first?.outputs).toMatchObject({ spec: service.spec, status: service.status });
+      expect(first?.outputs.metadata).not.toHaveProperty("managedFields");
+      expect(first?.inputs).not.toHaveProperty("status");
+      expect(first?.outputs.__fieldManager).toMatch(/^pulumi-kubernetes-/);
+      expect(first?.outputs.__fieldManager).not.toBe(second?.outputs.__fieldManager);
+    },
+  );
 
   test("of a Service without an address is unhealthy at a refresh, unless it is not waited for", async () => {
     api.put(servicePath, service);
