@@ -23,6 +23,10 @@ const REPLACING = globSync(UNIT).filter((file) =>
   /\bvi\.mock\(|\/support\/program\.ts"/.test(readFileSync(file, "utf8")),
 );
 
+/** End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror. */
+const ALONE = ["edge*", "bareHost", "official"].map((name) => `test/e2e/${name}.test.ts`);
+const PATIENCE = { testTimeout: 300_000, hookTimeout: 600_000 };
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -35,9 +39,19 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          testTimeout: 300_000,
-          hookTimeout: 600_000,
+          exclude: ALONE,
+          ...PATIENCE,
           maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: "e2e-alone",
+          include: ALONE,
+          ...PATIENCE,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
         },
       },
     ],

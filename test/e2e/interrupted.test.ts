@@ -35,7 +35,7 @@ describe("Ctrl-C ends an update", () => {
 
   trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
     await lab.set({ "stats.prometheus": "127.0.0.1:9101" });
-    await withTraffic(seen, () => pushEnded(() => interrupted("pulumi", UP, pushWaits)));
+    await withTraffic(seen, () => pushEnded((release) => interrupted("pulumi", UP, pushWaits, release)));
   });
 
   trial("while pods of a new page start: the next one finishes", async (seen) => {
@@ -84,7 +84,7 @@ describe("kill -9 ends an update", () => {
 
   trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
     await lab.set({ "stats.prometheus": "127.0.0.1:9102" });
-    await withTraffic(seen, () => pushEnded(() => killed(UP, pushWaits)));
+    await withTraffic(seen, () => pushEnded((release) => killed(UP, pushWaits, release)));
   });
 
   trial("while pods of a new page start: the next one finishes", async (seen) => {
@@ -120,14 +120,25 @@ async function interrupted(
   command: "lab" | "pulumi",
   args: readonly string[],
   moment: (said: Said) => Promise<unknown>,
+  afterwards = () => {},
 ): Promise<void> {
-  const { exitCode, all } = await ended(command, args, moment, (pid) => process.kill(-pid, "SIGINT"));
+  const { exitCode, all } = await ended(command, args, moment, (pid) => {
+    process.kill(-pid, "SIGINT");
+    afterwards();
+  });
   expect(exitCode, all).toBeGreaterThan(0);
 }
 
 /** What the kernel does when there is no memory left: the one process ends at once. */
-async function killed(args: readonly string[], moment: (said: Said) => Promise<unknown>): Promise<void> {
-  const { signal, all } = await ended("pulumi", args, moment, (pid) => process.kill(pid, "SIGKILL"));
+async function killed(
+  args: readonly string[],
+  moment: (said: Said) => Promise<unknown>,
+  afterwards = () => {},
+): Promise<void> {
+  const { signal, all } = await ended("pulumi", args, moment, (pid) => {
+    process.kill(pid, "SIGKILL");
+    afterwards();
+  });
   expect(signal, all).toBe("SIGKILL");
 }
 
@@ -180,24 +191,24 @@ async function rolls(): Promise<void> {
 
 const replicaSets = async () => (await lab.list("replicasets", "--selector=version=1.16")).length;
 
-/** Two of them: who holds the lock, and the push that waits for it. */
+/** Two of them: the one of the test, and the push that waits for it. */
 const pushWaits = () =>
-  until("the push", async () => (await lab.run("ssh", "pgrep --exact --count flock || :")) === "2");
+  lab.run("ssh", "timeout 120 sh -c 'until [ $(pgrep --exact --count flock) = 2 ]; do sleep 0.05; done'");
 
 // ---- afterwards ----
 
 /**
- * Holds the lock of the load balancer's files meanwhile; then waits for the push's end, and looks what it has
- * left.
+ * Holds the lock of the load balancer's files until the action releases it: an engine that is interrupted waits
+ * for the push. Then waits for the end of the push, and checks what it has left.
  */
-async function pushEnded(action: () => Promise<void>): Promise<void> {
+async function pushEnded(action: (release: () => void) => Promise<void>): Promise<void> {
   const { process: holder, said } = lab.start(
     "ssh",
     "sudo flock /etc/haproxy sh -c 'echo held >&2; cat >/dev/null'",
   );
   try {
     await said("held");
-    await action();
+    await action(() => holder.stdin.end());
   } finally {
     holder.stdin.end();
     await holder;

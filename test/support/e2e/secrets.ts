@@ -40,26 +40,31 @@ export async function allFilesBelow(directory: string): Promise<string> {
   return texts.join("\n");
 }
 
+/** Looks at a new process: a shell has become the program that it starts by then. */
+const LOOKS = 12;
+
 /**
- * Command lines of all processes of the host and of the lab's machines, each once, looked at as often as
- * possible.
+ * Command lines of all processes of the host and of the lab's machines, each once. A process is looked at when
+ * it is new, every few milliseconds: looking at all of them all the time would slow down what is looked at.
  */
 export async function duringProcesses(action: () => Promise<unknown>): Promise<string> {
   const lines = new Set<string>();
+  const looks = new Map<string, number>();
   let over = false;
   const done = action().finally(() => {
     over = true;
   });
   while (!over) {
-    for (const line of await commandLines()) lines.add(line);
+    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    const fresh = pids.filter((pid) => (looks.get(pid) ?? 0) < LOOKS);
+    for (const line of await Promise.all(fresh.map(commandLine))) lines.add(line);
+    for (const pid of looks.keys()) if (!pids.includes(pid)) looks.delete(pid);
+    for (const pid of fresh) looks.set(pid, (looks.get(pid) ?? 0) + 1);
     await delay(5);
   }
   await done;
   return [...lines].join("\n");
 }
 
-async function commandLines(): Promise<string[]> {
-  const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
-  // A process may have ended since.
-  return Promise.all(pids.map((pid) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "")));
-}
+// A process may have ended since.
+const commandLine = (pid: string) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
