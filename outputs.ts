@@ -1,4 +1,6 @@
-/** What the program in index.ts returns when it is up: the one type that commands, probe and benchmark read. */
+/**
+ * What the program in index.ts returns when it is up: the one type that commands, probe and benchmark read.
+ */
 import type { Unwrap } from "@pulumi/pulumi";
 import type * as program from "./index.ts";
 

@@ -86,8 +86,8 @@ export async function readTarget(selection: Selection, signal?: AbortSignal): Pr
 }
 
 /**
- * What the selection leads to, as a kubeconfig of its own with absolute paths: for a reader that does not know
- * the file's directory.
+ * What the selection leads to, as a kubeconfig of its own with absolute paths: for a reader that does not
+ * know the file's directory.
  * @param selection its kubeconfig is the path of one file
  */
 export async function withAbsolutePaths(

@@ -1,4 +1,4 @@
-/** SSH: the host key is compared before the user's name is sent; then commands run, with input and exit status. */
+/** SSH: compares the host key before it sends the user's name, then runs commands with input and exit status. */
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";
@@ -139,7 +139,8 @@ export class SshConnection {
         if (error) return reject(new SshError("closed", error.message, { cause: error }));
         // A command may end without reading its input.
         channel.on("error", () => undefined);
-        // The exit status may come with the same packet as the channel: it is listened for before anything else runs.
+        // The exit status may come with the same packet as the channel: it is listened for before anything
+        // else runs.
         const ended = waitForEnd(client, channel, signal, graceMs);
         channel.end(input);
         resolve({ stdout: channel, stderr: channel.stderr, ended });

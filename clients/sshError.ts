@@ -44,7 +44,10 @@ export class SshError extends Error {
   }
 }
 
-/** @param details `shown` is another host key than the expected one, `key` the private key or why it cannot be read. */
+/**
+ * @param details `shown` is another host key than the expected one, `key` the private key or why it cannot be
+ * read.
+ */
 export function toSshError(
   error: Error & { readonly level?: string; readonly code?: string },
   { shown, key }: { shown: Buffer | undefined; key: ParsedKey | Error | undefined },

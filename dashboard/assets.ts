@@ -1,4 +1,4 @@
-/** The page's files, as a browser takes them: TypeScript without its types, the chart library from node_modules. */
+/** The page's files for the browser: TypeScript without its types, the chart library from node_modules. */
 import { readFileSync } from "node:fs";
 import { createRequire, stripTypeScriptTypes } from "node:module";
 import { dirname, join } from "node:path";

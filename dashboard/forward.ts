@@ -26,8 +26,8 @@ const HOP_BY_HOP = new Set([
 ]);
 
 /**
- * Forwards until it is closed. Requests of other origins are refused: the API server would carry them out with the
- * rights of the user's kubeconfig.
+ * Forwards until it is closed. Requests of other origins are refused: the API server would carry them out
+ * with the rights of the user's kubeconfig.
  * @throws Error `EADDRINUSE` when the port is taken.
  */
 export async function startForward({ api, service, port, start = "/" }: ForwardArgs): Promise<Dashboard> {
@@ -62,8 +62,8 @@ export async function startForward({ api, service, port, start = "/" }: ForwardA
 }
 
 /**
- * The API server puts its own prefix before each absolute link of an HTML page: such a path has it already. Dots are
- * resolved before the prefix is added, so that no path leads out of the Service.
+ * The API server puts its own prefix before each absolute link of an HTML page: such a path has it already.
+ * Dots are resolved before the prefix is added, so that no path leads out of the Service.
  */
 export function pathBehind(prefix: string, path: string): string {
   const { pathname, search } = new URL(`http://localhost${path}`);

@@ -8,9 +8,9 @@ export interface GuardedRequest {
 }
 
 /**
- * Why a request is refused, or undefined. A page of another site can make the browser send requests to a loopback
- * port: its Origin or Sec-Fetch-Site gives it away. A name that an attacker points at 127.0.0.1 (DNS rebinding) stands
- * in the Host header.
+ * Why a request is refused, or undefined. A page of another site can make the browser send requests to a
+ * loopback port: its Origin or Sec-Fetch-Site gives it away. A name that an attacker points at 127.0.0.1 (DNS
+ * rebinding) stands in the Host header.
  * @param port the port that the server listens on.
  */
 export function refusal({ method, headers }: GuardedRequest, port: number): string | undefined {

@@ -1,4 +1,6 @@
-/** The dashboard beside any stack of this project: `node dashboard/main.ts`, in the directory of the program. */
+/**
+ * The dashboard beside any stack of this project: `node dashboard/main.ts`, in the directory of the program.
+ */
 import { execa } from "execa";
 import { KubernetesApi } from "../clients/kubernetes.ts";
 import { readOutputs } from "../outputs.ts";

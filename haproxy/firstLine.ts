@@ -1,4 +1,4 @@
-/** The first line of haproxy.cfg: its owner, and the SHA-256 of the lines below it. common.sh reads the same line. */
+/** The first line of haproxy.cfg, which common.sh reads too: its owner, and the SHA-256 of the lines below. */
 import { createHash } from "node:crypto";
 
 export interface FirstLine {

@@ -4,7 +4,10 @@ import { REPORT_BEGINS, REPORT_ENDS } from "./push.ts";
 export interface Report {
   /** What would make a push fail, and the way out. */
   readonly faults: readonly string[];
-  /** Edits by hand, sorted, by hash: the file as it is, and the copies that pushes have kept; `gone` for a file that is. */
+  /**
+   * Edits by hand, sorted, by hash: the file as it is, and the copies that pushes have kept; `gone` for a
+   * file that is.
+   */
   readonly edits: readonly string[];
   /** HAProxy's version, e.g. `2.6.12`. @default it was not found out */
   readonly version?: string | undefined;

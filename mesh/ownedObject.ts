@@ -80,19 +80,19 @@ export function metadataOf(
 }
 
 /**
- * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector, which
- * looks for new kinds every 30 s only.
+ * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector,
+ * which looks for new kinds every 30 s only.
  */
 export const DELETED_IN_BACKGROUND = { "pulumi.com/deletionPropagationPolicy": "background" };
 
 /**
- * For a Service or a claim beside a Deployment. The rollout proves the pods; a Service's endpoints take 10 s more, and a
- * claim may wait for its first pod.
+ * For a Service or a claim beside a Deployment. The rollout proves the pods; a Service's endpoints take 10 s
+ * more, and a claim may wait for its first pod.
  */
 export const NOT_AWAITED = { "pulumi.com/skipAwait": "true" };
 
 /**
- * How long a destroy waits for an object without pods to be gone. Only a finalizer holds one for longer, and Pulumi's
- * provider then names the object; its default is ten minutes.
+ * How long a destroy waits for an object without pods to be gone. Only a finalizer holds one for longer, and
+ * Pulumi's provider then names the object; its default is ten minutes.
  */
 export const DELETION_LIMIT = { delete: "30s" };

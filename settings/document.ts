@@ -24,7 +24,8 @@ const MARKS = ["<!-- settings: written by npm run docs -->", "<!-- end of settin
 
 /**
  * What the engine reads. Every key has a default, so that the engine prompts for none: what is missing is
- * reported by the program, with all other faults. No key is called a secret there: the engine refuses a default for those.
+ * reported by the program, with all other faults. No key is called a secret there: the engine refuses a
+ * default for those.
  */
 function configBlock(keys: Keys): Record<string, object> {
   return Object.fromEntries(

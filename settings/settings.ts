@@ -109,9 +109,9 @@ function toFaults(name: string, { schema, secret }: Key, raw: unknown, issue: z.
 }
 
 /**
- * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret is one that
- * is not set: Pulumi.yaml gives "" by default, and calls no key secret, because the engine refuses a default
- * for such a key.
+ * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret is one
+ * that is not set: Pulumi.yaml gives "" by default, and calls no key secret, because the engine refuses a
+ * default for such a key.
  */
 function rawSettings(keys: Keys, all: Readonly<Record<string, string>>, project: string) {
   const prefix = `${project}:`;

@@ -1,4 +1,6 @@
-/** How a capability declares its settings: keys with schema and documentation, and what they mean together. */
+/**
+ * How a capability declares its settings: keys with schema and documentation, and what they mean together.
+ */
 import type { z } from "zod";
 
 /** One top-level key of the stack's configuration. */

@@ -22,8 +22,8 @@ export interface ClusterFacts {
   /** The same, and how it was reached: an output of the stack. */
   readonly identity: ClusterIdentity;
   /**
-   * What Pulumi's provider gets: the path of the kubeconfig, or its content where it names files by relative paths. The
-   * provider resolves these from its working directory, and kubectl from the kubeconfig's.
+   * What Pulumi's provider gets: the path of the kubeconfig, or its content where it names files by relative
+   * paths. The provider resolves these from its working directory, and kubectl from the kubeconfig's.
    */
   readonly kubeconfig: string;
   /** Usable nodes by name; none where the nodes are given by hand. */

@@ -14,9 +14,9 @@ export interface ClusterIdentity {
 }
 
 /**
- * Reads the outputs of the stack that runs, as a stack reference does, and leaves no resource in the state. The
- * provider's own identifier would be there for older states too, but the engine hands it out together with the
- * outputs of all components, whose references to resources fail the program.
+ * Reads the outputs of the stack that runs, as a stack reference does, and leaves no resource in the state.
+ * The provider's own identifier would be there for older states too, but the engine hands it out together
+ * with the outputs of all components, whose references to resources fail the program.
  *
  * @returns undefined where no output names a cluster, or the state cannot be read from here
  */

@@ -4,8 +4,8 @@
 export const TRUSTED_PROXIES = 1;
 
 /**
- * The gateway takes client address and scheme from HAProxy, and answers HTTP/1.0. With TLS passed through, a client's own
- * headers reach the gateway on port 443: it trusts none.
+ * The gateway takes client address and scheme from HAProxy, and answers HTTP/1.0. With TLS passed through, a
+ * client's own headers reach the gateway on port 443: it trusts none.
  */
 export function gatewayValues(tls: { readonly mode: string } | undefined): Record<string, unknown> {
   const topology = {

@@ -3,8 +3,8 @@
 export type ChartValues = Readonly<Record<string, unknown>>;
 
 /**
- * Adds values to the user's. Objects are merged, lists are joined with the user's entries first, and where both give a
- * plain value the user's stays.
+ * Adds values to the user's. Objects are merged, lists are joined with the user's entries first, and where
+ * both give a plain value the user's stays.
  */
 export function mergeValues(user: ChartValues, ...added: readonly ChartValues[]): ChartValues {
   return added.reduce((values, more) => merge(values, more) as ChartValues, user);

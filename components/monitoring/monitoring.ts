@@ -106,8 +106,8 @@ export class Monitoring extends pulumi.ComponentResource {
 }
 
 /**
- * Where pods reach HAProxy's exporter: the address that it listens on, or the load balancer's own where it listens on
- * all; undefined where it is off or on loopback.
+ * Where pods reach HAProxy's exporter: the address that it listens on, or the load balancer's own where it
+ * listens on all; undefined where it is off or on loopback.
  */
 export function exporterAddress(host: string, listen: Listen | undefined): string | undefined {
   if (!listen || /^(127\.|::1$)/.test(listen.address)) return undefined;

@@ -1,4 +1,6 @@
-/** Whether a lab has Prometheus and Zipkin: decided when its stack is made, and by its settings from then on. */
+/**
+ * Whether a lab has Prometheus and Zipkin: decided when its stack is made, and by its settings from then on.
+ */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

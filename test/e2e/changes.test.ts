@@ -91,7 +91,8 @@ describe("versions changed with traffic on", () => {
       expect(
         await duringTraffic(lab, seen, { pages: ["v1.16.1", "v1.17.9", "v1.17.9 again"] }, () => lab.up()),
       ).toEqual([]);
-      // The official provider may take a Deployment whose pods change in number and content for ready too soon.
+      // The official provider may take a Deployment whose pods change in number and content for ready too
+      // soon.
       await until("the previous pods of nginx-v117 to be gone", async () => {
         const names = (await lab.list("pods", "--selector=version=1.17")).map(
           ({ metadata }) => metadata.name,

@@ -178,7 +178,9 @@ async function workerOfDns(): Promise<string> {
   return pod?.spec.nodeName ?? "";
 }
 
-/** Runs a command as user 65534, with the right to read everything: the checkout may lie in root's directory. */
+/**
+ * Runs a command as user 65534, with the right to read everything: the checkout may lie in root's directory.
+ */
 const UNPRIVILEGED = [
   ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
   ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],

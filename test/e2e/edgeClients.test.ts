@@ -1,4 +1,5 @@
-// Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its gateway.
+// Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its
+// gateway.
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { setTimeout } from "node:timers/promises";

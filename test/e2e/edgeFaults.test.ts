@@ -53,7 +53,8 @@ describe("the old haproxy.cfg goes on serving", () => {
     await site.nextPushServes("b");
   });
 
-  // No check before the reload finds this: the old worker stops listening for the seconds that the new one tries.
+  // No check before the reload finds this: the old worker stops listening for the seconds that the new one
+  // tries.
   trial("when the new one's port is taken during the reload", async () => {
     const prometheus = { address: site.machine.host, port: 9101 };
     const { exitCode, stderr } = await site.push(site.config("b", { stats: { prometheus } }), {

@@ -1,5 +1,6 @@
 /**
- * Faults of a cluster, a kubeconfig or the tools: preview and up report each once, before anything is touched.
+ * Faults of a cluster, a kubeconfig or the tools: preview and up report each once, before anything is
+ * touched.
  */
 
 import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";
@@ -213,7 +214,9 @@ describe("a fault is reported before anything is touched", () => {
   );
 });
 
-/** An address of the lab's network without a machine: packets to it get no answer. It goes with the network. */
+/**
+ * An address of the lab's network without a machine: packets to it get no answer. It goes with the network.
+ */
 async function blackHole(): Promise<string> {
   const address = `${lab.instance.prefix}.99`;
   const nowhere = ["lladdr", "02:00:00:00:00:99", "dev", lab.instance.link, "nud", "permanent"];

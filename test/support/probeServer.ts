@@ -12,7 +12,10 @@ export interface PageServer {
   close(): Promise<void>;
 }
 
-/** Answers with v116's page in exactly `v116Percent` of each 100 requests, spread evenly, and with v117's in the rest. */
+/**
+ * Answers with v116's page in exactly `v116Percent` of each 100 requests, spread evenly, and with v117's in
+ * the rest.
+ */
 export function sharesServer(v116Percent: number): Promise<PageServer> {
   let seen = 0;
   return pageServer((_request, response) => {

@@ -102,9 +102,9 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
 }
 
 /**
- * All pods are the new ReplicaSet's. Where replicas and the pod template change at once, the controller scales
- * the previous ReplicaSet first: it has then observed the generation, but has not begun the rollout, and the
- * conditions are those of the previous one. The official provider returns at that moment.
+ * All pods are the new ReplicaSet's. Where replicas and the pod template change at once, the controller
+ * scales the previous ReplicaSet first: it has then observed the generation, but has not begun the rollout,
+ * and the conditions are those of the previous one. The official provider returns at that moment.
  */
 function isUpdated(live: KubernetesObject): boolean {
   const { spec, status } = parts(live);

@@ -51,7 +51,9 @@ export const ISTIO: GoModule = {
 
 export const COREDNS: GoModule = { name: "coredns", packages: ["."], room: 1500, variables: {} };
 
-/** What makes Debian's Prometheus read the configuration of an official one. It uses Go's own library alone. */
+/**
+ * What makes Debian's Prometheus read the configuration of an official one. It uses Go's own library alone.
+ */
 export const PROMETHEUS: GoModule = { name: "prometheus", packages: ["."], room: 100, variables: {} };
 
 export const PULUMI: GoModule = {

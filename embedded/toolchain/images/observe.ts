@@ -24,8 +24,9 @@ const ZIPKIN = {
 };
 
 /**
- * Debian's Prometheus and promtool, with the classic pages. /bin/prometheus, as in the official image, is the program
- * that gives Debian's build what it lacks: service discovery by pods, and reading changed files by itself.
+ * Debian's Prometheus and promtool, with the classic pages. /bin/prometheus, as in the official image, is the
+ * program that gives Debian's build what it lacks: service discovery by pods, and reading changed files by
+ * itself.
  *
  * @param root Debian root file system with prometheus
  * @param entry directory of that program

@@ -1,4 +1,7 @@
-/** A real Envoy, configured as Istio configures its ingress gateway, before a server that echoes what it was sent. */
+/**
+ * A real Envoy, configured as Istio configures its ingress gateway, before a server that echoes what it was
+ * sent.
+ */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

@@ -23,7 +23,10 @@ export interface Outcome {
 export class TestLab {
   readonly instance: Instance;
   readonly #monitoring: boolean;
-  /** @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for. @default without */
+  /**
+   * @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for. @default
+   * without
+   */
   constructor(name: string, { monitoring = false } = {}) {
     this.instance = instance(name);
     this.#monitoring = monitoring;

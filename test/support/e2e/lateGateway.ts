@@ -1,4 +1,7 @@
-/** A node of its own network namespace that answers with an ICMP error until its gateway is there, as kube-proxy does. */
+/**
+ * A node of its own network namespace that answers with an ICMP error until its gateway is there, as
+ * kube-proxy does.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";

@@ -15,8 +15,8 @@ import { inventory, leaksSince } from "./inventory.ts";
 import type { Sightings } from "./trial.ts";
 
 /**
- * For a command that would hang. test/unit/preflight/preflight.test.ts shows that an answer comes within 10 s;
- * this host may be busy.
+ * For a command that would hang. test/unit/preflight/preflight.test.ts shows that an answer comes within 10
+ * s; this host may be busy.
  */
 const LIMIT_MS = 60_000;
 

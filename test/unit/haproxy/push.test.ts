@@ -14,8 +14,8 @@ afterAll(() => rmSync(bin, { recursive: true }));
 type User = "root" | "sudoer" | "user";
 
 /**
- * Runs what goes over SSH in a login shell, with `timeout` standing for the script: it prints its arguments, as NUL-terminated
- * words, and what is left of standard input behind the script.
+ * Runs what goes over SSH in a login shell, with `timeout` standing for the script: it prints its arguments,
+ * as NUL-terminated words, and what is left of standard input behind the script.
  */
 function run({ command, input }: RemoteScript, { user = "root" as User, shell = "sh" } = {}) {
   const standIns = {

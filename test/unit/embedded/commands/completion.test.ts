@@ -5,7 +5,10 @@ import { expect, test } from "vitest";
 
 const PROGRAM = join(import.meta.dirname, "../../../..");
 
-/** What bash offers for a line at whose end Tab was pressed, wherever it is. One function of the package bash-completion is ours. */
+/**
+ * What bash offers for a line at whose end Tab was pressed, wherever it is. One function of the package
+ * bash-completion is ours.
+ */
 function offered(line: string): string[] {
   const words = line.split(" ");
   const script = `

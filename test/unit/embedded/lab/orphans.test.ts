@@ -52,7 +52,10 @@ test("a plugin at work stays, and so does that of another lab", async () => {
   expect([...own.pids, ...other.pids].filter(runs)).toHaveLength(6);
 });
 
-/** A `pulumi` that starts a plugin in a process group of its own, which starts a shell, which starts a `sleep`. */
+/**
+ * A `pulumi` that starts a plugin in a process group of its own, which starts a shell, which starts a
+ * `sleep`.
+ */
 async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: number[] }> {
   const directory = mkdtempSync(join(root, "bin-"));
   const [engine, plugin] = [join(directory, "pulumi"), join(directory, "pulumi-resource-command")];

@@ -125,7 +125,9 @@ describe("shift on the command line", () => {
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Page server, API server and Pulumi in one: the old route serves for a while after the update, as in a mesh. */
+/**
+ * Page server, API server and Pulumi in one: the old route serves for a while after the update, as in a mesh.
+ */
 class FakeLab {
   updatedAt = 0;
   firstNewAt = 0;
@@ -191,7 +193,10 @@ class FakeLab {
     };
   }
 
-  /** Updates the VirtualService once the stream is running and a watch is open; unwatched: ends that watch first. */
+  /**
+   * Updates the VirtualService once the stream is running and a watch is open; unwatched: ends that watch
+   * first.
+   */
   async shiftTo(weights: Record<string, number>, unwatched?: "unwatched"): Promise<void> {
     while (this.requests < 20 || this.#watchers.length === 0) await turn();
     this.#weights = weights;
