@@ -6,7 +6,7 @@ import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
 import { cacheHome, type Instance, type MachineSpec } from "../instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
-import { applyClusterDns, clusterReady } from "../machines/clusterDns.ts";
+import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
 import {
@@ -39,11 +39,13 @@ export async function roomForMachines(lab: Instance): Promise<number> {
  *
  * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines
  * start.
+ * @param untilNamesResolve whether the last step ends with {@link namesResolve}. @default true
  */
 export function startTasks(
   lab: Instance,
   tools: Toolchain,
   meanwhile: readonly ListrTask[] = [],
+  { untilNamesResolve = true } = {},
 ): ListrTask[] {
   const kubectl = join(tools.tools, "kubectl");
   let repaired: MachineSpec[] = [];
@@ -69,11 +71,16 @@ export function startTasks(
           [
             {
               title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
-              task: async () => {
+              task: async (_, task) => {
+                task.output = "waiting for the API server";
                 await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
                 await controlPlaneReady(lab);
+                task.output = "waiting for the nodes";
                 await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
-                await clusterReady(lab, kubectl);
+                await nodesReady(lab, kubectl);
+                if (!untilNamesResolve && repaired.length === 0) return;
+                task.output = "waiting for the cluster's DNS";
+                await dnsReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
               },
             },
@@ -102,6 +109,11 @@ export function startTasks(
         ),
     },
   ];
+}
+
+/** Resolves when the cluster's DNS answers: the last part of a start, which the program need not wait for. */
+export function namesResolve(lab: Instance, tools: Toolchain): Promise<void> {
+  return dnsReady(lab, join(tools.tools, "kubectl"));
 }
 
 /**

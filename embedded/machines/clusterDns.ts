@@ -18,27 +18,47 @@ export async function applyClusterDns(lab: Instance, kubectl: string, image: str
 }
 
 /**
- * Resolves when all workers are Ready and names resolve.
+ * Resolves when all workers are Ready.
  *
  * @throws LabError that names the daemon when one ends meanwhile, or what is not ready in time and how to
  * wait longer
  */
-export async function clusterReady(lab: Instance, kubectl: string): Promise<void> {
+export async function nodesReady(lab: Instance, kubectl: string): Promise<void> {
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);
-  await whileDaemonsRun([lab.controlPlane, ...lab.workers], async (cancelSignal) => {
-    const wait = (...args: string[]) => {
+  await waiting(lab, kubectl, async (wait) => {
+    // One at a time: kubectl fails at once when it waits for two nodes that do not exist yet.
+    await Promise.all(nodes.map((node) => wait("--for=create", node)));
+    await wait("--for=condition=Ready", ...nodes);
+  });
+}
+
+/**
+ * Resolves when names resolve.
+ *
+ * @throws LabError as {@link nodesReady} does
+ */
+export async function dnsReady(lab: Instance, kubectl: string): Promise<void> {
+  await waiting(lab, kubectl, (wait) =>
+    wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns"),
+  );
+}
+
+/** Does what waits for the cluster by `kubectl wait`, as long as its daemons run. */
+async function waiting(
+  lab: Instance,
+  kubectl: string,
+  work: (wait: (...args: string[]) => Promise<unknown>) => Promise<unknown>,
+): Promise<void> {
+  await whileDaemonsRun([lab.controlPlane, ...lab.workers], (cancelSignal) =>
+    work((...args) => {
       const timeout = `--timeout=${patience(120)}s`;
       return run(kubectl, ["--kubeconfig", adminKubeconfig(lab), "wait", timeout, ...args], {
         cancelSignal,
       }).catch((error) => {
         throw error instanceof LabError ? new LabError(`${error.message}\n${onSlowHost()}`) : error;
       });
-    };
-    // One at a time: kubectl fails at once when it waits for two nodes that do not exist yet.
-    await Promise.all(nodes.map((node) => wait("--for=create", node)));
-    await wait("--for=condition=Ready", ...nodes);
-    await wait("--for=condition=Available", "--namespace=kube-system", "deployment/coredns");
-  });
+    }),
+  );
 }
 
 function onSlowHost(): string {

@@ -62,8 +62,13 @@ async function describe({ name, dir }: MachineSpec, { daemon, exitCode }: DeadDa
   );
 }
 
-/** The end of a log of the machine with that directory, for an error. */
+/**
+ * The end of a log of the machine with that directory, for an error. What a daemon of Kubernetes ended for is
+ * a line of its own that may be further up: other threads write on.
+ */
 export async function endOfLog(dir: string, daemon: string): Promise<string> {
   const log = join(dir, "log", `${daemon}.log`);
-  return `Last lines of ${log}:\n${await run("tail", ["-n", "8", log]).catch(() => "")}`;
+  const last = await run("tail", ["-n", "8", log]).catch(() => "");
+  const fatal = (await run("grep", ["-E", "^(F[0-9]{4} |panic: )", log]).catch(() => "")).split("\n").pop();
+  return `Last lines of ${log}:\n${fatal && !last.includes(fatal) ? `${fatal}\n...\n` : ""}${last}`;
 }

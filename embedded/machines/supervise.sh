@@ -22,8 +22,8 @@ start() { # start RETRIES NAME COMMAND [ARG...]
       echo $! >"/run/lab/$name.pid"
       status=0
       wait $! || status=$?
-      # Above 128 it is the number of a signal.
-      [ "$retries" -gt 0 ] && [ "$status" -lt 128 ] || break
+      # From 129 to 192 it is the number of a signal, plus 128. Kubernetes' own fatal errors are 255.
+      [ "$retries" -gt 0 ] && { [ "$status" -le 128 ] || [ "$status" -gt 192 ]; } || break
       retries=$((retries - 1))
       echo "ended with exit code $status, started again" >>"/var/log/lab/$name.log"
       sleep 1

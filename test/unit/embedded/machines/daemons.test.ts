@@ -41,6 +41,15 @@ describe("waiting while daemons run", () => {
     expect(signal?.aborted).toBe(true);
   });
 
+  test("the error that a daemon ended for is shown, though others wrote after it", async () => {
+    const others = "I1125 started\n".repeat(9);
+    await end("kube-apiserver", 255);
+    await writeFile(join(machine.dir, "log", "kube-apiserver.log"), `F1125 21:16 hook failed\n${others}`);
+    await expect(whileDaemonsRun([machine], () => new Promise(() => undefined))).rejects.toThrow(
+      /kube-apiserver\.log:\nF1125 21:16 hook failed\n\.\.\.\nI1125 started/,
+    );
+  });
+
   test("an error of the work is its own", async () => {
     const failing = whileDaemonsRun([machine], () => Promise.reject(new Error("own")));
     await expect(failing).rejects.toThrow("own");
@@ -84,6 +93,16 @@ describe("supervise.sh", () => {
     process.kill(Number(await pid()), "SIGKILL");
     await expect.poll(() => deadDaemons(machine)).toEqual([{ daemon: "scheduler", exitCode: 137 }]);
     child.kill();
+  });
+
+  test.each([
+    [255, "tries", 21],
+    [137, "is not started again: it was killed", 1],
+  ])("a persistent one with exit code %i %s", async (exitCode, _, times) => {
+    await init(`persistent apiserver sh -c 'echo try; exit ${exitCode}'`);
+    const log = await readFile(join(machine.dir, "log/apiserver.log"), "utf8");
+    expect(log.match(/^try$/gm)).toHaveLength(times);
+    expect(await deadDaemons(machine)).toEqual([{ daemon: "apiserver", exitCode }]);
   });
 
   test("a persistent one that never stays is given up", async () => {
