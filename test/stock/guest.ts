@@ -103,6 +103,14 @@ async function modulesLoaded(): Promise<string> {
   return (await readFile("/proc/modules", "utf8")).replace(/ .*$/gm, "").trim().split("\n").sort().join(" ");
 }
 
+/** How many each program has, in all its processes. */
+async function inotifyInstances(): Promise<string> {
+  const script = `for dir in /proc/[0-9]*; do
+    count=$(ls -l $dir/fd 2>/dev/null | grep -c inode:inotify) && echo "$(cat $dir/comm) $count"
+  done | awk '{ n[$1] += $2; p[$1] += 1; all += $2 } END { for (c in n) print c, n[c], "in", p[c]; print "all", all }'`;
+  return (await run("sh", ["-c", script])).trim().replaceAll("\n", ", ");
+}
+
 async function noSettingChanged(): Promise<string | undefined> {
   const now = changes(before, await hostSettings());
   return now.filter((line) => /^(setting|packet)/.test(line)).join("; ") || undefined;
@@ -160,10 +168,7 @@ if (started) {
   await check("a pod reaches a Service whose pod is on its own node", () => serviceOnOwnNode("first"));
 }
 report(`modules ${await modulesLoaded()}`);
-report(
-  "inotify instances: " +
-    `${await run("sh", ["-c", "ls -l /proc/[0-9]*/fd 2>/dev/null | grep -c inode:inotify"])}`,
-);
+report(`inotify instances: ${await inotifyInstances()}`);
 
 // What Docker does to a host.
 await run("modprobe", ["br_netfilter"]);
