@@ -28,7 +28,7 @@ interface Given {
  * A lab that is up already has what it needs. Another one that is not at rest yet counts with what it may
  * take.
  *
- * @throws LabError that says how to have more
+ * @throws LabError with the way to more of them
  */
 export async function requireInotify(lab: Instance, given: Partial<Given> = {}): Promise<void> {
   if (existsSync(lab.dir)) return;

@@ -110,7 +110,7 @@ export async function controlPlaneReady(lab: Instance): Promise<void> {
   );
 }
 
-/** Asked from this process: a kubectl for each question would take the processor from the server's start. */
+/** Sends one request itself: a kubectl for each would take the processor from the server that starts. */
 function answersOk(url: string, options: RequestOptions): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(url, options, (response) => {

@@ -43,7 +43,7 @@ const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
   const ingredients = [SUITE, ...spec.packages];
   return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {
-    // debootstrap changes the mode of its target, and wants to make it.
+    // debootstrap makes its target, and changes its mode.
     const root = join(into, "root");
     const mirror = await mirrorOfHost();
     await run("debootstrap", [

@@ -9,7 +9,7 @@ import { PROGRAM } from "../../embedded/lab/stack.ts";
 import { type RootSpec, rootFileSystem } from "../../embedded/toolchain/roots.ts";
 import type { Toolchain } from "../../embedded/toolchain/toolchain.ts";
 
-/** The kernel and init of Debian, what host.sh wants to find, and iptables for Docker's settings. */
+/** The kernel and init of Debian, what host.sh looks for, and iptables for Docker's settings. */
 const STOCK: RootSpec = {
   name: "stock",
   packages: [

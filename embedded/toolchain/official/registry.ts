@@ -98,7 +98,7 @@ export class Registry {
     const of = (name: string) => new RegExp(`${name}="([^"]*)"`).exec(challenge)?.[1] ?? "";
     const realm = of("realm").replace(/^https?:\/\//, "");
     if (!challenge.startsWith("Bearer ") || !realm)
-      throw new Unavailable(`the registry wants to know who pulls ${repository}`, "host");
+      throw new Unavailable(`the registry serves ${repository} to known users only`, "host");
     const query = new URLSearchParams({ service: of("service"), scope: `repository:${repository}:pull` });
     const text = await readText(`the token for ${repository}`, () => this.#source.open(`${realm}?${query}`));
     const { token, access_token } = JSON.parse(text) as { token?: string; access_token?: string };

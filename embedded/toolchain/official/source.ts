@@ -129,7 +129,7 @@ export async function openUrl(
   throw new Unavailable(`${hostOf(url)} answered ${statusCode} to ${url}`, scope);
 }
 
-/** The few words of an error that matter: undici wraps what the system said. */
+/** The few words of an error that matter: undici wraps the error of the system. */
 export function reasonOf(error: unknown): string {
   const { message, code, cause } = error as { message?: string; code?: string; cause?: unknown };
   if (cause) return reasonOf(cause);

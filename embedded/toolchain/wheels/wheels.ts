@@ -12,7 +12,7 @@ export async function wheels(): Promise<string> {
 }
 
 /**
- * The Go that builds a module: the host's own where it is as new as go.mod wants, else the one of go.txt.
+ * The Go that builds a module: the host's own where it is as new as go.mod requires, else the one of go.txt.
  *
  * @param module directory of the go.mod
  */

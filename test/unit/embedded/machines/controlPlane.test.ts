@@ -12,9 +12,9 @@ import { controlPlaneReady, makePki, pkiDir } from "../../../../embedded/machine
 let state: string;
 let lab: Instance;
 let server: Server;
-/** What the API server answers in turn, the last one from then on, and who asks. */
+/** What the API server answers in turn, the last one from then on, and the requests with their users. */
 let answers: number[];
-const asked: { path: string | undefined; user: string | undefined }[] = [];
+const requests: { path: string | undefined; user: string | undefined }[] = [];
 
 beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), "istio-lab-control-plane-"));
@@ -28,7 +28,7 @@ beforeAll(async () => {
     ca: await file("ca.crt"),
   };
   server = createServer({ ...tls, requestCert: true }, (request, response) => {
-    asked.push({
+    requests.push({
       path: request.url,
       user: String((request.socket as TLSSocket).getPeerCertificate().subject?.CN),
     });
@@ -46,5 +46,5 @@ afterAll(async () => {
 test("an API server that is alive is waited for until it is ready, as its administrator", async () => {
   answers = [500, 403, 200];
   await controlPlaneReady(lab);
-  expect(asked).toEqual(Array(3).fill({ path: "/readyz", user: "admin" }));
+  expect(requests).toEqual(Array(3).fill({ path: "/readyz", user: "admin" }));
 });
