@@ -34,6 +34,15 @@ export default defineConfig({
       // Importing Pulumi, zod and ssh2 anew for each file would take longer than the tests do.
       { test: { name: "unit", include: [UNIT], exclude: REPLACING, isolate: false, testTimeout: 30_000 } },
       { test: { name: "unit-replacing", include: REPLACING, testTimeout: 30_000 } },
+      // Machines of other releases, and with more on them, which take minutes to make: see docs/load-balancer.md.
+      {
+        test: {
+          name: "extra",
+          include: ["test/extra/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 900_000,
+        },
+      },
       // Each file has a lab of its own. Two run at a time: they wait more than they compute.
       {
         test: {

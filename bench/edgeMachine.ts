@@ -50,8 +50,11 @@ export class EdgeMachine {
     };
   }
 
-  /** Starts a new one, and resolves when Debian's own configuration serves. */
-  async start(): Promise<void> {
+  /**
+   * Starts a new one, and resolves when Debian's own configuration serves.
+   * @param root its root file system. @default the lab's, Debian 12
+   */
+  async start(root?: string): Promise<void> {
     await stop(this.lab);
     const tools = await ensureToolchain(
       (tasks) => runTasks(tasks, { quiet: true }),
@@ -59,7 +62,7 @@ export class EdgeMachine {
     );
     await mkdir(this.lab.dir, { recursive: true, mode: 0o700 });
     await startNetwork(this.lab);
-    await startLoadBalancer(this.lab, tools.loadBalancerRoot);
+    await startLoadBalancer(this.lab, root ?? tools.loadBalancerRoot);
     await loadBalancerReady(this.lab);
     const active = async () => (await this.inside("systemctl is-active haproxy")) === "active";
     await until("haproxy.service", active);

@@ -2,7 +2,7 @@
 # Why a push would fail on this machine: tools, service, directories, owner, ports; for `push.sh --look` too.
 # shellcheck disable=SC2154 # common.sh sets the options and paths
 
-oldest_haproxy=2.6
+oldest_haproxy=2.4
 
 # Prints a line for each finding, and changes nothing:
 #   fault TEXT    what forbids a push, and the way out
@@ -44,7 +44,9 @@ check_version() {
   [ -n "$version" ] || return 0
   if [ "$major" -lt "${oldest_haproxy%.*}" ] ||
     { [ "$major" -eq "${oldest_haproxy%.*}" ] && [ "$minor" -lt "${oldest_haproxy#*.}" ]; }; then
-    fault "HAProxy is $version, and the configuration needs $oldest_haproxy or later; upgrade it"
+    fault "HAProxy is $version, and the configuration needs $oldest_haproxy or later: this one has neither \
+idle-close-on-response, without which a reload fails requests, nor named defaults; \
+upgrade it (Debian 12 and Ubuntu 22.04 bring a later one)"
   fi
 }
 

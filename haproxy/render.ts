@@ -10,7 +10,7 @@ export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 export const WORKER_SOCKET = "/run/haproxy/istio-lab.sock";
 
 /**
- * haproxy.cfg, byte for byte the same for the same model; valid for HAProxy 2.6 and later.
+ * haproxy.cfg, byte for byte the same for the same model; valid for HAProxy 2.4 and later.
  * @throws Error when a word of the model is not a single word: the last guard against a smuggled directive.
  */
 export function renderHaproxy(model: HaproxyModel): string {

@@ -4,10 +4,12 @@ import { join } from "node:path";
 import { run } from "../../clients/process.ts";
 import { cached } from "./cache/cache.ts";
 
-/** A root file system that debootstrap makes: Debian 12, minimal, with these packages. */
+/** A root file system that debootstrap makes: Debian, minimal, with these packages. */
 export interface RootSpec {
   readonly name: string;
   readonly packages: readonly string[];
+  /** Debian's release. @default Debian 12 */
+  readonly suite?: string;
 }
 
 export const ROOTS = {
@@ -41,7 +43,8 @@ const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
  * signature.
  */
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
-  const ingredients = [SUITE, ...spec.packages];
+  const suite = spec.suite ?? SUITE;
+  const ingredients = [suite, ...spec.packages];
   return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {
     // debootstrap makes its target, and changes its mode.
     const root = join(into, "root");
@@ -51,7 +54,7 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
       // Without the flag a missing keyring means no check at all.
       ...["--force-check-gpg", `--keyring=${KEYRING}`],
       `--include=${spec.packages.join(",")}`,
-      SUITE,
+      suite,
       root,
       ...mirror,
     ]);

@@ -1,24 +1,29 @@
 // Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its
 // gateway.
 import { once } from "node:events";
+import { connect as http2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
+import { certificateFile } from "../../haproxy/push.ts";
+import { makeCertificate } from "../support/certificates.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
-import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
+import { type EchoedRequest, GatewayStandIn, PROTOCOL_HEADER } from "../support/e2e/gatewayStandIn.ts";
+import { callGrpc } from "../support/e2e/grpcEcho.ts";
 import { LateGateway } from "../support/e2e/lateGateway.ts";
 import { inUse, workDone } from "../support/e2e/loadBalancer.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
 const site = new EdgeSite("edge-clients");
+const made = makeCertificate(HOST);
 let gateway: GatewayStandIn;
 
 beforeAll(async () => {
   await site.start();
-  gateway = await GatewayStandIn.start(site.lab.gateway, HOST);
+  gateway = await GatewayStandIn.start(site.lab.gateway, HOST, made);
   expect(await site.push(site.config("a", { port: gateway.port }))).toMatchObject({ exitCode: 0 });
   await until("the first answer", async () => (await get()).statusCode === 200);
 });
@@ -122,6 +127,39 @@ describe("a client of the load balancer", () => {
   });
 });
 
+describe("a client of port 443", () => {
+  trial("that the load balancer decrypts: HTTP/2 to HAProxy, HTTP/1.1 behind it, no gRPC", async () => {
+    const file = certificateFile(site.file, made.certificate);
+    const tls = { mode: "terminate", redirect: false, certificateFile: file } as const;
+    const config = site.config("a", { port: gateway.port, tls });
+    expect(await site.push(config, { pem: made.certificate + made.key })).toMatchObject({ exitCode: 0 });
+    const { status, protocol, echoed } = await getHttp2({ "x-forwarded-for": "203.0.113.7" });
+    expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/1.1" });
+    const client = site.lab.gateway;
+    expect(echoed?.headers).toMatchObject({
+      "x-forwarded-proto": "https",
+      "x-envoy-external-address": client,
+    });
+    // gRPC's status is a trailer, which Envoy does not pass on in HTTP/1.1.
+    await expect(say("hello")).rejects.toThrow(/INTERNAL|UNKNOWN/);
+  });
+
+  trial("that the gateway decrypts: HTTP/2 and gRPC end to end, no header of HAProxy's", async () => {
+    const tls = { mode: "passthrough", redirect: false, certificateFile: "" } as const;
+    const config = site.config("a", { port: gateway.port, httpsPort: gateway.httpsPort, tls });
+    expect(await site.push(config)).toMatchObject({ exitCode: 0 });
+    const spoofed = { "x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "http" };
+    const { status, protocol, echoed } = await getHttp2(spoofed);
+    expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/2" });
+    expect(echoed?.headers).toMatchObject({
+      "x-forwarded-proto": "https",
+      "x-envoy-external-address": site.machine.host,
+    });
+    expect(await say("hello")).toBe("hello");
+    expect((await getHttp2({ ":authority": `${HOST}.` })).status).toBe(404);
+  });
+});
+
 describe("2,100 clients that send half a request", () => {
   trial(
     "close neither the site for others nor the way of a push, and are disconnected after 10 s",
@@ -194,6 +232,25 @@ async function get({ host = HOST, headers = {} }: { host?: string; headers?: Rec
   const echoed = (statusCode === 200 ? JSON.parse(text) : {}) as EchoedRequest;
   return { statusCode, echoed };
 }
+
+/** Over HTTP/2, which the other end of the TLS connection has to offer. */
+async function getHttp2(headers: OutgoingHttpHeaders) {
+  const { certificate } = made;
+  const session = http2(`https://${site.machine.host}`, { ca: certificate, servername: HOST });
+  try {
+    const stream = session.request({ ":path": "/", ":authority": HOST, ...headers });
+    const [answer] = (await once(stream, "response")) as [IncomingHttpHeaders];
+    const text = (await stream.setEncoding("utf8").toArray()).join("");
+    const status = Number(answer[":status"]);
+    const echoed = status === 200 ? (JSON.parse(text) as EchoedRequest) : undefined;
+    return { status, protocol: answer[PROTOCOL_HEADER], echoed };
+  } finally {
+    session.close();
+  }
+}
+
+const say = (text: string) =>
+  callGrpc(`${site.machine.host}:443`, { host: HOST, ca: made.certificate, text });
 
 /** Sends bytes on a connection of their own. @returns the answer */
 function raw(bytes: string): Promise<string> {

@@ -4,8 +4,14 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A certificate that signs itself, good for one day, and its key, both in PEM. */
-export function makeCertificate(host: string): { certificate: string; key: string } {
+/** Both in PEM. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A certificate that signs itself, good for one day, and its key. */
+export function makeCertificate(host: string): Certificate {
   const dir = mkdtempSync(join(tmpdir(), "istio-lab-certificate-"));
   const [keyFile, file] = [join(dir, "key.pem"), join(dir, "certificate.pem")];
   const names = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`];
@@ -18,8 +24,8 @@ export function makeCertificate(host: string): { certificate: string; key: strin
   return made;
 }
 
-/** A certificate that signs itself and expired yesterday, and its key, both in PEM. */
-export function makeExpiredCertificate(name: string): { certificate: string; key: string } {
+/** A certificate that signs itself and expired yesterday, and its key. */
+export function makeExpiredCertificate(name: string): Certificate {
   const dir = mkdtempSync(join(tmpdir(), "istio-lab-certificate-"));
   const [keyFile, request, file] = ["key.pem", "request.pem", "certificate.pem"].map((part) =>
     join(dir, part),

@@ -23,6 +23,8 @@ export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
   address?: string;
   /** Of the server behind HAProxy. @default the page's */
   port?: number;
+  /** Of that server with TLS, for `passthrough`. @default none */
+  httpsPort?: number;
 }
 
 export class EdgeSite extends EdgeMachine {
@@ -31,8 +33,8 @@ export class EdgeSite extends EdgeMachine {
   original = "";
   readonly #servers = new Map<Page, Server>();
 
-  override async start(): Promise<void> {
-    await super.start();
+  override async start(root?: string): Promise<void> {
+    await super.start(root);
     for (const page of ["a", "b"] as const) this.#servers.set(page, await servePage(page, this.lab.gateway));
     this.original = await this.inside(`cat ${this.file}`);
   }
@@ -46,12 +48,11 @@ export class EdgeSite extends EdgeMachine {
 
   config(
     page: Page,
-    { address = this.lab.gateway, port = this.#portOf(page), ...more }: ConfigOptions = {},
+    { address = this.lab.gateway, port = this.#portOf(page), httpsPort, ...more }: ConfigOptions = {},
   ): string {
     const nodes = [{ name: page, address }];
-    return renderHaproxy(
-      labModel({ owner: this.owner, nodes, nodePorts: { http2: port, statusPort: port }, ...more }),
-    );
+    const nodePorts = { http2: port, statusPort: port, https: httpsPort };
+    return renderHaproxy(labModel({ owner: this.owner, nodes, nodePorts, ...more }));
   }
 
   /** The text with a first line that has the right hash. */

@@ -13,6 +13,11 @@ import { execa, type ResultPromise } from "execa";
 import { until } from "../../../clients/process.ts";
 import { TRUSTED_PROXIES } from "../../../components/haproxyEdge/gateway.ts";
 import { wheels } from "../../../embedded/toolchain/wheels/wheels.ts";
+import type { Certificate } from "../certificates.ts";
+import { startGrpcEcho } from "./grpcEcho.ts";
+
+/** Header of each answer: the protocol in which the gateway was asked. */
+export const PROTOCOL_HEADER = "x-gateway-protocol";
 
 /** What the server behind Envoy answers. */
 export interface EchoedRequest {
@@ -23,20 +28,26 @@ export interface EchoedRequest {
 
 export class GatewayStandIn {
   readonly port: number;
+  /** The same with TLS, for HTTP/2 too. */
+  readonly httpsPort: number;
   readonly #stop: () => Promise<void>;
 
-  private constructor(port: number, stop: () => Promise<void>) {
+  private constructor(port: number, httpsPort: number, stop: () => Promise<void>) {
     this.port = port;
+    this.httpsPort = httpsPort;
     this.#stop = stop;
   }
 
-  /** @param host the only host name that it has a route for */
-  static async start(address: string, host: string): Promise<GatewayStandIn> {
+  /** @param host the only host name that it has a route for, and a certificate */
+  static async start(address: string, host: string, certificate: Certificate): Promise<GatewayStandIn> {
     const server = await startEcho();
-    const port = await freePort(address);
+    const grpc = await startGrpcEcho();
+    const [port, httpsPort] = [await freePort(address), await freePort(address)];
     const directory = await mkdtemp(join(tmpdir(), "istio-lab-envoy-"));
     const file = join(directory, "envoy.json");
-    await writeFile(file, JSON.stringify(envoyConfig({ address, port, host, echo: portOf(server) })));
+    const upstreams = { echo: portOf(server), grpc: grpc.port };
+    const config = envoyConfig({ address, port, httpsPort, host, certificate, ...upstreams });
+    await writeFile(file, JSON.stringify(config));
     const envoy: ResultPromise = execa(
       join(await wheels(), "envoy/_bin/envoy"),
       ["-c", file, "--log-level", "error", "--use-dynamic-base-id"],
@@ -45,14 +56,15 @@ export class GatewayStandIn {
         all: true,
       },
     );
-    const gateway = new GatewayStandIn(port, async () => {
+    const gateway = new GatewayStandIn(port, httpsPort, async () => {
       envoy.kill();
       await envoy;
       server.closeAllConnections();
       server.close();
+      grpc.stop();
       await rm(directory, { recursive: true });
     });
-    await until("Envoy", () => answers(address, port));
+    await until("Envoy", async () => (await answers(address, port)) && (await answers(address, httpsPort)));
     return gateway;
   }
 
@@ -61,34 +73,53 @@ export class GatewayStandIn {
   }
 }
 
-function envoyConfig({
-  address,
-  port,
-  host,
-  echo,
-}: {
+function envoyConfig(to: {
   address: string;
   port: number;
+  httpsPort: number;
   host: string;
+  certificate: Certificate;
   echo: number;
+  grpc: number;
 }) {
-  const endpoint = { endpoint: { address: socketAddress("127.0.0.1", echo) } };
-  const hcm = {
+  const listener = (port: number, trusted: number, transport = {}) => ({
+    address: socketAddress(to.address, port),
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.http_connection_manager",
+            typed_config: connectionManager(to.host, trusted),
+          },
+        ],
+        ...transport,
+      },
+    ],
+  });
+  return {
+    static_resources: {
+      // With TLS of its own the gateway sees no header of HAProxy's.
+      listeners: [listener(to.port, TRUSTED_PROXIES), listener(to.httpsPort, 0, tls(to.certificate))],
+      clusters: [cluster("echo", to.echo), { ...cluster("grpc", to.grpc), ...HTTP2 }],
+    },
+  };
+}
+
+function connectionManager(host: string, trusted: number) {
+  const route = (cluster: string, match = {}) => ({ match: { prefix: "/", ...match }, route: { cluster } });
+  return {
     "@type":
       "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     stat_prefix: "ingress",
     use_remote_address: true,
-    xff_num_trusted_hops: TRUSTED_PROXIES,
+    xff_num_trusted_hops: trusted,
     normalize_path: true,
     http_protocol_options: { accept_http_10: true },
     upgrade_configs: [{ upgrade_type: "websocket" }],
     route_config: {
+      response_headers_to_add: [{ header: { key: PROTOCOL_HEADER, value: "%PROTOCOL%" } }],
       virtual_hosts: [
-        {
-          name: "page",
-          domains: [host, `${host}:*`],
-          routes: [{ match: { prefix: "/" }, route: { cluster: "echo" } }],
-        },
+        { name: "page", domains: [host, `${host}:*`], routes: [route("grpc", { grpc: {} }), route("echo")] },
         // HAProxy's checks, which Istio serves on a port of their own.
         {
           name: "checks",
@@ -104,26 +135,42 @@ function envoyConfig({
       },
     ],
   };
+}
+
+function tls({ certificate, key }: Certificate) {
   return {
-    static_resources: {
-      listeners: [
-        {
-          address: socketAddress(address, port),
-          filter_chains: [
-            { filters: [{ name: "envoy.filters.network.http_connection_manager", typed_config: hcm }] },
+    transport_socket: {
+      name: "envoy.transport_sockets.tls",
+      typed_config: {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context: {
+          alpn_protocols: ["h2", "http/1.1"],
+          tls_certificates: [
+            { certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } },
           ],
         },
-      ],
-      clusters: [
-        {
-          name: "echo",
-          connect_timeout: "5s",
-          load_assignment: { cluster_name: "echo", endpoints: [{ lb_endpoints: [endpoint] }] },
-        },
-      ],
+      },
     },
   };
 }
+
+function cluster(name: string, port: number) {
+  const endpoint = { endpoint: { address: socketAddress("127.0.0.1", port) } };
+  return {
+    name,
+    connect_timeout: "5s",
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
+  };
+}
+
+const HTTP2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
 
 const socketAddress = (address: string, port_value: number) => ({ socket_address: { address, port_value } });
 

@@ -41,14 +41,14 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
 
   it.each([
     ["HA-Proxy version 1.8.19-1+deb10u3 2020/04/01", "1.8.19"],
-    ["HAProxy version 2.4.22-0ubuntu0.22.04.3 2023/12/04", "2.4.22"],
+    ["HA-Proxy version 2.2.9-2+deb11u6 2023/12/23", "2.2.9"],
   ])("finds that HAProxy is too old: %s", (version, number) => {
     expect(faults(makeMachine({ original: ORIGINAL, version }))).toEqual([
-      `HAProxy is ${number}, and the configuration needs 2.6 or later; upgrade it`,
+      `HAProxy is ${number}, and the configuration needs 2.4 or later: this one has neither idle-close-on-response, without which a reload fails requests, nor named defaults; upgrade it (Debian 12 and Ubuntu 22.04 bring a later one)`,
     ]);
   });
 
-  it.each(["2.6.12", "2.10.1", "3.0.0"])("takes HAProxy %s", (number) => {
+  it.each(["2.4.24", "2.6.12", "2.10.1", "3.0.0"])("takes HAProxy %s", (number) => {
     expect(faults(makeMachine({ original: ORIGINAL, version: `HAProxy version ${number}-1 x` }))).toEqual([]);
   });
 
