@@ -82,7 +82,7 @@ export function makeMachine({
       .replaceAll("/var/lib/haproxy", home)
       .replace("/proc/", `${root}/proc/`)
       .replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
-      .replace("patience=10", "patience=1");
+      .replace("patience=10", "patience=3");
     const words = ["--file", file, ...args];
     return spawnSync("/bin/sh", ["-c", text, `${parts.at(-1)}.sh`, ...words], {
       encoding: "utf8",
