@@ -9,7 +9,7 @@ import type { Picture } from "./picture.ts";
 export interface DashboardArgs {
   /** TCP port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
-  /** Measures once. Its error is shown on the page, with the newest picture that there is. */
+  /** Measures once. The page shows its error beside the newest picture. */
   readonly measure: (signal: AbortSignal) => Promise<Picture>;
 }
 
@@ -61,7 +61,7 @@ function send(
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** The newest picture. It is measured each second for as long as a page gets it. */
+/** The newest picture, measured each second while a page gets it. */
 class Newest {
   readonly #measure: DashboardArgs["measure"];
   readonly #stopped = new AbortController();

@@ -1,4 +1,5 @@
-/** What Prometheus knows of the lab, as the picture needs it: Istio's standard metrics and HAProxy's own. */
+/** The measurements of the picture, as PromQL: Istio's standard metrics and HAProxy's own. */
+import { staleSeconds } from "../mesh/observability.ts";
 import type { Measured, MeasuredServer, MeasuredVersion } from "./picture.ts";
 import { type PrometheusGet, query, queryRange, type Sample, type Series } from "./prometheus.ts";
 
@@ -20,7 +21,10 @@ export interface MeasureArgs {
 /** Minutes of history in the chart. */
 const HISTORY_MINUTES = 10;
 
-/** One round of queries, all at once. @throws Error when Prometheus does not answer. */
+/**
+ * One round of queries, all at once.
+ * @throws Error when Prometheus does not answer, and when it answers out of old samples: on a full disk it does.
+ */
 export async function measure(args: MeasureArgs): Promise<Measured> {
   const { get, versions, scrapeSeconds, signal } = args;
   const windowSeconds = Math.max(10, 4 * scrapeSeconds);
@@ -34,6 +38,8 @@ export async function measure(args: MeasureArgs): Promise<Measured> {
   const found = Object.fromEntries(
     Object.keys(instant).map((name, index) => [name, answers[index] ?? []]),
   ) as Record<keyof typeof instant, Sample[]>;
+  const age = found.age[0]?.value ?? Number.POSITIVE_INFINITY;
+  if (age > staleSeconds(scrapeSeconds)) throw new Error(storesNothing(age));
   return {
     at: Date.now(),
     windowSeconds,
@@ -42,6 +48,11 @@ export async function measure(args: MeasureArgs): Promise<Measured> {
     versions: versions.map((name) => versionOf(name, found)),
     history: historyOf(series, versions),
   };
+}
+
+function storesNothing(age: number): string {
+  const since = Number.isFinite(age) ? `for ${Math.round(age)} s` : "for minutes";
+  return `Prometheus answers but has stored no sample ${since}: it has just started, or its volume is full`;
 }
 
 type Found = Record<Exclude<keyof ReturnType<typeof queriesOf>, "history">, Sample[]>;
@@ -82,6 +93,8 @@ export function queriesOf(
     `histogram_quantile(${q}, sum by (${by}) (rate(istio_request_duration_milliseconds_bucket{${labels}}${window})))`;
   const failed = 'response_code=~"5..|0"';
   return {
+    /** Seconds since the newest sample: nothing where there is none within five minutes. */
+    age: "time() - max(timestamp(up))",
     requests: `sum by (destination_workload) (${count(split)})`,
     errors: `sum by (destination_workload) (${count(`${split},${failed}`)})`,
     p50: quantile(0.5, split, "destination_workload, le"),

@@ -45,6 +45,26 @@ export async function queryRange(
   }));
 }
 
+/** An alerting rule whose condition holds for as long as the rule says. */
+export interface FiringAlert {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly summary: string;
+}
+
+/** The alerts that fire. They come from Prometheus' memory, also when it can store nothing. */
+export async function firingAlerts(get: PrometheusGet, signal: AbortSignal): Promise<FiringAlert[]> {
+  const { alerts = [] } = (await data(get, "/api/v1/alerts", signal)) as { alerts?: Alert[] };
+  return alerts
+    .filter(({ state }) => state === "firing")
+    .map(({ labels, annotations }) => ({ labels, summary: annotations?.summary ?? labels.alertname ?? "" }));
+}
+
+interface Alert {
+  readonly state: string;
+  readonly labels: Record<string, string>;
+  readonly annotations?: { readonly summary?: string };
+}
+
 interface Result {
   readonly metric: Record<string, string>;
   readonly value?: [number, string];
@@ -52,13 +72,13 @@ interface Result {
 }
 
 async function resultOf(get: PrometheusGet, path: string, signal: AbortSignal): Promise<Result[]> {
-  const body = (await get(path, signal)) as {
-    status?: string;
-    error?: string;
-    data?: { result?: Result[] };
-  } | null;
+  return ((await data(get, path, signal)) as { result?: Result[] }).result ?? [];
+}
+
+async function data(get: PrometheusGet, path: string, signal: AbortSignal): Promise<object> {
+  const body = (await get(path, signal)) as { status?: string; error?: string; data?: object } | null;
   if (body?.status !== "success") throw new Error(`Prometheus: ${body?.error ?? "no answer of its API"}`);
-  return body.data?.result ?? [];
+  return body.data ?? {};
 }
 
 function numberOf(text: string | undefined): number | null {

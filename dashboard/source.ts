@@ -1,9 +1,10 @@
 /** Where the picture comes from: the API server, and Prometheus behind its proxy or at an address of its own. */
 import type { KubernetesApi } from "../clients/kubernetes.ts";
+import { ALERT_LABELS } from "../components/monitoring/rules.ts";
 import { readVirtualService, type VirtualServiceLike } from "../mesh/istio.ts";
 import { measure } from "./measure.ts";
 import { type Link, type Picture, pictureOf, type Setting, type WeightChange } from "./picture.ts";
-import type { PrometheusGet } from "./prometheus.ts";
+import { firingAlerts, type PrometheusGet } from "./prometheus.ts";
 
 /** A Service that is reached through the API server's proxy. */
 export interface ServiceRef {
@@ -12,7 +13,7 @@ export interface ServiceRef {
   readonly port: number;
 }
 
-/** What a stack says of itself; outputs of index.ts. */
+/** A stack's outputs, as far as the picture needs them. */
 export interface SourceArgs {
   readonly api: KubernetesApi;
   /** The test page, for the reader to open. */
@@ -38,7 +39,7 @@ export const proxyPath = ({ namespace, service, port }: ServiceRef) =>
 /** Most changes of weights that the page lists. */
 const CHANGES = 20;
 
-/** Measures again and again; remembers when the weights changed. */
+/** Measures on each call; remembers when the weights changed. */
 export class Source {
   readonly #args: SourceArgs;
   #changes: readonly WeightChange[] = [];
@@ -54,11 +55,16 @@ export class Source {
     const weights = inOrder(routed, this.#args.versions);
     this.#remember(weights, changedAt);
     const versions = Object.keys(weights);
-    const [measured, pods] = await Promise.all([
-      measure({ get: this.#get(), namespace, gateway, versions, scrapeSeconds, signal }),
+    const get = this.#get();
+    const [measured, pods, alerts] = await Promise.all([
+      measure({ get, namespace, gateway, versions, scrapeSeconds, signal }),
       this.#pods(versions),
+      firingAlerts(get, signal),
     ]);
     const problems = [
+      ...alerts
+        .filter(({ labels }) => labels.part_of === ALERT_LABELS.part_of)
+        .map(({ labels, summary }) => `Alert ${labels.alertname}: ${summary}.`),
       ...(measured.haproxy
         ? []
         : ["HAProxy is not measured: set stats.prometheus to an address that pods reach."]),
@@ -78,7 +84,7 @@ export class Source {
     };
   }
 
-  /** The first change is the one before this dashboard: the API server knows when the object was written last. */
+  /** The first change is older than this dashboard: the API server has the time of the last write. */
   #remember(weights: Setting["weights"], writtenAt: number): void {
     const last = this.#changes.at(-1);
     if (last && JSON.stringify(last.weights) === JSON.stringify(weights)) return;
@@ -116,7 +122,7 @@ export class Source {
   }
 }
 
-/** The API server and fetch do not say which program was silent. */
+/** The errors of the API server and of fetch do not name the program that does not answer. */
 async function named<T>(where: string, answer: Promise<T>): Promise<T> {
   return answer.catch((error: Error) => {
     throw new Error(`Prometheus ${where} does not answer: ${error.message}`, { cause: error });

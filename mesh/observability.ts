@@ -1,6 +1,10 @@
-/** The namespace that Prometheus and Zipkin share: the program makes it and removes it. */
+/** What Prometheus, Zipkin and the programs that read them have in common. */
 import { ownedObject } from "./ownedObject.ts";
 
+/** The namespace of Prometheus and Zipkin: the program creates and deletes it. */
 export const OBSERVABILITY_NAMESPACE = "istio-lab-observability";
 
 export const observabilityNamespace = ownedObject("Namespace", "", OBSERVABILITY_NAMESPACE);
+
+/** Samples older than this many seconds are stale: three scrapes were lost. */
+export const staleSeconds = (scrapeSeconds: number) => Math.max(10, 3 * scrapeSeconds);

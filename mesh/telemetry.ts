@@ -1,4 +1,4 @@
-/** Tracing as Istio's objects: who gets spans, of how many requests, with which tags. Pure. */
+/** Tracing as Istio's objects: where spans go, of how many requests, with which tags. Pure. */
 
 export type TracingProtocol = "zipkin" | "otlp";
 
@@ -13,12 +13,16 @@ export interface Collector {
 /** Name of the provider in Istio's mesh configuration. */
 export const TRACING_PROVIDER = "istio-lab-tracing";
 
-/** An entry of `meshConfig.extensionProviders`. */
+/**
+ * An entry of `meshConfig.extensionProviders`. Envoy's Zipkin tracer reads B3 headers alone unless it is configured for
+ * `traceparent` too (Istio 1.28; an older Istio ignores the key); B3 has precedence. The OTLP tracer reads `traceparent`
+ * alone.
+ */
 export function extensionProvider({ protocol, host, port }: Collector) {
-  return {
-    name: TRACING_PROVIDER,
-    [protocol === "zipkin" ? "zipkin" : "opentelemetry"]: { service: host, port },
-  };
+  const address = { service: host, port };
+  return protocol === "zipkin"
+    ? { name: TRACING_PROVIDER, zipkin: { ...address, traceContextOption: "USE_B3_WITH_W3C_PROPAGATION" } }
+    : { name: TRACING_PROVIDER, opentelemetry: address };
 }
 
 /**
@@ -56,5 +60,5 @@ export function collectorEntry({ host, port, protocol }: Collector, isAddress: b
   };
 }
 
-/** What the mesh calls a collector that has an address only. */
+/** Name in the mesh of a collector that has an address only. */
 export const COLLECTOR_HOST = "collector.istio-lab.internal";

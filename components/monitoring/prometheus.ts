@@ -10,7 +10,7 @@ export interface PrometheusArgs {
   readonly image: string;
   /** E.g. `24h`. */
   readonly retention: string;
-  /** @default an emptyDir */
+  /** A claim of that size. @default an emptyDir */
   readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
   /** Hash of what the pod has to be restarted for. */
   readonly configHash: string;
@@ -21,8 +21,29 @@ const LABELS = { app: "istio-lab-prometheus" };
 /** User and group `nobody`, which own the data directory of the official image. */
 const NOBODY = 65534;
 
+/** The most that samples take of a node's disk where no volume is configured; the kubelet evicts the pod above it. */
+const EMPTY_DIR_SIZE = "2Gi";
+
+/** Units of a quantity of storage, in bytes. */
+const UNITS: Readonly<Record<string, number>> = Object.fromEntries([
+  ["", 1],
+  ...["k", "M", "G", "T", "P"].map((unit, index) => [unit, 1000 ** (index + 1)]),
+  ...["Ki", "Mi", "Gi", "Ti", "Pi"].map((unit, index) => [unit, 1024 ** (index + 1)]),
+]);
+
 /**
- * A change of the weights changes the rules and must not lose the samples: Prometheus reads its files again by itself
+ * The oldest samples go when they fill four fifths of the volume: Prometheus stores nothing on a full one. The rest is
+ * room for the write-ahead log and for compaction. Prometheus counts 1 MB as 2^20 bytes.
+ * @param size a quantity, e.g. `2Gi`
+ */
+export function retentionSize(size: string): string {
+  const [, digits = "", unit = ""] = /^([0-9.]+)([A-Za-z]*)$/.exec(size) ?? [];
+  const bytes = Number(digits) * (UNITS[unit] ?? 1);
+  return `${Math.max(1, Math.floor((0.8 * bytes) / 2 ** 20))}MB`;
+}
+
+/**
+ * A change of the weights changes the rules and must not lose the samples: Prometheus reloads its files
  * (auto-reload-config, Prometheus 3), and the pod stays. A changed scrape configuration rolls it.
  */
 export function deploymentOf({
@@ -65,6 +86,7 @@ export function deploymentOf({
                 "--config.file=/etc/prometheus/prometheus.yml",
                 "--storage.tsdb.path=/prometheus",
                 `--storage.tsdb.retention.time=${retention}`,
+                `--storage.tsdb.retention.size=${retentionSize(storage?.size ?? EMPTY_DIR_SIZE)}`,
                 "--enable-feature=auto-reload-config",
               ],
               ports: [{ name: "http", containerPort: PROMETHEUS_PORT }],
@@ -90,7 +112,7 @@ export function deploymentOf({
             { name: "config", configMap: { name: configMap.name } },
             storage
               ? { name: "data", persistentVolumeClaim: { claimName: claim.name } }
-              : { name: "data", emptyDir: {} },
+              : { name: "data", emptyDir: { sizeLimit: EMPTY_DIR_SIZE } },
           ],
         },
       },

@@ -1,6 +1,7 @@
 /** Recording and alerting rules of a lab: shares against weights, errors, latency, load balancer, gateway. Pure. */
 import { stringify } from "yaml";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
+import { staleSeconds } from "../../mesh/observability.ts";
 
 export interface RulesArgs {
   /** Namespace of the application. */
@@ -16,6 +17,9 @@ export interface RulesArgs {
 
 /** A share off its weight by more than this is no chance: at one request a second for five minutes, six deviations. */
 const MOST_OFF = 0.15;
+
+/** Label of every alert of the lab, so that others can be told from them. */
+export const ALERT_LABELS = { severity: "warning", part_of: "istio-lab" } as const;
 
 /** rules.yml. */
 export function prometheusRules(args: RulesArgs): string {
@@ -63,7 +67,7 @@ function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
   ];
 }
 
-function alerting({ gateway, haproxy }: RulesArgs) {
+function alerting({ gateway, haproxy, scrapeSeconds }: RulesArgs) {
   const version = "{{ $labels.destination_workload }}";
   return [
     alert("VersionShareOffWeight", {
@@ -80,6 +84,11 @@ function alerting({ gateway, haproxy }: RulesArgs) {
       expr: "istio_lab:version_duration_milliseconds:p99 > 1000",
       for: "5m",
       summary: `${version} answers one request in a hundred after {{ $value | humanize }} ms or later`,
+    }),
+    alert("PrometheusStoresNothing", {
+      expr: `time() - max(timestamp(up)) > ${staleSeconds(scrapeSeconds)} or absent(up)`,
+      for: "1m",
+      summary: "Prometheus has stored no sample for a minute: is its volume full?",
     }),
     alert("NoIngressGateway", {
       expr: `absent(up{job="istio-proxies",namespace="${gateway.namespace}",pod=~"${gateway.service}-.*"} == 1)`,
@@ -108,5 +117,5 @@ function alert(
   name: string,
   { expr, for: duration, summary }: { expr: string; for: string; summary: string },
 ) {
-  return { alert: name, expr, for: duration, labels: { severity: "warning" }, annotations: { summary } };
+  return { alert: name, expr, for: duration, labels: ALERT_LABELS, annotations: { summary } };
 }

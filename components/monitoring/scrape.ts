@@ -1,6 +1,6 @@
 /** What Prometheus scrapes: the mesh's proxies, istiod, HAProxy, itself. Pure. */
 import { stringify } from "yaml";
-import { STANDARD_METRICS_RELABELING } from "./standardMetrics.ts";
+import { OWN_SERVICE_RELABELING, STANDARD_METRICS_RELABELING } from "./standardMetrics.ts";
 
 export interface ScrapeArgs {
   /** Namespaces with pods that have a sidecar or are a gateway. */
@@ -34,12 +34,12 @@ export function prometheusConfig(args: ScrapeArgs): string {
   });
 }
 
-/** Istio's merged port: Envoy's figures, the agent's, and the application's where the pod's annotations name them. */
+/** Istio's merged port: metrics of Envoy, of the agent, and of the application where the pod's annotations name them. */
 const MERGED_PORT = 15020;
 
 /**
  * One target a pod. A pod has a target for each port of each container; Envoy's own port `http-envoy-prom` is the one
- * that every proxy has and nothing else does.
+ * that every proxy has and no other container.
  */
 function proxies({ namespaces, standIn }: ScrapeArgs) {
   return {
@@ -54,6 +54,7 @@ function proxies({ namespaces, standIn }: ScrapeArgs) {
       replace("__meta_kubernetes_pod_ip", "([^:]+)", `$1:${MERGED_PORT}`, "__address__"),
       replace("__meta_kubernetes_pod_ip", "(.*:.*)", `[$1]:${MERGED_PORT}`, "__address__"),
       ...podLabels,
+      ...(standIn ? OWN_SERVICE_RELABELING : []),
     ],
     ...(standIn ? { metric_relabel_configs: STANDARD_METRICS_RELABELING } : {}),
   };

@@ -1,8 +1,8 @@
 /**
  * A stand-in for Istio's telemetry filter, which a plain Envoy lacks: Envoy's stats access logger counts the requests,
  * and Prometheus' relabeling gives the series Istio's standard names and labels
- * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's own metadata exchange knows stays
- * `unknown`: on the destination's side the source workload, of which the caller's principal is known.
+ * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange knows is `unknown`: on
+ * the answering side the caller's workload, though not its principal. Sizes are those of the bodies.
  */
 
 const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
@@ -10,16 +10,20 @@ const PACKAGE = "type.googleapis.com/envoy.extensions";
 
 type Tags = Readonly<Record<string, string>>;
 
-/** The pod's own workload: the injected proxy has both in its environment. */
+/** The pod's own workload: the environment of the injected proxy has it. */
 const OWN_WORKLOAD = "%ENVIRONMENT(ISTIO_META_WORKLOAD_NAME)%";
 const OWN_NAMESPACE = "%ENVIRONMENT(POD_NAMESPACE)%";
+const OWN_CLUSTER = "%ENVIRONMENT(ISTIO_META_CLUSTER_ID)%";
 
 /** A caller's side: the gateway, or a sidecar that sends. istiod puts `istio: {workload: …}` on every endpoint. */
 const SOURCE: Tags = {
   reporter: "source",
   source_workload: OWN_WORKLOAD,
   source_workload_namespace: OWN_NAMESPACE,
-  // WORKLOAD;NAMESPACE;SERVICE;VERSION;CLUSTER
+  source_cluster: OWN_CLUSTER,
+  source_principal: "%UPSTREAM_LOCAL_URI_SAN%",
+  destination_principal: "%UPSTREAM_PEER_URI_SAN%",
+  // WORKLOAD;NAMESPACE;CANONICAL SERVICE;CANONICAL REVISION;CLUSTER
   lab_workload: "%UPSTREAM_METADATA(istio:workload)%",
   // outbound|PORT|SUBSET|HOST
   lab_cluster: "%UPSTREAM_CLUSTER_RAW%",
@@ -30,9 +34,12 @@ const SOURCE: Tags = {
 const DESTINATION: Tags = {
   reporter: "destination",
   source_workload: "unknown",
+  source_workload_namespace: "unknown",
+  source_cluster: "unknown",
   source_principal: "%DOWNSTREAM_PEER_URI_SAN%",
   destination_workload: OWN_WORKLOAD,
   destination_workload_namespace: OWN_NAMESPACE,
+  destination_cluster: OWN_CLUSTER,
   destination_principal: "%DOWNSTREAM_LOCAL_URI_SAN%",
   // outbound_.PORT_.SUBSET_.HOST
   lab_server_name: "%REQUESTED_SERVER_NAME%",
@@ -58,6 +65,11 @@ export function standardMetricsFilter() {
 
 function patch(context: string, side: Tags) {
   const tags = Object.entries({ ...side, ...BOTH }).map(([name, value_format]) => ({ name, value_format }));
+  const histogram = (name: string, value_format: string, unit: string) => ({
+    stat: { name, tags },
+    value_format,
+    unit,
+  });
   return {
     applyTo: "NETWORK_FILTER",
     match: { context, listener: { filterChain: { filter: { name: HTTP_FILTER } } } },
@@ -74,11 +86,9 @@ function patch(context: string, side: Tags) {
                 stat_prefix: "istiocustom",
                 counters: [{ stat: { name: "istio_requests_total", tags }, value_fixed: 1 }],
                 histograms: [
-                  {
-                    stat: { name: "istio_request_duration_milliseconds", tags },
-                    value_format: "%DURATION%",
-                    unit: "Milliseconds",
-                  },
+                  histogram("istio_request_duration_milliseconds", "%DURATION%", "Milliseconds"),
+                  histogram("istio_request_bytes", "%BYTES_RECEIVED%", "Bytes"),
+                  histogram("istio_response_bytes", "%BYTES_SENT%", "Bytes"),
                 ],
               },
             },
@@ -90,35 +100,73 @@ function patch(context: string, side: Tags) {
 }
 
 const relabel = (source: string, regex: string, target_label: string, replacement = "$1") => ({
-  source_labels: [source],
+  source_labels: source.split(" "),
   regex,
   target_label,
   replacement,
 });
 
+/** The parts of `lab_workload`, in order; each is one label or several. */
 const WORKLOAD = [
-  "destination_workload",
-  "destination_workload_namespace",
-  "destination_canonical_service",
-  "destination_version",
+  ["destination_workload"],
+  ["destination_workload_namespace"],
+  ["destination_canonical_service", "destination_app"],
+  ["destination_canonical_revision", "destination_version"],
+  ["destination_cluster"],
 ];
+
+/** Labels of a target, of its pod's labels. Only `up` and the like keep them. */
+const OWN_SERVICE = "service_istio_io_canonical_name";
+const OWN_REVISION = "service_istio_io_canonical_revision";
+
+/** Prometheus' relabel_configs for the proxies: what a pod's labels say of its own service. */
+export const OWN_SERVICE_RELABELING = [OWN_SERVICE, OWN_REVISION].map((label) =>
+  relabel(`__meta_kubernetes_pod_label_${label}`, "(.+)", label),
+);
+
+/** The pod's own service, on the side that the pod is on. */
+const ownService = [
+  ["canonical_service", OWN_SERVICE],
+  ["app", OWN_SERVICE],
+  ["canonical_revision", OWN_REVISION],
+  ["version", OWN_REVISION],
+].flatMap(([name, own]) => [
+  relabel(`reporter ${own}`, "source;(.+)", `source_${name}`),
+  relabel(`reporter ${own}`, "destination;(.+)", `destination_${name}`),
+  relabel("reporter", "destination", `source_${name}`, "unknown"),
+]);
+
+/** The Service of a request, out of Envoy's name for a cluster or out of the name that TLS asks for. */
+const service = [
+  ["lab_cluster", "outbound\\|[^|]*\\|[^|]*\\|"],
+  ["lab_server_name", "outbound_\\.[^_]*_\\.[^_]*_\\."],
+].flatMap(([label = "", before]) => [
+  relabel(label, `${before}([^;]+);?`, "destination_service"),
+  relabel(label, `${before}([^.;]+)\\..*`, "destination_service_name"),
+  relabel(label, `${before}[^.]+\\.([^.]+)\\.svc\\..*`, "destination_service_namespace"),
+  ...["destination_service", "destination_service_name", "destination_service_namespace"].map((name) =>
+    relabel(label, "-", name, "unknown"),
+  ),
+]);
 
 /** Prometheus' metric_relabel_configs: series of the access logger under Istio's names, all others as they are. */
 export const STANDARD_METRICS_RELABELING = [
   relabel("__name__", "envoy_istiocustom_(istio_.+)", "__name__"),
-  ...WORKLOAD.map((label, index) => relabel("lab_workload", `${"[^;]*;".repeat(index)}([^;]+);.*`, label)),
-  relabel("lab_workload", "-", "destination_workload", "unknown"),
-  relabel("destination_canonical_service", "(.+)", "destination_app"),
-  ...["lab_cluster", "lab_server_name"].flatMap((label) => {
-    const host = label === "lab_cluster" ? "outbound\\|[^|]*\\|[^|]*\\|" : "outbound_\\.[^_]*_\\.[^_]*_\\.";
-    return [
-      relabel(label, `${host}([^;]+);?`, "destination_service"),
-      relabel(label, `${host}([^.;]+)\\..*`, "destination_service_name"),
-      relabel(label, `${host}[^.]+\\.([^.]+)\\.svc\\..*`, "destination_service_namespace"),
-    ];
-  }),
-  relabel("source_principal", "spiffe://[^/]+/ns/([^/]+)/sa/.+", "source_workload_namespace"),
-  relabel("source_principal", "spiffe://.+", "connection_security_policy", "mutual_tls"),
-  relabel("source_principal", "-", "connection_security_policy", "none"),
-  { action: "labeldrop", regex: "lab_(workload|cluster|server_name)" },
+  ...ownService,
+  ...WORKLOAD.flatMap((labels, index) =>
+    labels.flatMap((label) => [
+      relabel("lab_workload", `${"[^;]*;".repeat(index)}([^;]+)(;.*)?`, label),
+      relabel("lab_workload", "-", label, "unknown"),
+    ]),
+  ),
+  ...service,
+  relabel(
+    "reporter source_principal",
+    "destination;spiffe://[^/]+/ns/([^/]+)/sa/.+",
+    "source_workload_namespace",
+  ),
+  relabel("reporter source_principal", "destination;spiffe://.+", "connection_security_policy", "mutual_tls"),
+  relabel("reporter source_principal", "destination;-", "connection_security_policy", "none"),
+  ...["source_principal", "destination_principal"].map((name) => relabel(name, "-", name, "unknown")),
+  { action: "labeldrop", regex: `lab_(workload|cluster|server_name)|${OWN_SERVICE}|${OWN_REVISION}` },
 ];

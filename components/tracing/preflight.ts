@@ -1,13 +1,12 @@
-/** Whether an Istio that is there already knows where spans go: the program changes the mesh of its own Istio only. */
+/** Checks that an Istio that the program does not manage has the extension provider that the spans need. */
 import { isIP } from "node:net";
-import { isDeepStrictEqual } from "node:util";
 import { parse } from "yaml";
 import { COLLECTOR_HOST, extensionProvider, TRACING_PROVIDER } from "../../mesh/telemetry.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { TracingSettings } from "./config.ts";
 import { DEPLOYED_ZIPKIN } from "./tracing.ts";
 
-/** What the check needs of the configuration. */
+/** The part of the configuration that the check reads. */
 export interface Needs {
   readonly tracing: TracingSettings | undefined;
   readonly istio: { readonly manage: boolean; readonly revision?: string | undefined };
@@ -44,7 +43,7 @@ async function checkProvider({ api, config }: CheckContext<Needs>): Promise<Find
   const providers = providersOf(maps[index]?.data?.mesh);
   const wanted = providerOf(tracing);
   const found = providers.find((provider) => provider.name === TRACING_PROVIDER);
-  if (isDeepStrictEqual(found, wanted)) return { faults: [] };
+  if (leadsTo(found, wanted)) return { faults: [] };
   const where = `ConfigMap ${MESH.namespace}/${name} of ${api.where}`;
   const state = found
     ? `extension provider ${TRACING_PROVIDER} in ${where} is ${JSON.stringify(found)}: make it`
@@ -56,11 +55,22 @@ async function checkProvider({ api, config }: CheckContext<Needs>): Promise<Find
   };
 }
 
+type Provider = Readonly<Record<string, { readonly service?: unknown; readonly port?: unknown }>>;
+
+/** True for a provider of the same protocol, service and port. Its timeout, headers and the like are its owner's. */
+function leadsTo(found: object | undefined, wanted: object): boolean {
+  return Object.entries(wanted as Provider).every(([protocol, { service, port }]) => {
+    if (protocol === "name") return true;
+    const address = (found as Provider | undefined)?.[protocol];
+    return address?.service === service && address?.port === port;
+  });
+}
+
 /** A mesh configuration that is no YAML has no providers. */
 function providersOf(mesh = ""): { readonly name?: string }[] {
   try {
     const providers = (parse(mesh) as { extensionProviders?: unknown } | null)?.extensionProviders;
-    return Array.isArray(providers) ? providers : [];
+    return Array.isArray(providers) ? providers.filter((one) => one !== null) : [];
   } catch {
     return [];
   }

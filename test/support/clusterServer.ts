@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterEach } from "vitest";
 import { KubernetesApi, type Target } from "../../clients/kubernetes.ts";
 
-/** Path to what it answers: an object, or a status. */
+/** Path, with or without its query, to what it answers: an object, or a status. */
 export type Paths = Readonly<Record<string, object | number>>;
 
 export interface Behaviour {
@@ -100,7 +100,10 @@ function serve(paths: Paths, { otherwise = 404, silent = false, ...reviews }: Be
     requests.push(`${request.method} ${path}`);
     tokens.push(request.headers.authorization);
     if (silent) return;
-    answer(response, (await review(request, path, reviews)) ?? paths[path] ?? otherwise);
+    answer(
+      response,
+      (await review(request, path, reviews)) ?? paths[request.url ?? ""] ?? paths[path] ?? otherwise,
+    );
   });
   cleanups.push(() => {
     server.close();

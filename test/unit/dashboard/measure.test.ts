@@ -8,13 +8,14 @@ interface Answer {
   readonly values?: [number, string][];
 }
 
-/** Prometheus with these answers by expression; every other one has no series. */
-function prometheus(answers: Record<string, Answer[]>) {
+/** Prometheus with these answers by expression and fresh samples; every other expression has no series. */
+function prometheus(answers: Record<string, Answer[]>, age: Answer[] = [{ metric: {}, value: [0, "1.5"] }]) {
   const seen: string[] = [];
   const get = async (path: string) => {
     const expression = new URL(path, "http://x").searchParams.get("query") ?? "";
     seen.push(expression);
-    return { status: "success", data: { result: answers[expression] ?? [] } };
+    const result = expression === QUERIES.age ? age : answers[expression];
+    return { status: "success", data: { result: result ?? [] } };
   };
   return { get, seen };
 }
@@ -81,6 +82,22 @@ test("the expressions use the standard names of Istio and HAProxy and the window
     "istio_request_duration_milliseconds_bucket",
     "istio_requests_total",
   ]);
+});
+
+test.each([
+  ["old samples", [{ metric: {}, value: [0, "42.3"] as [number, string] }], "no sample for 42 s"],
+  ["no sample", [], "no sample for minutes"],
+])(
+  "a Prometheus that answers out of %s is an error, not a picture without requests",
+  async (_, age, words) => {
+    const { get } = prometheus({ [QUERIES.requests]: [workload("v116", "60")] }, age);
+    await expect(measure({ ...ARGS, get })).rejects.toThrow(words);
+  },
+);
+
+test("a sample as old as three scrapes is fresh", async () => {
+  const { get } = prometheus({}, [{ metric: {}, value: [0, "44"] }]);
+  await expect(measure({ ...ARGS, scrapeSeconds: 15, get })).resolves.toBeDefined();
 });
 
 test("Prometheus' own words come through", async () => {

@@ -1,5 +1,6 @@
 /** Tests of dashboard/source.ts. */
 import { expect, test } from "vitest";
+import { queriesOf } from "../../../dashboard/measure.ts";
 import { proxyPath, Source, type SourceArgs } from "../../../dashboard/source.ts";
 import { apiOf, type Paths } from "../../support/clusterServer.ts";
 
@@ -8,6 +9,11 @@ const VIRTUAL_SERVICE = "/apis/networking.istio.io/v1/namespaces/shop/virtualser
 const DEPLOYMENTS = "/apis/apps/v1/namespaces/shop/deployments";
 const WRITTEN = "2026-01-02T03:04:05Z";
 const NO_SERIES = { status: "success", data: { result: [] } };
+const QUERY = `${proxyPath(PROMETHEUS)}/api/v1/query`;
+/** The age of the newest sample. */
+const AGE = `${QUERY}?query=${encodeURIComponent(queriesOf({ namespace: "shop" }, 10).age)}`;
+const FRESH = { status: "success", data: { result: [{ metric: {}, value: [0, "0"] }] } };
+const ALERTS = `${proxyPath(PROMETHEUS)}/api/v1/alerts`;
 
 /** A VirtualService with the versions the other way round, as the program writes it. */
 const virtualService = (v116: number) => ({
@@ -33,8 +39,10 @@ const cluster = (): Record<string, object | number> => ({
       { metadata: { name: "nginx-other" } },
     ],
   },
-  [`${proxyPath(PROMETHEUS)}/api/v1/query`]: NO_SERIES,
+  [QUERY]: NO_SERIES,
+  [AGE]: FRESH,
   [`${proxyPath(PROMETHEUS)}/api/v1/query_range`]: NO_SERIES,
+  [ALERTS]: { status: "success", data: { alerts: [] } },
 });
 
 async function sourceOf(paths: Paths, change: Partial<SourceArgs> = {}) {
@@ -83,13 +91,32 @@ test("what is not measured is named", async () => {
   expect(problems.join(" ")).toMatch(/HAProxy is not measured: set stats\.prometheus.*gateway has reported/);
 });
 
+test("the lab's own alerts that fire are named, whatever else that Prometheus watches", async () => {
+  const alert = (alertname: string, summary: string, part_of: string, state = "firing") => ({
+    state,
+    labels: { alertname, part_of },
+    annotations: { summary },
+  });
+  const alerts = [
+    alert("NoIngressGateway", "No gateway", "istio-lab"),
+    alert("VersionSlow", "not yet", "istio-lab", "pending"),
+    alert("DiskFull", "of others", "elsewhere"),
+  ];
+  const paths = { ...cluster(), [ALERTS]: { status: "success", data: { alerts } } };
+  const { problems } = await (await sourceOf(paths)).picture();
+  expect(problems.filter((problem) => problem.startsWith("Alert"))).toEqual([
+    "Alert NoIngressGateway: No gateway.",
+  ]);
+});
+
 test.each([
   ["the routes are missing", { [VIRTUAL_SERVICE]: 404 }, "no VirtualService nginx in namespace shop"],
   [
     "Prometheus' Service is missing",
-    { [`${proxyPath(PROMETHEUS)}/api/v1/query`]: 404 },
+    { [AGE]: 404, [QUERY]: 404 },
     "no Service prometheus in namespace observe",
   ],
+  ["Prometheus stores nothing", { [AGE]: NO_SERIES }, "Prometheus answers but has stored no sample"],
   [
     "Prometheus is down",
     { [`${proxyPath(PROMETHEUS)}/api/v1/query_range`]: 503 },

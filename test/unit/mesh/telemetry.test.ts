@@ -8,7 +8,7 @@ const OTLP = { protocol: "otlp", host: "10.0.0.5", port: 4317 } as const;
 test("each protocol is the provider that Istio has for it", () => {
   expect(extensionProvider(ZIPKIN)).toEqual({
     name: "istio-lab-tracing",
-    zipkin: { service: "zipkin.tools", port: 9411 },
+    zipkin: { service: "zipkin.tools", port: 9411, traceContextOption: "USE_B3_WITH_W3C_PROPAGATION" },
   });
   expect(extensionProvider(OTLP)).toHaveProperty("opentelemetry", { service: "10.0.0.5", port: 4317 });
 });

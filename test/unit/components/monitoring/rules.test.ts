@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { prometheusRules, type RulesArgs } from "../../../../components/monitoring/rules.ts";
+import { ALERT_LABELS, prometheusRules, type RulesArgs } from "../../../../components/monitoring/rules.ts";
 
 const ARGS: RulesArgs = {
   namespace: "default",
@@ -50,7 +50,7 @@ function check(input_series: object[], alerts: Alert[], samples: object[] = []):
 const alert = (alertname: string, ...labels: Record<string, string>[]): Alert => ({
   alertname,
   eval_time: "15m",
-  exp_alerts: labels.map((each) => ({ exp_labels: { severity: "warning", ...each } })),
+  exp_alerts: labels.map((each) => ({ exp_labels: { ...ALERT_LABELS, ...each } })),
 });
 
 test.skipIf(without)("promtool accepts the rules, with and without HAProxy", () => {
@@ -102,6 +102,16 @@ test.skipIf(without)("no gateway, a server that is down, an exporter that is sil
   const outcome = check([gateway(0), server(0), up("haproxy", "", 0)], none);
   for (const name of ["NoIngressGateway", "HAProxyServerDown", "HAProxyDown"])
     expect(outcome).toContain(name);
+});
+
+test.skipIf(without)("a Prometheus that stores nothing any more, as on a full disk", () => {
+  const up = (values: string) => [{ series: 'up{job="prometheus"}', values }];
+  const none = [alert("PrometheusStoresNothing")];
+  expect(check(up("1x80"), none)).toBe("ok");
+  // A target that is down is no such case: that it is down is stored.
+  expect(check(up("0x80"), none)).toBe("ok");
+  // Samples until minute 12, within the five minutes that Prometheus looks back; and until minute 5, beyond them.
+  for (const stored of [48, 20]) expect(check(up(`1x${stored}`), none)).toContain("is its volume full?");
 });
 
 test("the weights are in the rules", () => {

@@ -21,7 +21,11 @@ test("the program's own Zipkin", () => {
   expect(providers({ tracing: { provider: "zipkin" } })).toEqual([
     {
       name: "istio-lab-tracing",
-      zipkin: { service: "zipkin.istio-lab-observability.svc.cluster.local", port: 9411 },
+      zipkin: {
+        service: "zipkin.istio-lab-observability.svc.cluster.local",
+        port: 9411,
+        traceContextOption: "USE_B3_WITH_W3C_PROPAGATION",
+      },
     },
   ]);
 });

@@ -8,9 +8,16 @@ import { runChecks } from "../../../support/preflight.ts";
 const MESH = "/api/v1/namespaces/istio-system/configmaps/istio";
 const ZIPKIN = {
   name: "istio-lab-tracing",
-  zipkin: { service: "zipkin.istio-lab-observability.svc.cluster.local", port: 9411 },
+  zipkin: {
+    service: "zipkin.istio-lab-observability.svc.cluster.local",
+    port: 9411,
+    traceContextOption: "USE_B3_WITH_W3C_PROPAGATION",
+  },
 };
-const mesh = (...extensionProviders: object[]) => ({ data: { mesh: stringify({ extensionProviders }) } });
+const { traceContextOption: _, ...address } = ZIPKIN.zipkin;
+const mesh = (...extensionProviders: (object | null)[]) => ({
+  data: { mesh: stringify({ extensionProviders }) },
+});
 const there: Needs = { tracing: { sampling: 1, image: "zipkin" }, istio: { manage: false } };
 
 const faults = async (paths: Paths, config: Partial<Needs> = {}) =>
@@ -22,6 +29,11 @@ it.each([
   ["nothing traces", {}, { tracing: undefined }],
   ["a revision has the provider", { [`${MESH}-green`]: mesh(ZIPKIN), [MESH]: mesh() }, green()],
   ["a tag leads to the default one", { [MESH]: mesh(ZIPKIN) }, green()],
+  [
+    "the provider has keys of its owner's",
+    { [MESH]: mesh(null, { ...ZIPKIN, zipkin: { ...address, timeout: "1s" } }) },
+    {},
+  ],
 ])("no fault where %s", async (_, paths, config) => {
   expect(await faults(paths, config)).toEqual([]);
 });
@@ -41,6 +53,11 @@ it("a provider that leads elsewhere: the fault gives both", async () => {
   const other = { name: "istio-lab-tracing", zipkin: { service: "zipkin.tools", port: 9411 } };
   const [message] = await faults({ [MESH]: mesh(other) });
   expect(message).toContain(`is ${JSON.stringify(other)}: make it ${JSON.stringify(ZIPKIN)}`);
+});
+
+it("a provider of the other protocol, at the same address, is another provider", async () => {
+  const other = { name: "istio-lab-tracing", opentelemetry: address };
+  expect(await faults({ [MESH]: mesh(other) })).toHaveLength(1);
 });
 
 it("needs the right to read the mesh only where it reads it", () => {
