@@ -70,11 +70,13 @@ export const monitoringSettings = slice({
       "Prometheus with Istio's standard metrics, HAProxy's metrics, and rules for shares, errors and latency",
     ),
   },
-  check({ monitoring }, { fault }) {
-    if (monitoring?.enabled && monitoring.url)
+  /** Of the values as given: a fault elsewhere in them must not hide this one. */
+  check(_, { raw, fault }) {
+    const { enabled, url } = (raw.monitoring ?? {}) as { readonly enabled?: unknown; readonly url?: unknown };
+    if (String(enabled) === "true" && url)
       fault(
         "monitoring.url",
-        monitoring.url,
+        url,
         "a Prometheus is deployed when monitoring.enabled is true: set one of the two",
       );
   },

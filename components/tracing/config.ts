@@ -51,18 +51,20 @@ export const tracingSettings = slice({
       "Spans of the ingress gateway and of the application's sidecars",
     ),
   },
-  check({ tracing }, { valuesOf, fault }) {
-    if (tracing?.provider === "otlp" && !tracing.endpoint)
+  /** Of the values as given: a fault elsewhere in them must not hide these. */
+  check(_, { raw, valuesOf, fault }) {
+    const { provider, endpoint } = (raw.tracing ?? {}) as Readonly<Record<string, unknown>>;
+    if (provider === "otlp" && !endpoint)
       fault(
         "tracing.endpoint",
         undefined,
         "give HOST:PORT of the OTLP collector: the program deploys Zipkin only",
       );
-    if (!tracing?.provider && tracing?.endpoint)
+    if (!provider && endpoint)
       fault("tracing.provider", undefined, "give zipkin or otlp: the protocol of tracing.endpoint");
     const values = valuesOf(istioSettings).istio?.values as MeshValues | undefined;
     const providers = values?.meshConfig?.extensionProviders ?? [];
-    if (tracing?.provider && providers.some?.((provider) => provider?.name === TRACING_PROVIDER))
+    if (provider && providers.some?.((provider) => provider?.name === TRACING_PROVIDER))
       fault(
         "istio.values.meshConfig.extensionProviders",
         providers,

@@ -56,6 +56,12 @@ async function newestAnswer(): Promise<Answer> {
   }
 }
 
+// A part that is wider than the window is scrolled by keyboard too.
+for (const part of document.querySelectorAll<HTMLElement>(".scroll"))
+  new ResizeObserver(() => {
+    part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
+  }).observe(part);
+
 for (;;) {
   await refresh();
   await new Promise((resolve) => setTimeout(resolve, EVERY_MS));

@@ -78,6 +78,32 @@ export class Browser {
     await this.#call("Emulation.setDeviceMetricsOverride", { ...size, ...screen });
   }
 
+  /** Presses and releases a key, e.g. `Tab`. */
+  async press(key: string): Promise<void> {
+    const code = { key, code: key, ...(key === "Tab" ? { windowsVirtualKeyCode: 9 } : {}) };
+    await this.#call("Input.dispatchKeyEvent", { type: "rawKeyDown", ...code });
+    await this.#call("Input.dispatchKeyEvent", { type: "keyUp", ...code });
+  }
+
+  /** Media features of the user, e.g. `prefers-color-scheme`. */
+  async prefer(media: Readonly<Record<string, string>>): Promise<void> {
+    const features = Object.entries(media).map(([name, value]) => ({ name, value }));
+    await this.#call("Emulation.setEmulatedMedia", { features });
+  }
+
+  /** The page as a screen reader gets it. */
+  async accessibility(): Promise<{ readonly role: string; readonly name: string }[]> {
+    interface Node {
+      readonly ignored: boolean;
+      readonly role?: { readonly value: string };
+      readonly name?: { readonly value: string };
+    }
+    const { nodes } = (await this.#call("Accessibility.getFullAXTree")) as unknown as { nodes: Node[] };
+    return nodes
+      .filter(({ ignored }) => !ignored)
+      .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
+  }
+
   /** What the page looks like: a PNG. */
   async screenshot(): Promise<Buffer> {
     const { data } = await this.#call("Page.captureScreenshot", { format: "png" });

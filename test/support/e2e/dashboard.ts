@@ -1,7 +1,15 @@
 /** `./lab dashboard`, opened in headless Chromium. */
 import { expect } from "vitest";
+import { run } from "../../../clients/process.ts";
 import { Browser } from "./browser.ts";
 import type { TestLab } from "./harness.ts";
+import { prometheusPod } from "./metrics.ts";
+
+const SOON = { timeout: 60_000, interval: 500 };
+
+interface Measured {
+  readonly picture?: { readonly gateway: { readonly errors: number | null } };
+}
 
 /** A row of one of the page's tables: what it says of itself to the style sheet, and its words. */
 export interface Row {
@@ -13,6 +21,7 @@ export interface Row {
 export class DashboardPage {
   readonly url: string;
   readonly browser: Browser;
+  readonly #lab: TestLab;
   readonly #process: ReturnType<TestLab["start"]>["process"];
 
   static async open(lab: TestLab): Promise<DashboardPage> {
@@ -21,10 +30,16 @@ export class DashboardPage {
     const browser = await Browser.start({ hosts: { "127.0.0.1": "127.0.0.1" } });
     await browser.resize({ width: 1100, height: 1160 });
     await browser.open(url);
-    return new DashboardPage(url, browser, process);
+    return new DashboardPage(lab, url, browser, process);
   }
 
-  private constructor(url: string, browser: Browser, process: ReturnType<TestLab["start"]>["process"]) {
+  private constructor(
+    lab: TestLab,
+    url: string,
+    browser: Browser,
+    process: ReturnType<TestLab["start"]>["process"],
+  ) {
+    this.#lab = lab;
     this.url = url;
     this.browser = browser;
     this.#process = process;
@@ -33,6 +48,11 @@ export class DashboardPage {
   /** What the page shows of its own state: `live`, `stale` or `away`. */
   state(): Promise<unknown> {
     return this.browser.evaluate('document.getElementById("state").dataset.state');
+  }
+
+  /** The words beside it: what is wrong, if anything. */
+  words(): Promise<unknown> {
+    return this.browser.evaluate('document.getElementById("state").innerText');
   }
 
   /** The rows of a table by name. */
@@ -48,7 +68,42 @@ export class DashboardPage {
     const wanted = Object.entries(weights).map(([name, weight]) => [name, `${weight} %`, "ok"]);
     const seen = async () =>
       Object.entries(await this.rows("versions")).map(([name, { state, cells }]) => [name, cells[1], state]);
-    await expect.poll(seen, { timeout: 60_000, interval: 500 }).toEqual(wanted);
+    await expect.poll(seen, SOON).toEqual(wanted);
+  }
+
+  /** Cuts a node off from the load balancer and expects its server to be down on the page, and up after that. */
+  async showsDeadNode(): Promise<void> {
+    // Prometheus itself has to reach the load balancer.
+    const { node: kept } = await prometheusPod(this.#lab);
+    const node = this.#lab.instance.workers.find(({ name }) => name !== kept);
+    if (!node) throw new Error("every worker has a pod of Prometheus");
+    // With a route to nowhere, the node's answers to the load balancer get lost, and nothing else.
+    const answers = (change: "add" | "del") => {
+      const route = ["blackhole", `${this.#lab.instance.loadBalancer.address}/32`];
+      return run("ip", ["-n", node.netns, "route", change, ...route]);
+    };
+    const server = async () => (await this.rows("servers"))[node.name]?.state;
+    await expect.poll(server, SOON).toBe("up");
+    await answers("add");
+    await expect
+      .poll(server, SOON)
+      .toBe("down")
+      .finally(() => answers("del"));
+    await expect.poll(server, SOON).toBe("up");
+  }
+
+  /** Stops the pods of a version and expects their number and the errors on the page; then starts them again. */
+  async showsStoppedVersion(version: string): Promise<void> {
+    const pods = async () => (await this.rows("versions"))[version]?.cells.at(-1);
+    const scale = (replicas: number) =>
+      this.#lab.kubectl("scale", "deployment", `nginx-${version}`, `--replicas=${replicas}`);
+    const errors = async () =>
+      ((await (await fetch(`${this.url}picture.json`)).json()) as Measured).picture?.gateway.errors ?? 0;
+    await scale(0);
+    await expect.poll(pods, SOON).toBe("0 of 0");
+    await expect.poll(errors, SOON).toBeGreaterThan(0);
+    await scale(3);
+    await expect.poll(pods, SOON).toBe("3 of 3");
   }
 
   /** @returns the exit code of the command. */

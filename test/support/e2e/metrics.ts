@@ -1,14 +1,17 @@
 /** What a lab's own Prometheus and Zipkin answer, through the API server's proxy. */
+import { expect } from "vitest";
 import { query, type Sample } from "../../../dashboard/prometheus.ts";
 import { proxyPath, type ServiceRef } from "../../../dashboard/source.ts";
+import { initPid } from "../../../embedded/machines/machine.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../../mesh/observability.ts";
-import type { TestLab } from "./harness.ts";
+import type { KubernetesObject, TestLab } from "./harness.ts";
 
 const inOwn = (service: string, port: number): ServiceRef => ({
   namespace: OBSERVABILITY_NAMESPACE,
   service,
   port,
 });
+const IN_OWN = [`--namespace=${OBSERVABILITY_NAMESPACE}`];
 const PROMETHEUS = inOwn("prometheus", 9090);
 const ZIPKIN = inOwn("zipkin", 9411);
 
@@ -19,6 +22,33 @@ const getter = (lab: TestLab, service: ServiceRef) => async (path: string) =>
 export function promql(lab: TestLab, expression: string): Promise<Sample[]> {
   return query(getter(lab, PROMETHEUS), expression, AbortSignal.timeout(30_000));
 }
+
+/** Waits until every proxy is scraped anew: requests that were answered before the call are counted then. */
+export async function allScraped(lab: TestLab): Promise<void> {
+  const [now] = await promql(lab, "vector(time())");
+  const scraped = `min(timestamp(up{job="istio-proxies"})) > ${now?.value}`;
+  const count = async () => (await promql(lab, scraped)).length;
+  await expect.poll(count, { timeout: 60_000, interval: 500 }).toBe(1);
+}
+
+/** The pod of Prometheus: its node, and its data directory as the host sees it. */
+export async function prometheusPod(lab: TestLab): Promise<{ node: string; data: string }> {
+  type Pod = KubernetesObject & {
+    readonly metadata: KubernetesObject["metadata"] & { readonly deletionTimestamp?: string };
+    readonly spec: { readonly nodeName?: string };
+  };
+  const pods = await lab.list<Pod>("pods", ...IN_OWN, "--selector=app=istio-lab-prometheus");
+  const pod = pods.find(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const machine = lab.instance.workers.find(({ name }) => name === pod?.spec.nodeName);
+  if (!pod || !machine) throw new Error("Prometheus has no pod on a worker");
+  const root = `/proc/${await initPid(machine)}/root`;
+  const data = `${root}/var/lib/kubelet/pods/${pod.metadata.uid}/volumes/kubernetes.io~empty-dir/data`;
+  return { node: machine.name, data };
+}
+
+/** @param change a strategic merge patch of the Deployment's spec */
+export const patchPrometheus = (lab: TestLab, change: object) =>
+  lab.kubectl("patch", "deployment", "prometheus", ...IN_OWN, `--patch=${JSON.stringify({ spec: change })}`);
 
 /** The values of an expression by version, e.g. `v116`; a version without a series is missing. */
 export async function byVersion(lab: TestLab, expression: string): Promise<Record<string, number>> {
@@ -49,4 +79,18 @@ export async function spansOf(lab: TestLab, traceId: string): Promise<Span[]> {
 /** The newest traces. */
 export async function newestTraces(lab: TestLab, limit: number): Promise<Span[][]> {
   return (await getter(lab, ZIPKIN)(`/api/v2/traces?limit=${limit}&lookback=600000`)) as Span[][];
+}
+
+/** What monitoring and tracing own in the cluster, by kind and name. */
+export async function ownedBy(lab: TestLab): Promise<string[]> {
+  const kinds = ["namespaces", "roles", "rolebindings", "envoyfilters", "telemetries", "serviceentries"];
+  const known = (await lab.kubectl("api-resources", "--verbs=list", "--output=name"))
+    .split("\n")
+    .filter((name) => kinds.includes(name.split(".")[0] ?? ""));
+  const objects = await lab.list<{ kind: string; metadata: { name: string } }>(
+    known.join(","),
+    "--all-namespaces",
+  );
+  const names = objects.map(({ kind, metadata }) => `${kind.toLowerCase()}/${metadata.name}`);
+  return [...new Set(names)].filter((name) => name.includes("/istio-lab-")).sort();
 }

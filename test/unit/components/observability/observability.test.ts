@@ -6,7 +6,7 @@ import { Observability } from "../../../../components/observability/observabilit
 import type { OwnedObject } from "../../../../mesh/ownedObject.ts";
 import type { Capability } from "../../../../preflight/capability.ts";
 import { find, settled, startMocks } from "../../../support/mocks.ts";
-import { settings } from "../../../support/settings.ts";
+import { faultsOf, settings } from "../../../support/settings.ts";
 
 afterEach(() => pulumi.runtime.disconnect());
 
@@ -127,4 +127,29 @@ it("new weights change the rules and not the pod, which would lose its samples",
     part(before.resources, "monitoring", "Deployment"),
   );
   expect(part(after.resources, "monitoring-config", "ConfigMap").data["rules.yml"]).toContain("vector(0.1)");
+});
+
+it("every fault of both capabilities is reported at once", () => {
+  const monitoring = {
+    enabled: true,
+    url: "http://prometheus:9090",
+    retention: "a day",
+    storage: { size: "2 GB", class: "fast" },
+    interval: 5,
+  };
+  const keys = (tracing: object) =>
+    faultsOf({ monitoring, tracing })
+      .map((fault) => fault.split(" ")[0])
+      .sort();
+  const expected = [
+    "monitoring.interval",
+    "monitoring.retention",
+    "monitoring.storage.class",
+    "monitoring.storage.size",
+    "monitoring.url",
+    "tracing.endpoint",
+    "tracing.sampling",
+  ];
+  expect(keys({ provider: "otlp", endpoint: "collector", sampling: 101 })).toEqual(expected);
+  expect(keys({ provider: "otlp", sampling: 101 })).toEqual(expected);
 });

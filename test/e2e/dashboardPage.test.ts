@@ -1,0 +1,166 @@
+// The live page in Chromium, with pictures made up: keyboard, screen reader, contrast, and old data. It needs no lab.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../../clients/process.ts";
+import { type Dashboard, startDashboard } from "../../dashboard/dashboard.ts";
+import { type Measured, type Picture, pictureOf } from "../../dashboard/picture.ts";
+import { Browser } from "../support/e2e/browser.ts";
+
+const SOON = { timeout: 30_000, interval: 100 };
+const LINK = "http://127.0.0.1:9411/zipkin/?lookback=15m";
+
+const MEASURED: Omit<Measured, "at"> = {
+  windowSeconds: 10,
+  haproxy: {
+    requests: 1000,
+    errors: 0,
+    servers: [
+      { name: "node02", state: "up", requests: 1000, errors: 0 },
+      { name: "node03", state: "down", requests: 0, errors: 0 },
+    ],
+  },
+  gateway: { requests: 1000, errors: 0, p50: 3, p99: 12 },
+  versions: [
+    { name: "v116", requests: 880, errors: 0, p50: 2, p99: 9 },
+    { name: "v117", requests: 120, errors: 12, p50: 2, p99: 1900 },
+  ],
+  history: { times: [1, 2], shares: { v116: [50, 88], v117: [50, 12] } },
+};
+
+const pictureAt = (at: number): Picture =>
+  pictureOf(
+    { ...MEASURED, at },
+    {
+      url: "http://nginx.example/echo/test.txt",
+      weights: { v116: 90, v117: 10 },
+      changes: [{ at: at - 60_000, weights: { v116: 90, v117: 10 } }],
+      pods: { v116: { ready: 3, wanted: 3 }, v117: { ready: 0, wanted: 3 } },
+      links: [
+        { label: "The latest traces", href: LINK },
+        { label: "Traces with errors", href: `${LINK}&annotationQuery=error` },
+      ],
+      problems: ["Alert VersionSlow: v117 is slow."],
+    },
+  );
+
+let measure: () => Promise<Picture> = async () => pictureAt(Date.now());
+let dashboard: Dashboard;
+let browser: Browser;
+beforeAll(async () => {
+  dashboard = await startDashboard({ port: 0, measure: () => measure() });
+  browser = await Browser.start({ hosts: { "127.0.0.1": "127.0.0.1" } });
+  await browser.open(dashboard.url);
+  await until("the page to be live", async () => (await state()) === "live");
+});
+afterAll(async () => {
+  await browser?.close();
+  await dashboard?.close();
+});
+
+const state = () => browser.evaluate('document.getElementById("state").dataset.state');
+const words = () => browser.evaluate('document.getElementById("state").innerText');
+
+test("a screen reader gets the graph in a sentence, tables with headers, and the state as it changes", async () => {
+  const nodes = await browser.accessibility();
+  const names = (role: string) => nodes.filter((node) => node.role === role).map(({ name }) => name);
+  expect(names("image").join()).toContain(
+    "Of the requests behind the gateway 88.0 % go to v116 (weight 90 %), 12.0 % go to v117 (weight 10 %)",
+  );
+  expect(names("status")).toHaveLength(1);
+  expect(names("columnheader")).toEqual(expect.arrayContaining(["version", "weight", "share", "state"]));
+  expect(names("rowheader")).toEqual(expect.arrayContaining(["v116", "v117", "node02", "node03"]));
+  expect(names("heading")).toContain("Versions");
+  expect(names("main")).toHaveLength(1);
+});
+
+test("the keyboard reaches every link and every part that scrolls, and the focus is seen", async () => {
+  const focused: unknown[] = [];
+  for (let press = 0; press < 8; press++) {
+    await browser.press("Tab");
+    const element = "document.activeElement";
+    focused.push(
+      await browser.evaluate(
+        `getComputedStyle(${element}).outlineStyle + " " + (${element}.innerText || ${element}.ariaLabel)`,
+      ),
+    );
+  }
+  const seen = focused.filter((text) => String(text).startsWith("solid")).join("\n");
+  for (const name of ["nginx.example", "The latest traces", "Traces with errors"])
+    expect(seen).toContain(name);
+  const scrolling = await browser.evaluate(
+    '[...document.querySelectorAll(".scroll")].filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.tabIndex)',
+  );
+  expect(scrolling).toContain(0);
+  expect(scrolling).not.toContain(-1);
+});
+
+test.each(["light", "dark"])("every text has a contrast of 4.5 or more in %s", async (scheme) => {
+  await browser.prefer({ "prefers-color-scheme": scheme });
+  const background = (await browser.evaluate("getComputedStyle(document.body).backgroundColor")) as string;
+  expect(luminance(background)).toSatisfy((value: number) => (scheme === "dark" ? value < 0.1 : value > 0.9));
+  const texts = (await browser.evaluate(`[...document.querySelectorAll(
+    "h1, h2, a, td, th, li, #state, svg text"
+  )].map((node) => {
+    const style = getComputedStyle(node);
+    return [node.textContent.slice(0, 30), node.namespaceURI.endsWith("svg") ? style.fill : style.color];
+  })`)) as [string, string][];
+  expect(texts.length).toBeGreaterThan(30);
+  expect(texts.filter(([, color]) => contrast(color, background) < 4.5)).toEqual([]);
+});
+
+test("a version that is off, and a server that is down, show by more than their colour", async () => {
+  const dashed = await browser.evaluate(
+    '[...document.querySelectorAll(".box.off rect, .box.down rect")].map((box) => getComputedStyle(box).strokeDasharray)',
+  );
+  expect(dashed).toEqual(["6px, 4px"]);
+  expect(await browser.evaluate("document.body.innerText")).toMatch(/node03\tdown/);
+});
+
+test("links lead to the traces: the latest, and those with errors", async () => {
+  const links = await browser.evaluate('[...document.querySelectorAll("#links a")].map((link) => link.href)');
+  expect(links).toEqual([LINK, `${LINK}&annotationQuery=error`]);
+});
+
+test("nothing is loaded from elsewhere", async () => {
+  const origins = await browser.evaluate(
+    '[...new Set(performance.getEntriesByType("resource").map(({ name }) => new URL(name).origin))]',
+  );
+  expect(origins).toEqual([new URL(dashboard.url).origin]);
+});
+
+test("old data are reported as old, and the last measurement stays", async () => {
+  measure = async () => pictureAt(Date.now() - 60_000);
+  await expect.poll(state, SOON).toBe("stale");
+  expect(await words()).toMatch(/^the newest measurement is old; what is shown is of /);
+  expect(await browser.evaluate('document.querySelectorAll("#versions tbody tr").length')).toBe(2);
+  measure = async () => {
+    throw new Error("Prometheus answers but has stored no sample for 60 s");
+  };
+  await expect
+    .poll(words, SOON)
+    .toMatch(/^Prometheus answers but has stored no sample .*; what is shown is of /);
+  expect(await state()).toBe("away");
+});
+
+test("data that are fresh again are live; a dashboard that has ended is named", async () => {
+  measure = async () => pictureAt(Date.now());
+  await expect.poll(state, SOON).toBe("live");
+  measure = async () => pictureAt(Date.now() - 60_000);
+  await expect.poll(state, SOON).toBe("stale");
+  await dashboard.close();
+  await expect.poll(words, SOON).toContain("the dashboard does not answer");
+});
+
+function luminance(color: string): number {
+  const [red = 0, green = 0, blue = 0] = (color.match(/[\d.]+/g) ?? []).map((digits) => {
+    const part = Number(digits) / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}
+
+/** As WCAG 2 defines it: from 1 to 21. */
+function contrast(one: string, other: string): number {
+  const [dark = 0, light = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
+  return (light + 0.05) / (dark + 0.05);
+}
