@@ -5,7 +5,8 @@
 #   byHand.sh shift 20 80     weights of v116 and v117
 #   byHand.sh down            remove everything, restore the load balancer's previous file
 #
-# Expects istioctl, kubectl, ssh, curl on PATH, an empty cluster in KUBECONFIG, HAProxy under systemd and `sudo -n`
+# Expects istioctl, kubectl, ssh, curl on PATH, an empty cluster in KUBECONFIG, and on the load balancer
+# HAProxy under systemd, and `sudo -n`
 # on the load balancer, and in the environment:
 #   NAMESPACE                     namespace of the app
 #   ISTIO_FILE                    IstioOperator file: profile, hub, tag, values
@@ -36,7 +37,8 @@ up() {
   istioctl install -y -f "$ISTIO_FILE"
   kubectl label namespace "$NAMESPACE" istio-injection=enabled --overwrite
   objects | kubectl apply --namespace "$NAMESPACE" -f -
-  kubectl wait --namespace "$NAMESPACE" --for=condition=Available --timeout=120s deployment/nginx-v116 deployment/nginx-v117
+  kubectl wait --namespace "$NAMESPACE" --for=condition=Available --timeout=120s \
+    deployment/nginx-v116 deployment/nginx-v117
   push_haproxy
   until curl --fail --silent --output /dev/null --header "Host: $host" "http://$LB_HOST/echo/test.txt"; do
     sleep 0.1
@@ -73,7 +75,8 @@ shift_weights() {
 
 down() {
   on_load_balancer 'if [ -e /etc/haproxy/haproxy.cfg.byHand ]; then
-    sudo -n mv /etc/haproxy/haproxy.cfg.byHand /etc/haproxy/haproxy.cfg && sudo -n systemctl reload-or-restart haproxy
+    sudo -n mv /etc/haproxy/haproxy.cfg.byHand /etc/haproxy/haproxy.cfg &&
+      sudo -n systemctl reload-or-restart haproxy
   fi'
   objects | kubectl delete --ignore-not-found --namespace "$NAMESPACE" -f -
   kubectl label namespace "$NAMESPACE" istio-injection-

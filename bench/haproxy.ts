@@ -150,9 +150,9 @@ function milliseconds(work: () => unknown): number {
 function document(tables: string): string {
   return `# The load balancer under pushes, and at scale
 
-HAProxy on a machine of its own before two plain servers; each push is the program's: by SSH, staged, checked, renamed, reloaded and
-verified. ${CLIENTS} clients send requests without a pause on the same two cores, and no request is retried. HAProxy's manual expects about one failed
-request in 10,000 at a reload. Made by \`node bench/haproxy.ts --write\`.
+HAProxy on a machine of its own before two plain servers; each push is the program's: by SSH, staged, checked,
+renamed, reloaded and verified. ${CLIENTS} clients send requests without a pause on the same two cores, and no
+request is retried. HAProxy's manual expects about one failed request in 10,000 at a reload. Made by \`node bench/haproxy.ts --write\`.
 
 ${describeMachine()}.
 

@@ -9,5 +9,8 @@ export function quote(word: string): string {
 export function sudoComplaint({ user, host }: { readonly user: string; readonly host: string }): string {
   // In a file of sudoers these characters of a directory's user name need a backslash.
   const inSudoers = user.replace(/[\\@]/g, "\\$&");
-  return `${user} may not run sudo without a password on ${host}: put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`;
+  return (
+    `${user} may not run sudo without a password on ${host}: ` +
+    `put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`
+  );
 }

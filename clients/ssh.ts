@@ -1,4 +1,4 @@
-/** SSH: compares the host key before it sends the user's name, then runs commands with input and exit status. */
+/** SSH: compares the host key before it sends the user's name, then runs commands and gets exit statuses. */
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";

@@ -1,4 +1,4 @@
-/** The first line of haproxy.cfg, which common.sh reads too: its owner, and the SHA-256 of the lines below. */
+/** The first line of haproxy.cfg, which common.sh reads too: owner, and SHA-256 of the lines below. */
 import { createHash } from "node:crypto";
 
 export interface FirstLine {

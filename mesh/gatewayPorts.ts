@@ -28,5 +28,8 @@ export function portFault(
   service: string,
 ): string | undefined {
   if (nodePortOf(ports, which)) return undefined;
-  return `Service ${service} has no NodePort for port ${PORTS[which]} (${which}): its type must be LoadBalancer or NodePort, and it must have that port`;
+  return (
+    `Service ${service} has no NodePort for port ${PORTS[which]} (${which}): its type must be LoadBalancer ` +
+    "or NodePort, and it must have that port"
+  );
 }

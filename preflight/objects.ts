@@ -41,7 +41,8 @@ function otherOwner({ metadata }: KubernetesObject, owner: string): string | und
 }
 
 function taken({ kind, namespace, name }: OwnedObject, other: string, owner: string): string {
-  const annotate = `kubectl annotate --overwrite --namespace=${namespace} ${kind} ${name} ${OWNER_ANNOTATION}=${owner}`;
+  const own = `${OWNER_ANNOTATION}=${owner}`;
+  const annotate = `kubectl annotate --overwrite --namespace=${namespace} ${kind} ${name} ${own}`;
   return (
     `${kind} ${name} in namespace ${namespace} exists already and ${other}: delete it, or set namespace ` +
     `to another one, or let this stack take it over (${annotate})`

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Fails when kubeconfig and context lead to another cluster than the one that the stack was made on, or to none
-# that answers: a destroy starts with it, and deletes nothing then. From the environment:
+# Fails when kubeconfig and context lead to another cluster than that of the stack, or to none that answers.
+# A destroy starts with it, and deletes nothing where it fails. From the environment:
 #   ISTIO_LAB_CLUSTER    UID of that cluster's namespace kube-system; without it nothing is compared
 #   KUBECONFIG           as kubectl reads it; optional
 #   ISTIO_LAB_CONTEXT    context of the kubeconfig; optional
@@ -15,7 +15,8 @@ where="${KUBECONFIG:-~/.kube/config}, context ${context:-the current one}"
 main() {
   [ -n "${ISTIO_LAB_CLUSTER:-}" ] || exit 0
   # One request: any other kubectl get reads the list of all kinds before, and tries that for a minute.
-  answer=$(kube get --raw=/api/v1/namespaces/kube-system --request-timeout=10s 2>&1) || without_answer "$answer"
+  answer=$(kube get --raw=/api/v1/namespaces/kube-system --request-timeout=10s 2>&1) ||
+    without_answer "$answer"
   found=$(echo "$answer" | sed -n 's/.*"uid": *"\([^"]*\)".*/\1/p' | head -n 1)
   [ "$found" = "$ISTIO_LAB_CLUSTER" ] || other_cluster "$found"
 }
@@ -24,12 +25,13 @@ kube() {
   kubectl ${context:+"--context=$context"} "$@"
 }
 
-# A user who may not read the namespace has a cluster that answers; what else is missing shows at each deletion.
+# 403: the cluster answers; the other rights that are missing show at each deletion.
 without_answer() {
   case $1 in *"(Forbidden)"*) exit 0 ;; esac
   [ "${PULUMI_K8S_DELETE_UNREACHABLE:-}" != true ] || exit 0
   cat >&2 <<TEXT
-error: the cluster of this stack does not answer ($where): $(echo "$1" | tail -n 1). Nothing more is deleted. Run pulumi destroy again when it does; if it is gone for good, destroy without it:
+error: the cluster of this stack does not answer ($where): $(echo "$1" | tail -n 1). \
+Nothing more is deleted. Run pulumi destroy again when it does; if it is gone for good, destroy without it:
   PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy
 TEXT
   exit 1
@@ -38,7 +40,10 @@ TEXT
 other_cluster() {
   server=$(kube config view --minify --output='jsonpath={.clusters[0].cluster.server}')
   cat >&2 <<TEXT
-error: $where, leads to another cluster than the one that this stack was made on: $server has the UID $1 in namespace kube-system, and the other one had $ISTIO_LAB_CLUSTER. Nothing more is deleted. Set kubeconfig and context back to that cluster, and run pulumi destroy again; if it is gone for good, forget its resources: pulumi state delete --all --yes
+error: $where, leads to another cluster than the one that this stack was made on: $server has the UID $1 \
+in namespace kube-system, and the other one had $ISTIO_LAB_CLUSTER. Nothing more is deleted. Set kubeconfig \
+and context back to that cluster, and run pulumi destroy again; if it is gone for good, forget its \
+resources: pulumi state delete --all --yes
 TEXT
   exit 1
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks, before a destroy restores haproxy.cfg, that the load balancer answers and is the same machine. Where it
+# Checks, before a destroy restores haproxy.cfg, that the load balancer answers and is the same machine. If it
 # is not, the message says how to destroy without it.
 #
 #   sh reachable.sh

@@ -19,7 +19,8 @@ main() {
       return
       ;;
     "") refuse_unclaimed_istio ;;
-    *) fail "the Istio in this cluster was installed by stack $owner; to use it from this stack set istio.manage to false" ;;
+    *) fail "the Istio in this cluster was installed by stack $owner; to use it from this stack set" \
+      "istio.manage to false" ;;
   esac
   # uninstall.sh deletes the namespace only if the claim created it.
   existing=$(kube get namespace "$namespace" --ignore-not-found --output=name)
@@ -37,7 +38,9 @@ YAML
 need_same_minor() {
   client=$(istioctl version --remote=false 2>/dev/null | sed -n 's/.*version: *//p' | head -n 1)
   [ "$(minor "$client")" = "$(minor "$ISTIO_LAB_VERSION")" ] ||
-    fail "istioctl on PATH is version ${client:-unknown}, and istio.version is $ISTIO_LAB_VERSION: set istio.version to the former, or get the other istioctl from https://github.com/istio/istio/releases/tag/$ISTIO_LAB_VERSION"
+    fail "istioctl on PATH is version ${client:-unknown}, and istio.version is $ISTIO_LAB_VERSION: set" \
+      "istio.version to the former, or get the other istioctl from" \
+      "https://github.com/istio/istio/releases/tag/$ISTIO_LAB_VERSION"
 }
 
 minor() {
@@ -47,13 +50,15 @@ minor() {
 refuse_deletion_under_way() {
   deleted=$(kube get namespace "$namespace" --ignore-not-found --output='jsonpath={.metadata.deletionTimestamp}')
   [ -z "$deleted" ] ||
-    fail "namespace $namespace is still being deleted; when it is gone, run this again; what holds it: kubectl get namespace $namespace --output=yaml"
+    fail "namespace $namespace is still being deleted; when it is gone, run this again; what holds it:" \
+      "kubectl get namespace $namespace --output=yaml"
 }
 
 refuse_unclaimed_istio() {
   found=$(kube get deployments --all-namespaces --selector=app=istiod --output='jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}')
   [ -z "$found" ] ||
-    fail "there is an Istio in this cluster that this stack did not install (${found% }): set istio.manage to false to use it, or uninstall it first"
+    fail "there is an Istio in this cluster that this stack did not install (${found% }): set istio.manage" \
+      "to false to use it, or uninstall it first"
 }
 
 main

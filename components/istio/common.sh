@@ -6,7 +6,7 @@
 #   ISTIO_LAB_VERSION    Istio's version, e.g. 1.31.0
 #   ISTIO_LAB_GATEWAY    namespace/name of the gateway's Service, for wait.sh; optional
 #   ISTIO_LAB_REVISION   revision or tag that injects sidecars, for wait.sh; optional
-#   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces between; for
+#   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces; for
 #                        uninstall.sh; optional
 #   ISTIO_LAB_CLUSTER    UID of the cluster's namespace kube-system; for uninstall.sh; optional
 
@@ -43,7 +43,8 @@ need_kubectl() {
 need_istioctl() {
   version=${ISTIO_LAB_VERSION:-}
   command -v istioctl >/dev/null ||
-    fail "istioctl is not on PATH; get version $version: curl -L https://istio.io/downloadIstio | ISTIO_VERSION=$version sh -, then add istio-$version/bin to PATH"
+    fail "istioctl is not on PATH; get version $version: curl -L https://istio.io/downloadIstio |" \
+      "ISTIO_VERSION=$version sh -, then add istio-$version/bin to PATH"
 }
 
 # annotation_of_claim NAME: an annotation istio-lab/NAME of namespace istio-system; empty where there is none.

@@ -10,7 +10,8 @@ holders_of_istio() {
   others=$(others_in_namespace)
   unanswered=$(unanswered_apis)
   echo "$others" |
-    grep -v -E '^(ResourceQuota|LimitRange|NetworkPolicy|Role|RoleBinding|ServiceAccount) |^Secret [^ ]*/cacerts$' |
+    grep -v -E '^(ResourceQuota|LimitRange|NetworkPolicy|Role|RoleBinding|ServiceAccount) ' |
+    grep -v '^Secret [^ ]*/cacerts$' |
     printf '%s\n%s\n%s\n' "$users" "$(cat)" "$unanswered" | sed '/^$/d' | sort -u
 }
 
@@ -25,7 +26,8 @@ users_of_istio() {
 candidates() {
   line='{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}'
   if [ -n "$kinds" ]; then
-    kube get "$kinds" --all-namespaces --ignore-not-found --selector='!install.operator.istio.io/owning-resource' \
+    kube get "$kinds" --all-namespaces --ignore-not-found \
+      --selector='!install.operator.istio.io/owning-resource' \
       --output="jsonpath={range .items[*]}$line"
   fi
   if echo "$crds" | grep -q -x 'gateways\.gateway\.networking\.k8s\.io'; then
@@ -34,7 +36,8 @@ candidates() {
     echo "$gateways" | sed -n 's/^istio[^ ]* //p'
   fi
   kube get deployments --all-namespaces --selector=app=istiod --output="jsonpath={range .items[*]}$line"
-  kube get pods --all-namespaces --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
+  kube get pods --all-namespaces \
+    --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
     --output="jsonpath={range .items[*]}$line"
 }
 
@@ -84,8 +87,8 @@ what_holds_namespace() {
   kube get "$(kinds_in_namespaces)" --namespace="$namespace" --ignore-not-found \
     --output='jsonpath={range .items[?(@.metadata.finalizers)]}{.kind}{"\t"}{.metadata.name}{"\t"}{.metadata.finalizers[*]}{"\n"}{end}' |
     awk -F '\t' -v namespace="$namespace" '{
-      print $1 " " $2 " waits for its finalizers: " $3 " (if their controller is gone: kubectl patch " $1 " " $2 \
-        " --namespace=" namespace " --type=merge --patch=\x27{\"metadata\":{\"finalizers\":null}}\x27)" }'
+      print $1 " " $2 " waits for its finalizers: " $3 \
+        " (if their controller is gone: kubectl patch " $1 " " $2 " --namespace=" namespace " --type=merge --patch=\x27{\"metadata\":{\"finalizers\":null}}\x27)" }'
   echo "look with: kubectl get namespace $namespace --output=yaml"
 }
 

@@ -18,7 +18,8 @@ main() {
   sh "$(dirname "$0")/../cluster/sameCluster.sh" # a claim of a previous version names no cluster
   owner=$(annotation_of_claim owner)
   if [ "$owner" != "$ISTIO_LAB_OWNER" ]; then
-    echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-no stack}, not to $ISTIO_LAB_OWNER" >&2
+    echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-no stack}, not to" \
+      "$ISTIO_LAB_OWNER" >&2
     return
   fi
   find_kinds
@@ -26,7 +27,8 @@ main() {
   holders=$(holders_of_istio)
   if [ -n "$holders" ]; then
     # One line: of a command that succeeds, Pulumi's display keeps the last line only.
-    echo "Istio stays in the cluster, because of $(listed "$holders"); when these are gone, uninstall it from the directory of this program: $(this_run)" >&2
+    echo "Istio stays in the cluster, because of $(listed "$holders"); when these are gone, uninstall it" \
+      "from the directory of this program: $(this_run)" >&2
     return
   fi
   need_istioctl
@@ -40,27 +42,35 @@ main() {
 need_cluster() {
   answer=$(kube get --raw=/version --request-timeout=10s 2>&1) && return
   if [ "${PULUMI_K8S_DELETE_UNREACHABLE:-}" = true ]; then
-    echo "the cluster does not answer, and PULUMI_K8S_DELETE_UNREACHABLE is true: its Istio counts as gone" >&2
+    echo "the cluster does not answer, and PULUMI_K8S_DELETE_UNREACHABLE is true: its Istio counts" \
+      "as gone" >&2
     exit 0
   fi
-  fail "the cluster does not answer, so that Istio cannot be uninstalled ($(echo "$answer" | tail -n 1)): try again when it does; if it is gone for good, run PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy"
+  fail "the cluster does not answer, so that Istio cannot be uninstalled ($(echo "$answer" | tail -n 1)):" \
+    "try again when it does; if it is gone for good, run PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy"
 }
 
-# Sets crds: every custom kind. Sets kinds: Istio's own, with commas between; empty where the install has not
-# come so far. Where a command gets no answer, the script ends, here and below: silence must not pass for
-# "none".
+# Sets crds: every custom kind. Sets kinds: Istio's own, with commas between; empty where Istio has none.
+# A command that gets no answer ends the script, here and below: no answer does not mean "none".
 find_kinds() {
   crds=$(kube get customresourcedefinitions --output='jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
   kinds=$(echo "$crds" | grep '\.istio\.io$' | paste -s -d , -) || kinds=
 }
 
-# The stack's state has deleted everything that it knows. What still bears the stack's name was made by an
-# update that was killed at that moment.
+# Pulumi has deleted every object in the state. An object that still has the stack's annotation was made by an
+# update that was killed before it wrote the state.
 remove_orphans() {
   orphans=$(orphans)
   [ -n "$orphans" ] || return 0
-  echo "$orphans" | kube delete --filename=- --ignore-not-found --cascade=foreground --wait --timeout="${limit}s" ||
-    fail "this stack's $(echo "$orphans" | awk '/^kind/ { k = $2 } /^  name:/ { print k, $2 }' | paste -s -d , -) is still being deleted; look for finalizers (kubectl get KIND NAME --output=yaml), and run pulumi destroy again"
+  echo "$orphans" |
+    kube delete --filename=- --ignore-not-found --cascade=foreground --wait --timeout="${limit}s" ||
+    fail "this stack's $(names_of "$orphans") is still being deleted; look for finalizers (kubectl get KIND" \
+      "NAME --output=yaml), and run pulumi destroy again"
+}
+
+# names_of ORPHANS: their kinds and names, on one line.
+names_of() {
+  echo "$1" | awk '/^kind/ { kind = $2 } /^  name:/ { print kind, $2 }' | paste -s -d , -
 }
 
 # As a stream of YAML.
@@ -87,24 +97,28 @@ is_custom_kind() {
 
 this_run() {
   # shellcheck disable=SC2016 # the quotes are part of what is printed
-  echo "${KUBECONFIG:+KUBECONFIG='$KUBECONFIG' }${context:+ISTIO_LAB_CONTEXT='$context' }ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
+  cluster="${KUBECONFIG:+KUBECONFIG='$KUBECONFIG' }${context:+ISTIO_LAB_CONTEXT='$context' }"
+  echo "${cluster}ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
 }
 
 # What a purge leaves: objects that istiod makes at run time, and those of a purge that was interrupted.
 remove_leftovers() {
   label=install.operator.istio.io/owning-resource
-  for kind in mutatingwebhookconfigurations validatingwebhookconfigurations validatingadmissionpolicybindings \
+  for kind in mutatingwebhookconfigurations validatingwebhookconfigurations \
+    validatingadmissionpolicybindings \
     validatingadmissionpolicies clusterrolebindings clusterroles customresourcedefinitions; do
     # A cluster may lack the kind.
     kube delete "$kind" --selector="$label" --ignore-not-found --wait --timeout="${limit}s" 2>/dev/null ||
       [ -z "$(kube get "$kind" --selector="$label" --output=name 2>/dev/null)" ] ||
-      fail "$kind of Istio are still being deleted; look for finalizers (kubectl get $kind --selector=$label --output=yaml), and run pulumi destroy again"
+      fail "$kind of Istio are still being deleted; look for finalizers (kubectl get $kind" \
+        "--selector=$label --output=yaml), and run pulumi destroy again"
   done
   kube get gatewayclasses.gateway.networking.k8s.io --output='jsonpath={range .items[*]}{.metadata.name} {.spec.controllerName}{"\n"}{end}' 2>/dev/null |
     sed -n 's/ istio\.io\/.*//p' | while read -r class; do
     kube delete gatewayclasses.gateway.networking.k8s.io "$class" --ignore-not-found --wait=false </dev/null
   done
-  kube delete deployments,daemonsets,services,pods --selector="$label" --namespace="$namespace" --grace-period=1 --wait --timeout="${limit}s" >/dev/null
+  kube delete deployments,daemonsets,services,pods --selector="$label" --namespace="$namespace" \
+    --grace-period=1 --wait --timeout="${limit}s" >/dev/null
   # istiod puts these into every namespace; it has ended by now and does not create them again.
   kube get configmaps --all-namespaces --selector=istio.io/config=true \
     --output='jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
@@ -129,7 +143,8 @@ remove_namespace() {
 
 # The authority's key, and the locks of istiod's leader election.
 remove_objects_of_istiod() {
-  kube delete secrets --field-selector=type=istio.io/ca-root --namespace="$namespace" --ignore-not-found --wait=false
+  kube delete secrets --field-selector=type=istio.io/ca-root --namespace="$namespace" \
+    --ignore-not-found --wait=false
   kube get configmaps,leases --namespace="$namespace" \
     --output='jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}{"\n"}{end}' |
     sed -n -e 's/^\(Lease istio-[^ ]*\) .*/\1/p' -e 's/^\(ConfigMap istio-[^ ]*\) .\{1,\}/\1/p' |
@@ -148,7 +163,8 @@ await_namespace() {
     [ -n "$state" ] || return 0
     [ "${state#* }" != True ] || break
   done
-  echo "Istio is uninstalled; namespace $namespace is still being deleted, and Kubernetes finishes that as soon as it can: $(what_holds_namespace | paste -s -d \; - | sed "s/;/; /g")" >&2
+  echo "Istio is uninstalled; namespace $namespace is still being deleted, and Kubernetes finishes that as" \
+    "soon as it can: $(what_holds_namespace | paste -s -d \; - | sed "s/;/; /g")" >&2
 }
 
 main

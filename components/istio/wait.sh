@@ -17,12 +17,17 @@ main() {
   need_kubectl
   case ${1:-} in
     istiod)
-      until_true istiod_is_available "an istiod that is available (kubectl get deployments --all-namespaces --selector=app=istiod)"
-      until_true injects "a webhook that injects sidecars of revision $revision (kubectl get mutatingwebhookconfigurations --show-labels)"
+      until_true istiod_is_available \
+        "an istiod that is available (kubectl get deployments --all-namespaces --selector=app=istiod)"
+      until_true injects \
+        "a webhook that injects sidecars of revision $revision \
+(kubectl get mutatingwebhookconfigurations --show-labels)"
       echo "istiod is available and injects sidecars"
       ;;
     gateway)
-      until_true has_node_ports "a NodePort for the ports 80 (http2) and 15021 (status-port) at Service $gateway (kubectl get services --all-namespaces)"
+      until_true has_node_ports \
+        "a NodePort for the ports 80 (http2) and 15021 (status-port) at Service $gateway \
+(kubectl get services --all-namespaces)"
       echo "service ${gateway#*/} has its NodePorts"
       ;;
     *) fail "usage: sh wait.sh istiod|gateway" ;;
@@ -45,7 +50,8 @@ istiod_is_available() {
 
 injects() {
   for label in rev tag; do
-    bundles=$(kube get mutatingwebhookconfigurations --selector="app=sidecar-injector,istio.io/$label=$revision" \
+    bundles=$(kube get mutatingwebhookconfigurations \
+      --selector="app=sidecar-injector,istio.io/$label=$revision" \
       --output='jsonpath={.items[*].webhooks[*].clientConfig.caBundle}' 2>/dev/null) || return 1
     [ -z "$bundles" ] || return 0
   done

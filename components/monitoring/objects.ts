@@ -1,4 +1,4 @@
-/** The objects of monitoring: Prometheus in its own namespace, and its rights in the namespaces it scrapes. */
+/** The objects of monitoring: Prometheus in its own namespace, its rights in the namespaces it scrapes. */
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
 import { type OwnedObject, ownedObject } from "../../mesh/ownedObject.ts";
 

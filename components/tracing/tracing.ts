@@ -46,7 +46,7 @@ export interface TracingArgs {
   owner: string;
 }
 
-/** Tracing for the ingress gateway and the application's sidecars; other workloads of the mesh are left alone. */
+/** Tracing for the ingress gateway and the application's sidecars; other workloads are left alone. */
 export class Tracing extends pulumi.ComponentResource {
   /** Where Zipkin answers; undefined when spans go elsewhere. */
   public readonly zipkin: pulumi.Output<ZipkinRef | undefined>;

@@ -24,7 +24,7 @@ interface Deployment extends KubernetesObject {
   };
 }
 
-/** Between two checks; the first one comes after this time too, so that an update without a rollout has none. */
+/** Between two checks; the first comes after this time too, so that an update without a rollout has none. */
 const PERIOD_MS = 2000;
 
 /** Warns of each refusal once, until the Deployments are ready. Does nothing in a preview. */
