@@ -23,8 +23,8 @@ const REPLACING = globSync(UNIT).filter((file) =>
   /\bvi\.mock\(|\/support\/program\.ts"/.test(readFileSync(file, "utf8")),
 );
 
-/** End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror. */
-const ALONE = ["edge*", "bareHost", "official"].map((name) => `test/e2e/${name}.test.ts`);
+/** End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror, the page. */
+const ALONE = ["edge*", "bareHost", "official", "dashboardPage"].map((name) => `test/e2e/${name}.test.ts`);
 const PATIENCE = { testTimeout: 300_000, hookTimeout: 600_000 };
 
 export default defineConfig({

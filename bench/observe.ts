@@ -3,9 +3,9 @@
  *
  *     node bench/observe.ts --write
  *
- * `./lab up` from nothing without and with both, in turn; then the same requests through one lab with both on and both
- * off, in turn; then the time from a change of the weights to the dashboard's picture of it. It takes seven minutes on a
- * host that does nothing else. Progress goes to stderr, the tables to stdout.
+ * `./lab up` from nothing without and with both, in turn; then the same requests through one lab with both on
+ * and both off, in turn; then the time from a change of the weights to the dashboard's picture of it. It
+ * takes seven minutes on a host that does nothing else. Progress goes to stderr, the tables to stdout.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

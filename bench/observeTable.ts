@@ -1,4 +1,7 @@
-/** What metrics and traces cost, as Markdown tables for the terminal and docs/benchmarks-observability.md. Pure. */
+/**
+ * What metrics and traces cost, as Markdown tables for the terminal and docs/benchmarks-observability.md.
+ * Pure.
+ */
 import type { Load } from "./load.ts";
 import { pairedRatio, quantile, type Sample, summarize } from "./statistics.ts";
 

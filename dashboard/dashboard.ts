@@ -25,7 +25,8 @@ const EVERY_MS = 1000;
 const LIMIT_MS = 5000;
 
 /**
- * Serves the page until it is closed. It listens on 127.0.0.1 alone, and nothing is measured while no page is open.
+ * Serves the page until it is closed. It listens on 127.0.0.1 alone, and nothing is measured while no page is
+ * open.
  * @throws Error `EADDRINUSE` when the port is taken.
  */
 export async function startDashboard({ port, measure }: DashboardArgs): Promise<Dashboard> {

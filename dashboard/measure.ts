@@ -23,7 +23,8 @@ const HISTORY_MINUTES = 10;
 
 /**
  * One round of queries, all at once.
- * @throws Error when Prometheus does not answer, and when it answers out of old samples: on a full disk it does.
+ * @throws Error when Prometheus does not answer, and when it answers out of old samples: on a full disk it
+ * does.
  */
 export async function measure(args: MeasureArgs): Promise<Measured> {
   const { get, versions, scrapeSeconds, signal } = args;
@@ -76,7 +77,10 @@ function gatewayOf(found: Found): NonNullable<Measured["gateway"]> {
 
 const deployment = (version: string) => `nginx-${version}`;
 
-/** The expressions, with Istio's and HAProxy's own metric names; any Prometheus that scrapes both answers them. */
+/**
+ * The expressions, with Istio's and HAProxy's own metric names; any Prometheus that scrapes both answers
+ * them.
+ */
 export function queriesOf(
   {
     namespace,

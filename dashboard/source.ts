@@ -1,4 +1,6 @@
-/** Where the picture comes from: the API server, and Prometheus behind its proxy or at an address of its own. */
+/**
+ * Where the picture comes from: the API server, and Prometheus behind its proxy or at an address of its own.
+ */
 import type { KubernetesApi } from "../clients/kubernetes.ts";
 import { ALERT_LABELS } from "../components/monitoring/rules.ts";
 import { readVirtualService, type VirtualServiceLike } from "../mesh/istio.ts";

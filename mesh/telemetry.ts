@@ -14,9 +14,9 @@ export interface Collector {
 export const TRACING_PROVIDER = "istio-lab-tracing";
 
 /**
- * An entry of `meshConfig.extensionProviders`. Envoy's Zipkin tracer reads B3 headers alone unless it is configured for
- * `traceparent` too (Istio 1.28; an older Istio ignores the key); B3 has precedence. The OTLP tracer reads `traceparent`
- * alone.
+ * An entry of `meshConfig.extensionProviders`. Envoy's Zipkin tracer reads B3 headers alone unless it is
+ * configured for `traceparent` too (Istio 1.28; an older Istio ignores the key); B3 has precedence. The OTLP
+ * tracer reads `traceparent` alone.
  */
 export function extensionProvider({ protocol, host, port }: Collector) {
   const address = { service: host, port };
@@ -26,8 +26,9 @@ export function extensionProvider({ protocol, host, port }: Collector) {
 }
 
 /**
- * A Telemetry's spec: spans of the selected proxies. Each span names the route that its request took, and so the
- * weights at that moment; Istio itself adds `istio.canonical_revision`, the version of the pod that wrote the span.
+ * A Telemetry's spec: spans of the selected proxies. Each span names the route that its request took, and so
+ * the weights at that moment; Istio itself adds `istio.canonical_revision`, the version of the pod that wrote
+ * the span.
  * @param sampling percent of the requests that arrive without a decision of their own.
  */
 export function telemetrySpec(matchLabels: Readonly<Record<string, string>>, sampling: number) {

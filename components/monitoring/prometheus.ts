@@ -21,7 +21,10 @@ const LABELS = { app: "istio-lab-prometheus" };
 /** User and group `nobody`, which own the data directory of the official image. */
 const NOBODY = 65534;
 
-/** The most that samples take of a node's disk where no volume is configured; the kubelet evicts the pod above it. */
+/**
+ * The most that samples take of a node's disk where no volume is configured; the kubelet evicts the pod above
+ * it.
+ */
 const EMPTY_DIR_SIZE = "2Gi";
 
 /** Units of a quantity of storage, in bytes. */
@@ -32,8 +35,8 @@ const UNITS: Readonly<Record<string, number>> = Object.fromEntries([
 ]);
 
 /**
- * The oldest samples go when they fill four fifths of the volume: Prometheus stores nothing on a full one. The rest is
- * room for the write-ahead log and for compaction. Prometheus counts 1 MB as 2^20 bytes.
+ * The oldest samples go when they fill four fifths of the volume: Prometheus stores nothing on a full one.
+ * The rest is room for the write-ahead log and for compaction. Prometheus counts 1 MB as 2^20 bytes.
  * @param size a quantity, e.g. `2Gi`
  */
 export function retentionSize(size: string): string {

@@ -1,4 +1,7 @@
-/** Recording and alerting rules of a lab: shares against weights, errors, latency, load balancer, gateway. Pure. */
+/**
+ * Recording and alerting rules of a lab: shares against weights, errors, latency, load balancer, gateway.
+ * Pure.
+ */
 import { stringify } from "yaml";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { staleSeconds } from "../../mesh/observability.ts";
@@ -15,7 +18,10 @@ export interface RulesArgs {
   readonly scrapeSeconds: number;
 }
 
-/** A share off its weight by more than this is no chance: at one request a second for five minutes, six deviations. */
+/**
+ * A share off its weight by more than this is no chance: at one request a second for five minutes, six
+ * deviations.
+ */
 const MOST_OFF = 0.15;
 
 /** Label of every alert of the lab, so that others can be told from them. */

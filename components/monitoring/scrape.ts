@@ -34,12 +34,15 @@ export function prometheusConfig(args: ScrapeArgs): string {
   });
 }
 
-/** Istio's merged port: metrics of Envoy, of the agent, and of the application where the pod's annotations name them. */
+/**
+ * Istio's merged port: metrics of Envoy, of the agent, and of the application where the pod's annotations
+ * name them.
+ */
 const MERGED_PORT = 15020;
 
 /**
- * One target a pod. A pod has a target for each port of each container; Envoy's own port `http-envoy-prom` is the one
- * that every proxy has and no other container.
+ * One target a pod. A pod has a target for each port of each container; Envoy's own port `http-envoy-prom` is
+ * the one that every proxy has and no other container.
  */
 function proxies({ namespaces, standIn }: ScrapeArgs) {
   return {

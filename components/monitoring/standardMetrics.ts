@@ -1,8 +1,9 @@
 /**
- * A stand-in for Istio's telemetry filter, which a plain Envoy lacks: Envoy's stats access logger counts the requests,
- * and Prometheus' relabeling gives the series Istio's standard names and labels
- * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange knows is `unknown`: on
- * the answering side the caller's workload, though not its principal. Sizes are those of the bodies.
+ * A stand-in for Istio's telemetry filter, which a plain Envoy lacks: Envoy's stats access logger counts the
+ * requests, and Prometheus' relabeling gives the series Istio's standard names and labels
+ * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange knows is
+ * `unknown`: on the answering side the caller's workload, though not its principal. Sizes are those of the
+ * bodies.
  */
 
 const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
@@ -15,7 +16,10 @@ const OWN_WORKLOAD = "%ENVIRONMENT(ISTIO_META_WORKLOAD_NAME)%";
 const OWN_NAMESPACE = "%ENVIRONMENT(POD_NAMESPACE)%";
 const OWN_CLUSTER = "%ENVIRONMENT(ISTIO_META_CLUSTER_ID)%";
 
-/** A caller's side: the gateway, or a sidecar that sends. istiod puts `istio: {workload: …}` on every endpoint. */
+/**
+ * A caller's side: the gateway, or a sidecar that sends. istiod puts `istio: {workload: …}` on every
+ * endpoint.
+ */
 const SOURCE: Tags = {
   reporter: "source",
   source_workload: OWN_WORKLOAD,
@@ -149,7 +153,10 @@ const service = [
   ),
 ]);
 
-/** Prometheus' metric_relabel_configs: series of the access logger under Istio's names, all others as they are. */
+/**
+ * Prometheus' metric_relabel_configs: series of the access logger under Istio's names, all others as they
+ * are.
+ */
 export const STANDARD_METRICS_RELABELING = [
   relabel("__name__", "envoy_istiocustom_(istio_.+)", "__name__"),
   ...ownService,

@@ -57,7 +57,10 @@ async function checkProvider({ api, config }: CheckContext<Needs>): Promise<Find
 
 type Provider = Readonly<Record<string, { readonly service?: unknown; readonly port?: unknown }>>;
 
-/** True for a provider of the same protocol, service and port. Its timeout, headers and the like are its owner's. */
+/**
+ * True for a provider of the same protocol, service and port. Its timeout, headers and the like are its
+ * owner's.
+ */
 function leadsTo(found: object | undefined, wanted: object): boolean {
   return Object.entries(wanted as Provider).every(([protocol, { service, port }]) => {
     if (protocol === "name") return true;

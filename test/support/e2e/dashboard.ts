@@ -71,7 +71,9 @@ export class DashboardPage {
     await expect.poll(seen, SOON).toEqual(wanted);
   }
 
-  /** Cuts a node off from the load balancer and expects its server to be down on the page, and up after that. */
+  /**
+   * Cuts a node off from the load balancer and expects its server to be down on the page, and up after that.
+   */
   async showsDeadNode(): Promise<void> {
     // Prometheus itself has to reach the load balancer.
     const { node: kept } = await prometheusPod(this.#lab);
@@ -92,7 +94,9 @@ export class DashboardPage {
     await expect.poll(server, SOON).toBe("up");
   }
 
-  /** Stops the pods of a version and expects their number and the errors on the page; then starts them again. */
+  /**
+   * Stops the pods of a version and expects their number and the errors on the page; then starts them again.
+   */
   async showsStoppedVersion(version: string): Promise<void> {
     const pods = async () => (await this.rows("versions"))[version]?.cells.at(-1);
     const scale = (replicas: number) =>

@@ -1,5 +1,6 @@
 /**
- * An OTLP collector over gRPC: prints each export in Base64, a line each. A program of its own, for a machine's network:
+ * An OTLP collector over gRPC: prints each export in Base64, a line each. A program of its own, for a
+ * machine's network:
  *
  *     node otlpCollector.ts PORT
  */

@@ -110,7 +110,8 @@ test.skipIf(without)("a Prometheus that stores nothing any more, as on a full di
   expect(check(up("1x80"), none)).toBe("ok");
   // A target that is down is no such case: that it is down is stored.
   expect(check(up("0x80"), none)).toBe("ok");
-  // Samples until minute 12, within the five minutes that Prometheus looks back; and until minute 5, beyond them.
+  // Samples until minute 12, within the five minutes that Prometheus looks back; and until minute 5, beyond
+  // them.
   for (const stored of [48, 20]) expect(check(up(`1x${stored}`), none)).toContain("is its volume full?");
 });
 
