@@ -100,7 +100,9 @@ export class EdgeSite extends EdgeMachine {
   }
 
   /** What the preflight finds. */
-  async look(change: { owner?: string; listen?: string[] } = {}): Promise<LoadBalancerState> {
+  async look(
+    change: { owner?: string; listen?: string[]; reloadCommand?: string } = {},
+  ): Promise<LoadBalancerState> {
     const access = {
       ...this.machine,
       hostKey: await hostKey(this.lab),

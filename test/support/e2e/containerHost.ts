@@ -1,0 +1,47 @@
+/** The load-balancer machine with HAProxy in a container, as docs/load-balancer.md says; without an image registry. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { PROGRAM } from "../../../embedded/lab/stack.ts";
+
+/**
+ * Podman as this machine can run it: nested in a container of systemd, on an overlay. The image is the machine's own
+ * HAProxy and its libraries, which are then removed from the machine.
+ */
+export const PREPARE = `
+set -eu
+mkdir -p /etc/containers
+cat >/etc/containers/storage.conf <<END
+[storage]
+driver = "vfs"
+runroot = "/run/containers/storage"
+graphroot = "/var/lib/containers/storage"
+END
+cat >/etc/containers/containers.conf <<END
+[containers]
+keyring = false
+cgroups = "disabled"
+[network]
+network_backend = "netavark"
+END
+systemctl disable --now haproxy 2>/dev/null
+image=/var/tmp/image
+mkdir -p $image/etc $image/var/lib/haproxy $image/run $image/tmp
+for file in /usr/sbin/haproxy $(ldd /usr/sbin/haproxy | grep -o '/[^ ]*'); do
+  mkdir -p "$image$(dirname "$file")"
+  cp -L "$file" "$image$file"
+done
+cp /etc/passwd /etc/group $image/etc/
+tar -C $image -c . | podman import --change 'ENV PATH=/usr/sbin' - localhost/haproxy
+rm -rf $image /usr/sbin/haproxy /etc/haproxy /run/haproxy /var/lib/haproxy
+`;
+
+/** The commands of the section, with that image and Podman. */
+export async function documentedCommands(): Promise<{ setUp: string; reload: string }> {
+  const text = await readFile(join(PROGRAM, "docs/load-balancer.md"), "utf8");
+  const section = /\n## In a container\n([\s\S]*?)(?=\n## |$)/.exec(text)?.[1] ?? "";
+  const blocks = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block]) => block ?? "");
+  const ours = (block: string) =>
+    block.replaceAll("docker.io/library/haproxy:2.8", "localhost/haproxy").replaceAll("docker", "podman");
+  const [setUp = "", setting = ""] = blocks.map(ours);
+  return { setUp, reload: /reloadCommand\s+'([^']+)'/.exec(setting)?.[1] ?? "" };
+}
