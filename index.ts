@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { capabilities, istioValues } from "./capabilities.ts";
 import { ClusterGuard } from "./components/cluster/clusterGuard.ts";
 import { clusterProvider } from "./components/cluster/provider.ts";
+import { siteUrl } from "./components/haproxyEdge/config.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
@@ -106,7 +107,7 @@ new ClusterGuard(
 );
 
 /** The test page, through the load balancer. */
-export const url = `${tls ? "https" : "http"}://${config.host}/echo/test.txt`;
+export const url = siteUrl(config.host, loadBalancer.ports, tls !== undefined);
 /** Host name that the application answers to. */
 export const { host } = config;
 /** Namespace of the application and its routes. */

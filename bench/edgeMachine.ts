@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { execa } from "execa";
 import { until } from "../clients/process.ts";
+import type { LoadBalancer } from "../components/haproxyEdge/config.ts";
 import { runTasks } from "../embedded/host/progress.ts";
 import { type Instance, instance } from "../embedded/instance.ts";
 import { stop } from "../embedded/lab/lab.ts";
@@ -30,13 +31,9 @@ export class EdgeMachine {
   /** Owner of the pushed files. */
   readonly owner: string;
   /** As HaproxyEdge wants it; the host key is left to those who need it. */
-  readonly machine: {
-    host: string;
-    port: number;
-    user: string;
-    hostKey: string;
-    configFile: string;
-  };
+  readonly machine: { -readonly [K in keyof LoadBalancer]: LoadBalancer[K] };
+
+  #init: number | undefined;
 
   constructor(name: string) {
     this.lab = instance(name);
@@ -66,6 +63,7 @@ export class EdgeMachine {
     await loadBalancerReady(this.lab);
     const active = async () => (await this.inside("systemctl is-active haproxy")) === "active";
     await until("haproxy.service", active);
+    this.#init = await initPid(this.lab.loadBalancer);
   }
 
   /** Leaves nothing of it on the host. */
@@ -80,18 +78,31 @@ export class EdgeMachine {
 
   /** What HaproxyEdge sends. */
   script(config: string, { pem, reloadCommand }: PushOptions = {}): RemoteScript {
-    return push({ ...this.machine, reloadCommand }, { config, ...(pem === undefined ? {} : { pem }) });
+    return push(
+      { ...this.machine, ...(reloadCommand && { reloadCommand }) },
+      { config, ...(pem === undefined ? {} : { pem }) },
+    );
   }
 
   /** Pushes as HaproxyEdge does, over OpenSSH. */
   push(config: string, options: PushOptions = {}) {
-    const { command, input } = this.script(config, options);
-    return this.ssh(command, input);
+    return this.send(this.script(config, options));
   }
 
   restore() {
-    const { command, input } = restore(this.machine, this.owner);
-    return this.ssh(command, input);
+    return this.send(restore(this.machine, this.owner));
+  }
+
+  /** Over OpenSSH, or on the machine itself, as its ordinary user. */
+  send({ command, input }: RemoteScript) {
+    return this.machine.local ? this.here(command, input) : this.ssh(command, input);
+  }
+
+  /** In a shell of the machine's ordinary user. */
+  here(command: string, input: string) {
+    const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
+    const asUser = ["runuser", "--user", SSH_USER, "--", "/bin/sh", "-c", command];
+    return execa("nsenter", [`--target=${this.#init}`, ...namespaces, ...asUser], { input, reject: false });
   }
 
   /** As `ssh USER@HOST COMMAND`. @param input all of standard input; without it the caller writes to it. */

@@ -5,12 +5,26 @@ export function quote(word: string): string {
   return /^[A-Za-z0-9_./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
-/** Why a user cannot become root, and the way out. */
-export function sudoComplaint({ user, host }: { readonly user: string; readonly host: string }): string {
+/** A user of another machine, or the one of this process. */
+export interface Account {
+  /** True: this machine, whose user is known when the command runs. @default false */
+  readonly local?: boolean | undefined;
+  readonly user: string;
+  /** Address or name. */
+  readonly host: string;
+}
+
+/** Why a user cannot become root, and the way out; one word for a POSIX shell. */
+export function sudoComplaint({ local, user, host }: Account): string {
+  if (local)
+    return (
+      '"$(id -un) may not run sudo without a password on this machine: ' +
+      'put \\"$(id -un) ALL=(ALL) NOPASSWD: ALL\\" into /etc/sudoers.d/istio-lab, or run pulumi as root"'
+    );
   // In a file of sudoers these characters of a directory's user name need a backslash.
   const inSudoers = user.replace(/[\\@]/g, "\\$&");
-  return (
+  return quote(
     `${user} may not run sudo without a password on ${host}: ` +
-    `put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`
+      `put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
   );
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What push.sh asks that no shell can ask: the admin socket, a web server, the kernel. The language is Perl.
+# What the scripts ask that no shell can ask: the admin socket, a web server, the kernel, a unit's command line.
+# The language is Perl.
 # shellcheck disable=SC2154 # common.sh sets $socket
 
 # ask_socket COMMAND: what HAProxy answers on its admin socket.
@@ -33,4 +34,73 @@ try_to_bind() {
     setsockopt($socket, SOL_SOCKET, $_, 1) for SO_REUSEADDR, SO_REUSEPORT;
     my $pack = $family == AF_INET6 ? \&pack_sockaddr_in6 : \&pack_sockaddr_in;
     bind($socket, $pack->($port, $packed)) or print $!;' "$1" "$2"
+}
+
+# read_command_line PID: what a unit runs, from its properties on standard input and from its main process; 0 is none.
+#   program PATH       HAProxy
+#   other PATH         what the unit runs in its place
+#   path PATH          a file or directory that it reads, in order
+#   next PATH          the same as the next start will have it
+#   option WORD        a word that matters to a check
+#   environment N=V    a variable that the files may use
+#   variable N F V     the variable for further options, its file and its value
+read_command_line() {
+  perl -e '
+    my ($pid) = @ARGV;
+    my (%environment, @files, $start, $program);
+    while (<STDIN>) {
+      /^Environment=(.*)/ and do {assign($_) for words($1)};
+      /^EnvironmentFiles=(.*) \(ignore_errors=\w+\)/ and push @files, $1;
+      /^ExecStart=\{ path=(.*?) ; argv\[\]=(.*?) ; ignore_errors=/ and ($program, $start) = ($1, $2);
+    }
+    for (@files) {
+      open my $file, "<", $_ or next;
+      local $/;
+      my $text = <$file>;
+      $text =~ s/\\\n//g;
+      /^\s*([A-Za-z_]\w*\s*=.*)/ and assign(join " ", words($1)) for split /\n/, $text;
+    }
+    exit 1 unless defined $start;
+    my $value = sub {$environment{$_[0]} // ""};
+    my @next = map {/^\$(\w+)$/ ? words($value->($1)) : s{\$\{(\w+)\}}{$value->($1)}ger} words($start);
+    my @running = @next;
+    if ($pid > 0 && open my $process, "<", "/proc/$pid/cmdline") {
+      local $/;
+      @running = split /\0/, <$process>;
+    }
+    print $program =~ m{/[^/]*(haproxy|hapee-lb)[^/]*$} ? "program" : "other", " $program\n";
+    shift @$_ for \@next, \@running;
+    print "next $_\n" for (parse(@next))[0]->@*;
+    my ($paths, $options) = parse(@running);
+    print "path $_\n" for @$paths;
+    print "option $_\n" for @$options;
+    print "environment $_=$environment{$_}\n" for sort keys %environment;
+    for (qw(EXTRAOPTS OPTIONS)) {
+      print "variable $_ $files[0] " . $value->($_) . "\n" if @files && $start =~ /\$\{?$_\b/;
+    }
+
+    sub assign {my ($word) = @_; $word =~ /^(\w+)\s*=(.*)$/s and $environment{$1} = $2}
+    # As systemd splits a line: quotes join words.
+    sub words {
+      my ($line, @words) = @_;
+      push @words, $1 while $line =~ /\G\s*((?:[^\s"\x27]|"(?:[^"\\]|\\.)*"|\x27[^\x27]*\x27)+)/g;
+      s/"((?:[^"\\]|\\.)*)"|\x27([^\x27]*)\x27/defined $1 ? $1 =~ s{\\(.)}{$1}gr : $2/ge for @words;
+      @words;
+    }
+    # The files, and the options that matter to a check; not those of a process that stays.
+    sub parse {
+      my (@paths, @options, $home);
+      while (@_) {
+        my $word = shift;
+        if ($word eq "--") {push @paths, @_; last}
+        elsif ($word eq "-f") {push @paths, shift}
+        elsif ($word eq "-C") {$home = shift; push @options, $word, $home}
+        elsif ($word =~ /^-[LNnm]$/) {push @options, $word, shift}
+        elsif ($word =~ /^-[pSx]$/) {shift}
+        elsif ($word =~ /^-s[ft]$/) {shift while @_ && $_[0] =~ /^\d+$/}
+        elsif ($word =~ /^-d[^b]/) {push @options, $word}
+      }
+      my $root = $home // "";
+      return [map {m{^/} ? $_ : "$root/$_"} @paths], \@options;
+    }' "$1"
 }

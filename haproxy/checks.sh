@@ -1,5 +1,5 @@
 #!/bin/sh
-# Why a push would fail on this machine: tools, service, directories, owner, ports; for `push.sh --look` too.
+# Why a push would fail on this machine: tools, service, directories, files, owner, ports; for `push.sh --look` too.
 # shellcheck disable=SC2154 # common.sh sets the options and paths
 
 oldest_haproxy=2.4
@@ -10,21 +10,23 @@ oldest_haproxy=2.4
 #   edit gone     FILE was pushed and is gone
 #   version V     HAProxy's version
 look_around() {
+  read_unit
   check_tools
   check_service
   check_directories
+  check_selinux
   if [ -f "$file" ] && [ -r "$file" ]; then
     check_owner "$owner"
     check_other_services
   fi
-  check_loaded_files "$listen"
+  check_files "$listen"
   report_edits
   # Without root a port below 1024 would be refused to the check, and not to HAProxy.
   if is_root && command -v perl >/dev/null; then check_ports "$listen"; fi
 }
 
 check_tools() {
-  if command -v haproxy >/dev/null; then
+  if command -v "$program" >/dev/null; then
     check_version
   else
     fault "there is no haproxy; install it (Debian: apt-get install haproxy)"
@@ -36,7 +38,7 @@ install it (Debian: apt-get install perl-base, Fedora: dnf install perl-IO)"
 }
 
 check_version() {
-  version=$(haproxy -v 2>/dev/null | sed -n '1s/^HA-\{0,1\}Proxy version \([0-9][0-9.]*[0-9]\).*/\1/p')
+  version=$("$program" -v 2>/dev/null | sed -n '1s/^HA-\{0,1\}Proxy version \([0-9][0-9.]*[0-9]\).*/\1/p')
   [ -z "$look" ] || say "version ${version:-unknown}"
   major=${version%%.*}
   minor=${version#*.}
@@ -57,32 +59,58 @@ check_service() {
 set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads HAProxy"
     return
   fi
-  case $(systemctl show --property=LoadState --value haproxy 2>/dev/null) in
-    loaded) ;;
-    masked) fault "haproxy.service is masked; unmask it: systemctl unmask haproxy" ;;
-    *) fault "systemd has no haproxy.service; \
-install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)" ;;
+  case $(unit_property LoadState) in
+    loaded) check_program ;;
+    masked) fault "$unit.service is masked; unmask it: systemctl unmask $unit" ;;
+    *)
+      others=$(systemctl list-units --plain --no-legend --state=active 'haproxy*.service' 'hapee*.service' 2>/dev/null |
+        awk '{sub(/\.service$/, "", $1); printf "%s%s", separator, $1; separator = " or "}')
+      fault "systemd has no $unit.service; ${others:+set loadBalancer.unit (or --unit) to $others, }\
+install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)"
+      ;;
   esac
+}
+
+# A unit may run a container engine or a wrapper, whose files are not this machine's.
+check_program() {
+  other=$(unit_lines other)
+  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; \
+set loadBalancer.configFile to the file that HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
 }
 
 # `haproxy -c` finds none of them missing; the new worker process would.
 check_directories() {
-  [ -d "$directory" ] ||
+  [ -d "$directory" ] || [ "$mode" = include ] ||
     fault "there is no directory $directory; create it, or set loadBalancer.configFile (or --file)"
-  [ -d /var/lib/haproxy ] ||
-    fault "there is no directory /var/lib/haproxy, HAProxy's chroot; create it: mkdir /var/lib/haproxy"
-  sockets=$(dirname "$socket")
+  place=${probe:-/run/haproxy/istio-lab.sock}
+  if [ "$mode" != include ]; then
+    place=$socket
+    [ -d /var/lib/haproxy ] ||
+      fault "there is no directory /var/lib/haproxy, HAProxy's chroot; create it: mkdir /var/lib/haproxy"
+    id -u haproxy >/dev/null 2>&1 ||
+      fault "there is no user haproxy; \
+create it: useradd --system --user-group --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy"
+  fi
+  sockets=$(dirname "$place")
   [ -d "$sockets" ] || unit_makes "$sockets" ||
-    fault "there is no directory $sockets for HAProxy's admin socket; \
+    fault "there is no directory $sockets for HAProxy's sockets; \
 create it, now and at each boot: echo 'd $sockets 2775 haproxy haproxy -' >/etc/tmpfiles.d/istio-lab.conf && \
 systemd-tmpfiles --create"
 }
 
-# True when haproxy.service makes the directory each time it starts.
+# True when the unit makes the directory each time it starts.
 unit_makes() {
-  case " $(systemctl show --property=RuntimeDirectory --value haproxy 2>/dev/null) " in
+  case " $(unit_property RuntimeDirectory) " in
     *" ${1#/run/} "*) ;;
     *) return 1 ;;
+  esac
+}
+
+# Where SELinux is enforced, HAProxy may connect to a few well-known ports only.
+check_selinux() {
+  [ "$(getenforce 2>/dev/null)" = Enforcing ] || return 0
+  case $(getsebool haproxy_connect_any 2>/dev/null) in
+    *off) fault "SELinux forbids HAProxy to connect to NodePorts; allow it: setsebool -P haproxy_connect_any on" ;;
   esac
 }
 
@@ -96,54 +124,105 @@ check_owner() {
 
 # Without --mode file, a first push replaces no file that serves clients.
 check_other_services() {
-  if [ -n "$mode$(owner_of "$file")" ] || [ -e "$before" ] || [ -e "$before-none" ]; then return; fi
+  [ -z "$(owner_of "$file")" ] || return 0
+  if [ "$mode" = include ]; then
+    fault "$file is not this project's; set loadBalancer.configFile (or --file) to a file that is not there yet"
+    return
+  fi
+  if [ -n "$mode" ] || [ -e "$before" ] || [ -e "$before-none" ]; then return; fi
   services=$(listeners "$file" | awk '{printf "%s%s %s (%s)", separator, $1, $2, $3; separator = ", "}')
   [ -z "$services" ] || fault "$file serves other clients already: $services; a push would replace the whole file. \
-Set loadBalancer.mode (or --mode) to file if it may (a destroy puts it back), or use another load balancer"
+Set loadBalancer.mode (or --mode) to include to live beside them, or to file to replace the file (a destroy puts it \
+back), or use another load balancer"
 }
 
-# listeners FILE: `SECTION NAME ADDRESS` for each address that it listens on.
-listeners() {
-  awk '
-    $1 == "frontend" || $1 == "listen" {section = $1 " " $2; if ($3 ~ /:[0-9]/) print section, $3}
-    $1 == "bind" {count = split($2, addresses, ","); for (i = 1; i <= count; i++) print section, addresses[i]}
-  ' "$1"
-}
-
-# check_loaded_files ADDRESSES: haproxy.service reads this file, and no other one that listens on the same ports.
-# A second listener would get a part of the connections.
-check_loaded_files() {
-  if [ -n "$reload" ] || ! is_active; then return; fi
-  loaded=$(loaded_files)
-  [ -n "$loaded" ] || return 0
-  ours=$(readlink -f "$file")
-  if ! echo "$loaded" | grep -qxF "$ours"; then
-    fault "haproxy.service does not read $file, but$(echo "$loaded" | sed 's/^/ /' | tr -d '\n'); \
+# check_files ADDRESSES: the unit reads this file, and no other one that listens on the same ports: a second listener
+# would get a part of the connections.
+check_files() {
+  [ -n "$unit_paths" ] || return 0
+  loaded=$(files_of "$unit_paths")
+  if [ "$mode" = include ]; then
+    check_include
+    check_later_files
+  elif ! printf '%s\n' "$loaded" | grep -qxF "$(readlink -f "$file")"; then
+    fault "$unit.service does not read $file, but$(printf '%s\n' "$loaded" | sed 's/^/ /' | tr -d '\n'); \
 set loadBalancer.configFile (or --file) to the file that it reads"
   fi
-  ports=" $(set -f && for address in $1; do printf '%s ' "${address##*:}"; done)"
-  twins=$(echo "$loaded" | grep -vxF "$ours" | while read -r other; do
-    listeners "$other" | while read -r section title address; do
-      case $ports in
-        *" ${address##*:} "*) printf ', %s: %s %s (%s)' "$other" "$section" "$title" "$address" ;;
-      esac
+  twins=$(printf '%s\n' "$loaded" | grep -vxF "$(readlink -f "$file")" | while read -r other; do
+    [ ! -f "$other" ] || listeners "$other" | while read -r section title address; do
+      ! shares_port "$address" "$1" || printf ', %s: %s %s (%s)' "$other" "$section" "$title" "$address"
     done
   done)
-  [ -z "$twins" ] ||
-    fault "haproxy.service reads other files that listen on the same ports; remove it there: ${twins#, }"
+  [ -z "$twins" ] || fault "$unit.service reads other files that listen on the same ports: ${twins#, }; \
+remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
 }
 
-# The files that the running service reads, from its own command line, one a line.
-loaded_files() {
-  pid=$(systemctl show --property=MainPID --value haproxy 2>/dev/null) || return 0
-  [ "${pid:-0}" -gt 0 ] || return 0
-  tr '\0' '\n' <"/proc/$pid/cmdline" | awk 'previous == "-f" {print} {previous = $0}' | while read -r path; do
-    if [ -d "$path" ]; then
-      for each in "$path"/*.cfg; do [ ! -e "$each" ] || readlink -f "$each"; done
-    else
-      readlink -f "$path"
-    fi
+# shares_port ADDRESS ADDRESSES: true when a port, or a range such as 8000-8010, is that of one of the addresses.
+shares_port() {
+  case ${1##*:} in '' | *[!0-9-]*) return 1 ;; esac
+  first_port=${1##*:}
+  last_port=${first_port#*-}
+  first_port=${first_port%-*}
+  shared=1
+  set -f # `*:80` is an address
+  for each in $2; do
+    case $each in unix@*) continue ;; esac
+    if [ "${each##*:}" -ge "$first_port" ] && [ "${each##*:}" -le "$last_port" ]; then shared=0; fi
   done
+  set +f
+  return "$shared"
+}
+
+# The unit has to read the whole directory, now and after a restart, which reads its settings again.
+check_include() {
+  case $name in
+    .* | *[!g] | *[!f]g | *[!c]fg | *[!.]cfg)
+      fault "HAProxy reads no $name in a directory; set loadBalancer.configFile (or --file) to a name that ends in .cfg"
+      ;;
+  esac
+  if reads_directory "$next_paths"; then
+    reads_directory "$unit_paths" ||
+      fault "$unit.service will read $directory when it is started again; \
+restart it, which closes the connections of its other sites once: systemctl restart $unit"
+    return
+  fi
+  known=$(printf '%s\n' "$next_paths" | while read -r path; do
+    [ ! -d "$path" ] || printf ' or %s/%s' "${path%/}" "$name"
+  done)
+  if [ -n "$known" ]; then
+    fault "$unit.service does not read $directory; set loadBalancer.configFile (or --file) to ${known# or }"
+    return
+  fi
+  fault "$unit.service reads no directory, but$(printf '%s\n' "$next_paths" | sed 's/^/ /' | tr -d '\n'); \
+let it read $directory too, with a restart that closes the connections of its other sites once: \
+mkdir -p $directory && $(command_for_directory) && systemctl restart $unit"
+}
+
+reads_directory() {
+  printf '%s\n' "$1" | while read -r path; do [ ! -d "$path" ] || readlink -f "$path"; done | grep -qxF "$directory"
+}
+
+# The distribution's way to further options, or an override of the unit.
+command_for_directory() {
+  if [ -n "$unit_variable" ]; then
+    printf '%s\n' "$unit_variable" | head -n 1 | {
+      read -r variable settings value
+      echo "echo '$variable=\"${value:+$value }-f $directory\"' >>$settings"
+    }
+  else
+    echo "systemctl edit $unit (ExecStart= with -f $directory)"
+  fi
+}
+
+# HAProxy reads all files as one, so that sections of a later file that has no defaults would take those of this file.
+check_later_files() {
+  heirs=$(printf '%s\n' "$loaded" | sed "1,\|^$file\$|d" | while read -r other; do
+    [ ! -f "$other" ] || awk -v file="$other" '
+      $1 == "defaults" {print "end"; exit}
+      $1 ~ /^(frontend|backend|listen)$/ && $3 != "from" {printf ", %s: %s %s\n", file, $1, $2}' "$other"
+  done | sed '/^end$/,$d' | tr -d '\n')
+  [ -z "$heirs" ] || fault "$file is read before sections that have no defaults of their own, and would take \
+those of this file: ${heirs#, }; set loadBalancer.configFile (or --file) to a name that comes later in the alphabet"
 }
 
 report_edits() {
@@ -185,12 +264,4 @@ listens() {
 # holder PORT: the process that listens there, where `ss` can say it.
 holder() {
   ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/, by \1/p' | head -n 1
-}
-
-is_active() {
-  if [ -n "$reload" ]; then [ -n "$(worker_pid)" ]; else systemctl is-active --quiet haproxy; fi
-}
-
-worker_pid() {
-  ask_socket "show info" 2>/dev/null | awk '$1 == "Pid:" {print $2; exit}'
 }

@@ -12,11 +12,12 @@ common=yes
 # What the options set; each script says which it has in $options, and how they read in $synopsis.
 file=/etc/haproxy/haproxy.cfg
 socket=/run/haproxy/admin.sock
-probe=/run/haproxy/istio-lab.sock
+probe=
 listen=
 mode=
 owner=
 reload=
+unit=haproxy
 dry_run=
 look=
 
@@ -37,6 +38,7 @@ parse_arguments() {
           --probe) probe=$2 ;;
           --reload) reload=$2 ;;
           --socket) socket=$2 ;;
+          --unit) unit=${2%.service} ;;
         esac
         shift
         ;;
@@ -58,11 +60,11 @@ is_root() {
   [ "$(id -u)" -eq 0 ]
 }
 
-# A symbolic link stays one: the file it points to is replaced.
+# A symbolic link stays one: the file it points to is replaced. The certificate's path is as the new file has it.
 # shellcheck disable=SC2034 # a script has use for some of the paths only
 find_paths() {
   certificates=$file.tls-
-  if [ -L "$file" ]; then file=$(readlink -f "$file"); fi
+  if real=$(readlink -f "$file"); then file=$real; fi
   directory=$(dirname "$file")
   name=$(basename "$file")
   before=$file.before-istio-lab
@@ -104,20 +106,6 @@ is_intact() {
 # The name of a copy of FILE as it is now, edited by hand.
 by_hand_name() {
   echo "$file.by-hand-$(sha256sum <"$file" | cut -c 1-12)"
-}
-
-# ---- HAProxy ----
-
-# start_or_reload: with systemctl, or with the command of --reload.
-start_or_reload() {
-  if [ -n "$reload" ]; then
-    sh -c "$reload" </dev/null >/dev/null 2>&1 9<&-
-  elif systemctl is-active --quiet haproxy 2>/dev/null; then
-    systemctl reload haproxy 2>/dev/null
-  else
-    systemctl reset-failed haproxy 2>/dev/null || true
-    systemctl start haproxy 2>/dev/null
-  fi
 }
 
 # ---- files and messages ----

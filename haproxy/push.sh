@@ -6,19 +6,24 @@
 #
 #   --file     the file HAProxy reads                                /etc/haproxy/haproxy.cfg
 #   --mode     file: takes over a file that serves other clients        such a file is refused
-#   --probe    where a worker process of ours answers with its pid   /run/haproxy/istio-lab.sock
+#              include: FILE lives beside others, in a directory that HAProxy reads
+#   --probe    where a worker process of ours answers with its pid   as in the new file
 #   --socket   HAProxy's admin socket, as in the new file            /run/haproxy/admin.sock
-#   --reload   starts or reloads HAProxy                             systemctl, unit haproxy
+#   --unit     systemd's unit of HAProxy                             haproxy
+#   --reload   starts or reloads HAProxy without systemd
 #   --dry-run  reports what would be done; changes nothing
 #   --look     reports what would make a push fail, as checks.sh lists it; changes nothing
 #   --owner    the owner of the file to come
 #   --listen   its addresses, as on its `bind` lines, in one word
 #
 # By hand, from another machine, in this directory:
-#   cat common.sh ask.sh checks.sh push.sh | ssh lb 'cat >push.sh' && ssh lb sh push.sh <haproxy.cfg
+#   cat common.sh ask.sh unit.sh checks.sh push.sh | ssh lb 'cat >push.sh' && ssh lb sh push.sh <haproxy.cfg
 #
 # Expects: Linux, root or `sudo -n`, coreutils, awk, flock, perl, haproxy. With `ss` it names the holder of a port.
 # Chain and key for `bind … crt FILE.tls-HASH.pem` may stand in front of the file: cat tls.pem haproxy.cfg | …
+#
+# With `include` the others' files stay as they are: FILE is checked together with them, by the command line that
+# the unit runs, and a new FILE that fails is removed again.
 #
 # Files beside FILE:
 #   FILE.before-istio-lab       the file from before the first push, for restore.sh
@@ -33,12 +38,14 @@
 if [ -z "${common-}" ]; then
   . "$(dirname "$0")/common.sh"
   . "$(dirname "$0")/ask.sh"
+  . "$(dirname "$0")/unit.sh"
   . "$(dirname "$0")/checks.sh"
 fi
-options=" --file --mode --probe --socket --reload --dry-run --look --owner --listen "
-synopsis="sh push.sh [--file FILE] [--mode file] [--probe SOCKET] [--socket SOCKET] [--reload COMMAND] [--dry-run] \
-< haproxy.cfg
-       sh push.sh --look [--file FILE] [--mode file] [--socket SOCKET] [--reload COMMAND] [--owner OWNER] [--listen LIST]"
+options=" --file --mode --probe --socket --unit --reload --dry-run --look --owner --listen "
+synopsis="sh push.sh [--file FILE] [--mode file|include] [--probe SOCKET] [--socket SOCKET] [--unit UNIT] \
+[--reload COMMAND] [--dry-run] < haproxy.cfg
+       sh push.sh --look [--file FILE] [--mode file|include] [--socket SOCKET] [--unit UNIT] [--reload COMMAND] \
+[--owner OWNER] [--listen LIST]"
 staged=
 worker=
 patience=10 # seconds for a new worker process to answer
@@ -51,9 +58,11 @@ main() {
     return
   fi
   become_root "$@"
+  read_unit
   check_tools
   check_service
   check_directories
+  check_selinux
   take_lock
   remove_stale_files
   stage
@@ -64,7 +73,7 @@ main() {
     check_other_services
   fi
   addresses=$(sed -n 's/^ *bind \([^ ]*\).*/\1/p' "$staged" | sort -u)
-  check_loaded_files "$addresses"
+  check_files "$addresses"
   check_ports "$addresses"
   if [ -f "$file" ] && cmp -s "$file" "$staged" && [ ! -e "$old" ]; then
     unchanged
@@ -106,6 +115,7 @@ stage() {
     chmod 0644 "$staged"
   fi
   [ -n "$dry_run" ] || sync "$staged"
+  [ -n "$probe" ] || probe=$(worker_socket_of "$staged")
 }
 
 # Until here the staged file holds the key, readable by root alone.
@@ -143,24 +153,30 @@ stage_certificate() {
   fi
 }
 
-# Checks the very file that is moved into place afterwards.
+# Checks the very file that is moved into place afterwards, together with all others that HAProxy reads.
 check_staged() {
-  if report=$(haproxy -c -f "$checked" 2>&1 9<&-); then
+  if accepts "$checked"; then
     printf '%s\n' "$report" | sed -n "s/.*could not resolve address '\([^']*\)'.*/\1/p" | sort -u |
       while read -r node; do say "warning: $node cannot be resolved here; requests go to the other nodes"; done
     return
   fi
-  complain "HAProxy rejects the new file; nothing was changed, $(what_serves)" "$report" "$staged"
+  rejected=$report
+  what="the new file"
+  if [ "$mode" = include ] && ! accepts; then
+    rejected=$report
+    what="the files that are there already, without the new one"
+  fi
+  complain "HAProxy rejects $what; nothing was changed, $(what_serves)" "$rejected" "$staged"
   exit 1
 }
 
 unchanged() {
-  if is_active; then
+  if is_active && { [ "$mode" != include ] || [ -n "$(ask_http "$probe")" ]; }; then
     say "unchanged: $file, no reload"
   elif [ -n "$dry_run" ]; then
     say "dry run: would start HAProxy; $file is as it should be"
   elif bring_into_use; then
-    say "unchanged: $file; HAProxy was stopped, worker $worker serves now"
+    say "unchanged: $file; HAProxy did not serve with it, worker $worker does now"
   else
     complain "$file is as it should be, but HAProxy does not come up" "$(alerts)" "$file"
     exit 1
@@ -232,7 +248,11 @@ roll_back() {
     fi
   else
     rm -f "$file"
-    if [ -z "$reload" ]; then systemctl stop haproxy 2>/dev/null || true; fi
+    if [ "$mode" = include ]; then
+      [ -z "$was_active" ] || bring_into_use || true
+    elif [ -z "$reload" ]; then
+      systemctl stop "$unit" 2>/dev/null || true
+    fi
     outcome="there was no file before, and there is none now; $(what_serves)"
   fi
   complain "HAProxy accepts the new file but does not serve with it; $outcome" "$report" "$failed"
@@ -250,30 +270,23 @@ clean_up() {
 
 what_serves() {
   serving=$(worker_pid)
-  if [ -z "$serving" ]; then echo "HAProxy does not answer on $socket"; return; fi
+  if [ -z "$serving" ]; then echo "HAProxy does not answer${socket:+ on $socket}"; return; fi
   echo "HAProxy worker $serving serves as before"
 }
 
-# Remembers where the log ends, so that alerts shows those of this push only.
-mark_log() {
-  log_end=$(log --lines=0 --show-cursor --quiet | sed -n 's/^-- cursor: //p') || log_end=
-}
-
-alerts() {
-  log --output=cat --no-pager ${log_end:+"--after-cursor=$log_end"} | grep -F '[ALERT]' | tail -n 20 || true
-}
-
-log() {
-  journalctl --unit=haproxy "$@" 2>/dev/null
-}
-
-# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE that they name.
+# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE, or of another file, that they
+# name.
 complain() {
   {
     echo "error: $1"
     printf '%s\n' "$2" | grep -F '[ALERT]' | sed 's/^/  /' || true
-    printf '%s\n' "$2" | sed -n 's/.*\[\/[^]:]*:\([0-9][0-9]*\)\].*/\1/p' | sort -nu |
-      while read -r number; do sed -n "${number}s/^/  line $number: /p" "$3"; done
+    printf '%s\n' "$2" | sed -n 's/.*\[\(\/[^]:]*\):\([0-9][0-9]*\)\].*/\2 \1/p' | sort -u -k 1,1n -k 2 |
+      while read -r number path; do
+        case $path in
+          "$file" | "$staged"*) sed -n "${number}s/^/  line $number: /p" "$3" ;;
+          *) sed -n "${number}s|^|  $path, line $number: |p" "$path" ;;
+        esac
+      done
   } >&2
 }
 

@@ -1,20 +1,21 @@
 /** The bytes of a push: which command runs on the load balancer, and what goes to its standard input. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { quote, sudoComplaint } from "../clients/shell.ts";
+import { type Account, quote, sudoComplaint } from "../clients/shell.ts";
 import { ADMIN_SOCKET, WORKER_SOCKET } from "./render.ts";
 
 /** What the scripts need of a load balancer. */
-export interface PushTarget {
-  /** Address or name, for messages. */
-  readonly host: string;
-  /** User that may run `sudo -n`, or root; for messages. */
-  readonly user: string;
+export interface PushTarget extends Account {
   /** Absolute path of the file that HAProxy reads. */
   readonly configFile: string;
-  /** `file`: a push may replace a file that serves other clients. @default it is refused */
-  readonly mode?: "file" | undefined;
-  /** Starts or reloads HAProxy. @default systemctl */
+  /**
+   * `file`: a push may replace a file that serves other clients; `include`: the file lives beside others.
+   * @default a file that serves other clients is refused
+   */
+  readonly mode?: "file" | "include" | undefined;
+  /** systemd's unit of HAProxy. @default haproxy */
+  readonly unit?: string | undefined;
+  /** Starts or reloads HAProxy without systemd. @default systemctl */
   readonly reloadCommand?: string | undefined;
 }
 
@@ -29,11 +30,7 @@ export function push(
   target: PushTarget,
   { config, pem = "", edits = [] }: { config: string; pem?: string; edits?: readonly string[] },
 ): RemoteScript {
-  const start = launcher(target, "push.sh", PUSH, [
-    ...options(target),
-    ...modeOption(target),
-    ...["--socket", ADMIN_SOCKET, "--probe", WORKER_SOCKET],
-  ]);
+  const start = launcher(target, "push.sh", PUSH, [...options(target), ...sockets(target)]);
   return { command: command("push.sh", start, edits), input: start + PUSH + pem + config };
 }
 
@@ -51,18 +48,12 @@ export function look(
   const args = [
     "--look",
     ...options(target),
-    ...modeOption(target),
-    "--socket",
-    ADMIN_SOCKET,
-    "--owner",
-    owner,
-    "--listen",
-    listen.join(" "),
+    ...["--socket", ADMIN_SOCKET, "--owner", owner, "--listen", listen.join(" ")],
   ];
   const start = `echo '${REPORT_BEGINS}'
 root=
 if [ "$(id -u)" -ne 0 ]; then
-  if sudo -n true </dev/null 2>/dev/null; then root="sudo -n"; else printf '%s\\n' ${quote(`fault ${sudoComplaint(target)}`)}; fi
+  if sudo -n true </dev/null 2>/dev/null; then root="sudo -n"; else printf 'fault %s\\n' ${sudoComplaint(target)}; fi
 fi
 $root ${shell("push.sh", PUSH, args, 20)}
 echo "${REPORT_ENDS} $?"
@@ -80,8 +71,8 @@ export const REPORT_BEGINS = "istio-lab look begins";
 export const REPORT_ENDS = "istio-lab look ended with status";
 
 const read = (name: string) => readFileSync(new URL(name, import.meta.url), "utf8");
-const PUSH = ["common.sh", "ask.sh", "checks.sh", "push.sh"].map(read).join("");
-const RESTORE = ["common.sh", "restore.sh"].map(read).join("");
+const PUSH = ["common.sh", "ask.sh", "unit.sh", "checks.sh", "push.sh"].map(read).join("");
+const RESTORE = ["common.sh", "ask.sh", "unit.sh", "restore.sh"].map(read).join("");
 
 /**
  * One line that every login shell (sh, bash, zsh, fish, csh) hands to sh unchanged: plain words and one pair of single
@@ -99,7 +90,7 @@ function launcher(target: PushTarget, name: string, script: string, args: readon
   return `root=
 if [ "$(id -u)" -ne 0 ]; then
   root="sudo -n"
-  $root true </dev/null 2>/dev/null || { printf '%s\\n' ${quote(`error: ${sudoComplaint(target)}`)} >&2; exit 1; }
+  $root true </dev/null 2>/dev/null || { printf 'error: %s\\n' ${sudoComplaint(target)} >&2; exit 1; }
 fi
 exec $root ${shell(name, script, args, 120)}
 `;
@@ -111,8 +102,15 @@ function shell(name: string, script: string, args: readonly string[], seconds: n
   return `timeout ${seconds} ${words.map(quote).join(" ")}`;
 }
 
-function options({ configFile, reloadCommand }: PushTarget): string[] {
-  return ["--file", configFile, ...(reloadCommand ? ["--reload", reloadCommand] : [])];
+function options({ configFile, mode, unit, reloadCommand }: PushTarget): string[] {
+  return [
+    ...["--file", configFile],
+    ...(mode ? ["--mode", mode] : []),
+    ...(unit && unit !== "haproxy" ? ["--unit", unit] : []),
+    ...(reloadCommand ? ["--reload", reloadCommand] : []),
+  ];
 }
 
-const modeOption = ({ mode }: PushTarget): string[] => (mode ? ["--mode", mode] : []);
+/** A file beside others has no admin socket of its own, and the script finds its worker's in it. */
+const sockets = ({ mode }: PushTarget): string[] =>
+  mode === "include" ? [] : ["--socket", ADMIN_SOCKET, "--probe", WORKER_SOCKET];

@@ -2,22 +2,28 @@
 # Undoes push.sh: puts back exactly the file from before the first push, or removes ours where there was none.
 # Touches nothing when the file is no longer ours. A second run finds nothing to do.
 #
-#   sh restore.sh [--file FILE] [--reload COMMAND] [--owner OWNER] [--dry-run]
+#   sh restore.sh [--file FILE] [--mode include] [--unit UNIT] [--reload COMMAND] [--owner OWNER] [--dry-run]
 #
-#   --file     the file HAProxy reads      /etc/haproxy/haproxy.cfg
-#   --reload   starts or reloads HAProxy   systemctl, unit haproxy
-#   --owner    only a file of this owner   any owner
+#   --file     the file HAProxy reads                    /etc/haproxy/haproxy.cfg
+#   --mode     include: FILE lives beside others, which are served on
+#   --unit     systemd's unit of HAProxy                 haproxy
+#   --reload   starts or reloads HAProxy without systemd
+#   --owner    only a file of this owner                 any owner
 #   --dry-run  reports what would be done; changes nothing
 #
 # By hand, from another machine, in this directory:
-#   cat common.sh restore.sh | ssh lb sudo sh -s
+#   cat common.sh ask.sh unit.sh restore.sh | ssh lb sudo sh -s
 #
-# Expects: Linux, root or `sudo -n`, coreutils, flock. push.sh lists the files beside FILE.
+# Expects: Linux, root or `sudo -n`, coreutils, flock; with `include` perl. push.sh lists the files beside FILE.
 #
 # Exit status: 0 nothing of this project is left in FILE, 1 it could not be undone, 2 wrong usage.
-[ -n "${common-}" ] || . "$(dirname "$0")/common.sh"
-options=" --file --reload --owner --dry-run "
-synopsis="sh restore.sh [--file FILE] [--reload COMMAND] [--owner OWNER] [--dry-run]"
+if [ -z "${common-}" ]; then
+  . "$(dirname "$0")/common.sh"
+  . "$(dirname "$0")/ask.sh"
+  . "$(dirname "$0")/unit.sh"
+fi
+options=" --file --mode --unit --reload --owner --dry-run "
+synopsis="sh restore.sh [--file FILE] [--mode include] [--unit UNIT] [--reload COMMAND] [--owner OWNER] [--dry-run]"
 
 main() {
   parse_arguments "$@"
@@ -27,16 +33,20 @@ main() {
     say "nothing to do: there is no directory $directory"
     return
   fi
+  read_unit
   take_lock
   remove_stale_files
+  worker_socket=
+  [ ! -f "$file" ] || worker_socket=$(worker_socket_of "$file")
   if [ ! -f "$file" ]; then
     [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$certificates"*.pem
     if [ -f "$before" ]; then put_back; else say "nothing to do: there is no $file"; fi
   elif ! is_ours; then
     say "nothing to do: $file is not this stack's (first line: $(head -n 1 "$file" | cut -c 1-100))"
   else
+    [ "$mode" != include ] || check_others
     keep_an_edit
-    if [ -f "$before" ]; then put_back; else take_away; fi
+    if [ "$mode" = include ]; then leave; elif [ -f "$before" ]; then put_back; else take_away; fi
   fi
 }
 
@@ -52,6 +62,33 @@ keep_an_edit() {
   say "edited by hand: the edit is kept in $by_hand"
 }
 
+# Files that are refused without ours would keep HAProxy from reloading, and from its next start.
+check_others() {
+  if accepts || ! accepts "$file"; then return; fi
+  accepts || true
+  printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5 | sed 's/^/  /' >&2 || true
+  fail "HAProxy refuses its other files without $file; change them first. Nothing was changed"
+}
+
+# The other sites are served on.
+leave() {
+  if [ -n "$dry_run" ]; then
+    say "dry run: would remove $file and reload HAProxy"
+    return
+  fi
+  trap '' HUP INT TERM PIPE
+  rm -f "$file" "$before-none" "$old" "$certificates"*.pem
+  sync "$directory"
+  if reload_if_active; then
+    [ -z "$worker_socket" ] || rm -f "$worker_socket"
+    say "removed: $file; HAProxy goes on with its other files"
+  else
+    accepts || true
+    why=$(printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5) || true
+    say "removed: $file, but HAProxy does not reload without it: $why"
+  fi
+}
+
 put_back() {
   if [ -n "$dry_run" ]; then
     say "dry run: would put back $before as $file and reload HAProxy"
@@ -62,9 +99,11 @@ put_back() {
   rm -f "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
   if reload_if_active; then
+    [ -z "$worker_socket" ] || rm -f "$worker_socket"
     say "restored: $file, as it was before the first push"
   else
-    why=$(haproxy -c -f "$file" 2>&1 | grep -F '[ALERT]' | head -n 5) || true
+    accepts "$file" || true
+    why=$(printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5) || true
     say "restored: $file, as it was before the first push, but HAProxy does not reload with it: $why"
   fi
 }
@@ -81,14 +120,14 @@ take_away() {
   if [ -n "$reload" ]; then
     say "removed: $file, there was none before the first push; HAProxy runs until you stop it"
   else
-    systemctl stop haproxy 2>/dev/null || true
+    systemctl stop "$unit" 2>/dev/null || true
     say "removed: $file, there was none before the first push; HAProxy is stopped"
   fi
 }
 
 # A stopped HAProxy stays stopped.
 reload_if_active() {
-  [ -n "$reload" ] || systemctl is-active --quiet haproxy 2>/dev/null || return 0
+  [ -n "$reload" ] || is_active || return 0
   start_or_reload
 }
 

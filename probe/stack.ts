@@ -32,9 +32,10 @@ export async function selectedStack(cwd: string, { secrets = false } = {}): Prom
   const outputs = readOutputs(JSON.parse(printed));
   if (!outputs) throw new NoStack("the selected stack has no outputs yet; run `pulumi up` first");
   const config = readConfig(settings);
-  const { host } = (config.loadBalancer ?? {}) as { host?: string };
+  const { host, local } = (config.loadBalancer ?? {}) as { host?: string; local?: boolean };
+  const address = host ?? (local ? "127.0.0.1" : outputs.host);
   const { kubeconfig, context } = config as Selection;
-  return { outputs, config, page: pageAt(host ?? outputs.host, outputs), cluster: { kubeconfig, context } };
+  return { outputs, config, page: pageAt(address, outputs), cluster: { kubeconfig, context } };
 }
 
 /** Runs pulumi and returns its standard output. @throws NoStack with what it printed, when it fails */

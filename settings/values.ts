@@ -83,10 +83,10 @@ export const isFilePath = (value: string) =>
   /^(\/[A-Za-z0-9._-]+)+$/.test(value) &&
   !value.split("/").some((part) => /^\.+$/.test(part));
 
-/** `ADDRESS:PORT` of the load balancer, beside the ports that clients come to. */
+/** `ADDRESS:PORT` of the load balancer. */
 export const listen = () =>
   text(
-    "give an address of the load balancer and a port, e.g. 127.0.0.1:8404 or [::1]:8404; not 80 or 443",
+    "give an address of the load balancer and a port, e.g. 127.0.0.1:8404 or [::1]:8404",
     (value) => parseListen(value) !== undefined,
   ).transform((value) => parseListen(value) as Listen);
 
@@ -94,11 +94,12 @@ function parseListen(value: string): Listen | undefined {
   const [, six = "", four = "", digits] =
     /^(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9.]{7,15})):([1-9][0-9]{0,4})$/.exec(value) ?? [];
   const port = Number(digits);
-  const good = (isIPv6(six) || isIPv4(four)) && port <= 65535 && port !== 80 && port !== 443;
+  const good = (isIPv6(six) || isIPv4(four)) && port <= 65535;
   return good ? { address: six || four, port } : undefined;
 }
 
-const WANT_HOST_KEY =
+/** What is right for {@link hostKey}. */
+export const WANT_HOST_KEY =
   "give the machine's public host key as `ssh-keyscan HOST` prints it, and compare it with the machine's own /etc/ssh/ssh_host_ed25519_key.pub";
 const NO_RSA =
   "Pulumi's SSH client uses an ssh-rsa key with SHA-1 only, which OpenSSH 8.8 and later refuse: give the ed25519 key that `ssh-keyscan -t ed25519 HOST` prints (where there is none, `sudo ssh-keygen -A` on the machine makes it)";

@@ -1,8 +1,10 @@
 /** Settings of the load balancer: the machine with HAProxy, and the nodes behind it. */
 import { z } from "zod";
-import { type ConfigOf, field, key, slice } from "../../settings/slice.ts";
+import type { Ports } from "../../haproxy/model.ts";
+import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import {
   checkDistinct,
+  flag,
   hostKey,
   isFilePath,
   isHostName,
@@ -12,7 +14,11 @@ import {
   port,
   privateKey,
   text,
+  WANT_HOST_KEY,
 } from "../../settings/values.ts";
+import { statsSettings } from "../stats/config.ts";
+
+const REQUIRED = "required, without `local`";
 
 const node = object("give an object with name and address", {
   name: field(text("give the node's name, e.g. rancher-node02", isHostName), "Becomes HAProxy's server name"),
@@ -25,27 +31,43 @@ const node = object("give an object with name and address", {
 /** Also names of directories: `first.last`, `user@realm`, `DOMAIN\user`. */
 const USER = /^[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}(\\[A-Za-z0-9._@+-]{1,64})?\$?$/;
 
-const loadBalancer = object("give an object with host, user and hostKey", {
-  host: field(
-    text("give the address or DNS name of the machine with HAProxy", isReachable),
-    "Address or DNS name for SSH",
+const WANT = {
+  host: "give the address or DNS name of the machine with HAProxy",
+  user: "give the name of a user that may run sudo -n, e.g. debian",
+  privateKey:
+    "give an SSH private key: pulumi config set --secret loadBalancerPrivateKey < ~/.ssh/id_ed25519",
+};
+
+const loadBalancer = object("give an object with host, user and hostKey, or with local", {
+  local: field(
+    flag().default(false),
+    "HAProxy is on the machine that runs Pulumi: no SSH, so no `host`, `port`, `user`, `hostKey` and `loadBalancerPrivateKey`",
   ),
-  port: field(port().default(22), "Port of sshd"),
+  host: field(text(WANT.host, isReachable).optional(), "Address or DNS name for SSH", REQUIRED),
+  port: field(port().optional(), "Port of sshd", "22"),
   user: field(
-    text("give the name of a user that may run sudo -n, e.g. debian", (value) => USER.test(value)),
+    text(WANT.user, (value) => USER.test(value)).optional(),
     "User that may run `sudo` without a password, or root",
+    REQUIRED,
   ),
-  hostKey: field(hostKey(), "The machine's public host key, as `ssh-keyscan` prints it"),
+  hostKey: field(hostKey().optional(), "The machine's public host key, as `ssh-keyscan` prints it", REQUIRED),
+  httpPort: field(port().default(80), "Port for clients, plain HTTP"),
+  httpsPort: field(port().default(443), "Port for clients, TLS"),
   configFile: field(
-    text("give an absolute path of letters, digits, dots, dashes and underscores", isFilePath).default(
-      "/etc/haproxy/haproxy.cfg",
-    ),
+    text("give an absolute path of letters, digits, dots, dashes and underscores", isFilePath).optional(),
     "File that HAProxy reads",
+    "`/etc/haproxy/haproxy.cfg`; with `include` `/etc/haproxy/conf.d/zz-istio-lab.cfg`",
   ),
   mode: field(
-    z.enum(["file"], { error: "give file, or nothing" }).optional(),
-    "`file`: a push may replace a file that serves other clients already; a destroy puts it back",
-    "such a file is refused",
+    z.enum(["file", "include"], { error: "give file or include, or nothing" }).optional(),
+    "On a machine that serves other sites. `file`: a push replaces the file that is there, a destroy puts it back; `include`: the file lives beside the others",
+    "such a machine is refused",
+  ),
+  unit: field(
+    text("give the name of a unit of systemd, e.g. haproxy@site", (value) =>
+      /^[A-Za-z0-9][A-Za-z0-9:_.@-]{0,200}$/.test(value),
+    ).default("haproxy"),
+    "systemd's unit of HAProxy",
   ),
   reloadCommand: field(
     text(
@@ -58,7 +80,26 @@ const loadBalancer = object("give an object with host, user and hostKey", {
 });
 
 /** The machine with HAProxy. */
-export type LoadBalancer = Readonly<z.output<typeof loadBalancer>>;
+export interface LoadBalancer {
+  /** True: this machine, without SSH. @default false */
+  readonly local?: boolean | undefined;
+  /** Address or DNS name. */
+  readonly host: string;
+  /** Of sshd. */
+  readonly port: number;
+  /** Empty for this machine, as is the host key. */
+  readonly user: string;
+  readonly hostKey: string;
+  /** Ports for clients. @default 80 and 443 */
+  readonly ports?: Ports | undefined;
+  readonly configFile: string;
+  /** @default a machine that serves other sites is refused */
+  readonly mode?: "file" | "include" | undefined;
+  /** @default haproxy */
+  readonly unit?: string | undefined;
+  /** @default systemctl */
+  readonly reloadCommand?: string | undefined;
+}
 
 export const haproxyEdgeSettings = slice({
   keys: {
@@ -72,18 +113,76 @@ export const haproxyEdgeSettings = slice({
       "The machine with HAProxy",
     ),
     loadBalancerPrivateKey: key(
-      privateKey(
-        "give an SSH private key: pulumi config set --secret loadBalancerPrivateKey < ~/.ssh/id_ed25519",
-      ),
+      privateKey(WANT.privateKey).optional(),
       "SSH private key for `loadBalancer.user`, without a passphrase",
-      { secret: "private" },
+      { secret: "private", otherwise: REQUIRED },
     ),
   },
-  check({ nodes = [] }, { fault }) {
+  check({ nodes = [], loadBalancer }, context) {
+    const { fault } = context;
     checkDistinct("nodes", nodes, "name", "give each node once", fault);
     checkDistinct("nodes", nodes, "address", "give each node once", fault);
+    checkWay(context);
+    if (loadBalancer) checkTogether(loadBalancer, context);
   },
+  resolve: ({ nodes, loadBalancer, loadBalancerPrivateKey }) => ({
+    nodes,
+    loadBalancer: resolved(loadBalancer),
+    /** Empty for this machine. */
+    loadBalancerPrivateKey: loadBalancerPrivateKey ?? "",
+  }),
 });
+
+/** Either SSH, with all that it needs, or this machine. */
+function checkWay({ raw, fault }: CheckContext): void {
+  const given = raw.loadBalancer ?? {};
+  if (typeof given !== "object") return;
+  const fields = given as Record<string, unknown>;
+  const isSet = (name: string) => fields[name] !== undefined && fields[name] !== null;
+  if (fields.local === true) {
+    for (const name of ["host", "port", "user", "hostKey"].filter(isSet))
+      fault(`loadBalancer.${name}`, fields[name], "loadBalancer.local is true: take one of the two away");
+    return;
+  }
+  const { host, user, privateKey } = WANT;
+  for (const [name, right] of Object.entries({ host, user, hostKey: WANT_HOST_KEY }))
+    if (!isSet(name)) fault(`loadBalancer.${name}`, undefined, right);
+  if (!raw.loadBalancerPrivateKey) fault("loadBalancerPrivateKey", undefined, privateKey);
+}
+
+/** Values that are good alone and not together. */
+function checkTogether(machine: z.output<typeof loadBalancer>, { raw, valuesOf, fault }: CheckContext): void {
+  const { httpPort, httpsPort, mode, reloadCommand } = machine;
+  if (httpPort === httpsPort)
+    fault("loadBalancer.httpsPort", httpsPort, "loadBalancer.httpPort is the same: give each its own");
+  if (mode === "include" && reloadCommand !== undefined)
+    fault(
+      "loadBalancer.reloadCommand",
+      reloadCommand,
+      "loadBalancer.mode is include, which has to know what a unit of systemd reads: set loadBalancer.unit",
+    );
+  for (const [name, listen] of Object.entries(valuesOf(statsSettings).stats ?? {}))
+    if (typeof listen === "object" && [httpPort, httpsPort].includes(listen.port))
+      fault(
+        `stats.${name}`,
+        (raw.stats as Record<string, unknown>)[name],
+        "clients have that port: give another one",
+      );
+}
+
+function resolved({ httpPort, httpsPort, ...rest }: z.output<typeof loadBalancer>): LoadBalancer {
+  const { host = "127.0.0.1", port = 22, user = "", hostKey = "" } = rest;
+  const usual = rest.mode === "include" ? "/etc/haproxy/conf.d/zz-istio-lab.cfg" : "/etc/haproxy/haproxy.cfg";
+  const configFile = rest.configFile ?? usual;
+  return { ...rest, host, port, user, hostKey, configFile, ports: { http: httpPort, https: httpsPort } };
+}
 
 /** The capability's part of the configuration. */
 export type HaproxyEdgeConfig = ConfigOf<typeof haproxyEdgeSettings>;
+
+/** The test page's address, for clients of the load balancer. */
+export function siteUrl(host: string, ports: Ports | undefined, https: boolean): string {
+  const page = new URL(`${https ? "https" : "http"}://${host}/echo/test.txt`);
+  page.port = String((https ? ports?.https : ports?.http) ?? "");
+  return page.href;
+}

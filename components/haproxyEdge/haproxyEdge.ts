@@ -20,7 +20,7 @@ export interface HaproxyEdgeArgs {
   machine: LoadBalancer;
   /** Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason to push. @default none */
   edits?: readonly string[] | undefined;
-  /** Private key for the load balancer's user. */
+  /** Private key for the load balancer's user; empty for this machine. */
   privateKey: pulumi.Input<string>;
   /** Port 443. @default none */
   tls?: Tls | undefined;
@@ -40,25 +40,41 @@ export class HaproxyEdge extends pulumi.ComponentResource {
 
   constructor(name: string, args: HaproxyEdgeArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:HaproxyEdge", name, {}, opts);
-    const connection = connectionTo(args.machine, args.privateKey);
+    const { machine } = args;
     const rendered = renderedConfig(args, this);
+    const run = machine.local ? runHere : runOn(connectionTo(machine, args.privateKey));
     // Created before the push and deleted after it, so that a push that was cut short is undone too.
-    const undo = new remote.Command(`${name}-undo`, undoArgs(args, connection), { parent: this });
-    const pushed = new remote.Command(name, pushArgs(args, connection, rendered), {
+    const undo = run(`${name}-undo`, undoArgs(args), { parent: this });
+    const pushed = run(name, pushArgs(args, rendered), {
       parent: this,
       dependsOn: undo,
       additionalSecretOutputs: holdsSecrets(args) ? ["stdin"] : [],
     });
     // Deleted first: a load balancer that is gone fails with advice, not with the provider's bare dial error.
-    new local.Command(`${name}-reachable`, reachableArgs(args.machine, undo), {
-      parent: this,
-      dependsOn: pushed,
-    });
+    if (!machine.local)
+      new local.Command(`${name}-reachable`, reachableArgs(machine, undo), {
+        parent: this,
+        dependsOn: pushed,
+      });
     this.config = pulumi.all([rendered, pushed.id]).apply(([config]) => config);
     this.configHash = pulumi.unsecret(this.config.apply((config) => readFirstLine(config)?.hash ?? ""));
     this.registerOutputs({ config: this.config, configHash: this.configHash });
   }
 }
+
+/** What both kinds of command take. */
+type CommandArgs = Pick<
+  remote.CommandArgs,
+  "create" | "update" | "delete" | "stdin" | "addPreviousOutputInEnv"
+>;
+type Run = (name: string, args: CommandArgs, opts: pulumi.CustomResourceOptions) => pulumi.CustomResource;
+
+const runHere: Run = (name, args, opts) => new local.Command(name, args, opts);
+
+const runOn =
+  (connection: Connection): Run =>
+  (name, args, opts) =>
+    new remote.Command(name, { ...args, connection }, opts);
 
 /** Three tries of at most 8 s each: a machine that is off is an error within 30 s. */
 export function connectionTo({ host, port, user, hostKey }: LoadBalancer, privateKey: pulumi.Input<string>) {
@@ -78,9 +94,12 @@ type Connection = ReturnType<typeof connectionTo>;
 function renderedConfig(args: HaproxyEdgeArgs, resource: pulumi.Resource): pulumi.Output<string> {
   const { owner, machine } = args;
   const tls = args.tls && labTls(args.tls, machine.configFile);
+  const where = { ports: machine.ports, include: machine.mode === "include" };
   return pulumi
     .all([args.nodes, args.nodePorts, endpoints(args.stats)])
-    .apply(([nodes, nodePorts, stats]) => render({ owner, nodes, nodePorts, tls, stats }, resource));
+    .apply(([nodes, nodePorts, stats]) =>
+      render({ owner, nodes, nodePorts, tls, stats, ...where }, resource),
+    );
 }
 
 function labTls({ mode, redirect, certificate }: Tls, configFile: string): LabTls {
@@ -105,10 +124,9 @@ function render(args: LabModelArgs, resource: pulumi.Resource): string {
 }
 
 /** Does nothing on the way up. */
-function undoArgs({ machine, owner }: HaproxyEdgeArgs, connection: Connection): remote.CommandArgs {
+function undoArgs({ machine, owner }: HaproxyEdgeArgs): CommandArgs {
   const { command, input } = restore(machine, owner);
   return {
-    connection,
     create: "cat >/dev/null",
     delete: command,
     stdin: input,
@@ -119,11 +137,9 @@ function undoArgs({ machine, owner }: HaproxyEdgeArgs, connection: Connection): 
 /** An edit by hand that is new changes the command of updates alone: a second create would be a first push. */
 function pushArgs(
   { machine, tls, edits = [] }: HaproxyEdgeArgs,
-  connection: Connection,
   rendered: pulumi.Output<string>,
-): remote.CommandArgs {
+): CommandArgs {
   return {
-    connection,
     create: push(machine, { config: "" }).command,
     update: push(machine, { config: "", edits }).command,
     stdin: pulumi

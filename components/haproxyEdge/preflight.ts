@@ -1,5 +1,6 @@
-/** Checks whether a push to the load balancer would succeed, by the same log-on; changes nothing there. */
+/** Checks whether a push to the load balancer would succeed, by the same way in; changes nothing there. */
 import { fingerprint, parseHostKey } from "../../clients/hostKey.ts";
+import { runHere } from "../../clients/local.ts";
 import { runOverSsh, SshError, type SshResult } from "../../clients/ssh.ts";
 import { look } from "../../haproxy/push.ts";
 import { listenAddresses } from "../../haproxy/render.ts";
@@ -46,24 +47,32 @@ async function checkMachine({
   signal,
 }: MachineContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
   const { loadBalancer, loadBalancerPrivateKey: privateKey, tls, stats } = config;
-  const listen = listenAddresses({ ports: { http: 80, https: 443 }, https: tls !== undefined, stats });
+  const { ports = { http: 80, https: 443 } } = loadBalancer;
+  const listen = listenAddresses({ ports, https: tls !== undefined, stats });
   const { faults, edits } = await checkLoadBalancer({ ...loadBalancer, privateKey, owner, listen }, signal);
   return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits } };
 }
 
+/** Runs a command with this standard input. @throws SshError */
+export type Runner = (
+  command: string,
+  options: { readonly input: string; readonly signal: AbortSignal },
+) => Promise<SshResult>;
+
 /**
- * Logs on and lets push.sh look around. The host key is compared before the user's name is sent.
+ * Lets push.sh look around. Over SSH the host key is compared before the user's name is sent.
  * @param signal when the load balancer counts as off.
  */
 export async function checkLoadBalancer(
   access: LoadBalancerAccess,
   signal: AbortSignal,
+  run: Runner = runnerFor(access),
 ): Promise<LoadBalancerState> {
-  const where = `load balancer ${access.user}@${access.host}:${access.port}`;
+  const { local, user, host, port } = access;
+  const where = local ? "load balancer on this machine" : `load balancer ${user}@${host}:${port}`;
   const { command, input } = look(access, access);
-  const agent = process.env.SSH_AUTH_SOCK || undefined;
   try {
-    const result = await runOverSsh({ ...access, agent }, command, { input, signal });
+    const result = await run(command, { input, signal });
     const { faults, edits } = reportOf(result, access);
     return { faults: faults.map((fault) => `${where}: ${fault}`), edits };
   } catch (error) {
@@ -73,8 +82,14 @@ export async function checkLoadBalancer(
   }
 }
 
+function runnerFor(access: LoadBalancerAccess): Runner {
+  if (access.local) return runHere;
+  const agent = process.env.SSH_AUTH_SOCK || undefined;
+  return (command, options) => runOverSsh({ ...access, agent }, command, options);
+}
+
 /** @throws Error that says why there is no report. */
-function reportOf({ stdout, stderr, exitCode }: SshResult, { user }: LoadBalancerAccess): Report {
+function reportOf({ stdout, stderr, exitCode }: SshResult, { local, user }: LoadBalancerAccess): Report {
   try {
     return parseReport(stdout);
   } catch (error) {
@@ -85,8 +100,9 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { user }: LoadBalance
       .at(-1)
       ?.replace(/\p{Cc}/gu, " ")
       .slice(0, 200);
+    const hint = `; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user})`;
     throw new Error(
-      `the look before the push ended ${status}: ${(error as Error).message}${last ? ` (${last})` : ""}; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user})`,
+      `the look before the push ended ${status}: ${(error as Error).message}${last ? ` (${last})` : ""}${local ? "" : hint}`,
     );
   }
 }

@@ -1,17 +1,14 @@
 /** What is up and well in a lab, and what is not. */
 import { execa } from "execa";
-import { quote } from "../../clients/shell.ts";
-import { runOverSsh } from "../../clients/ssh.ts";
-import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";
-import type { Outputs } from "../../outputs.ts";
 import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { deadDaemons } from "../machines/daemons.ts";
-import { deadUnits, sshTarget } from "../machines/loadBalancer.ts";
+import { deadUnits } from "../machines/loadBalancer.ts";
 import { runningPid } from "../machines/machine.ts";
 import { BUILT_IMAGES } from "../toolchain/images/names.ts";
 import type { Part } from "../toolchain/parts.ts";
 import { ENVOY_VERSION, IMAGE_HUB, PROMETHEUS_VERSION } from "../versions.ts";
+import { haproxyDrift } from "./haproxyDrift.ts";
 import { type Made, readMade } from "./made.ts";
 import { findInstalled } from "./plugins.ts";
 import { labEnvironment, stackOutputs } from "./stack.ts";
@@ -44,7 +41,8 @@ export async function readStatus(lab: Instance): Promise<Status> {
   const on = (machine: MachineSpec) => machines.some((m) => m.machine === machine.name && m.state !== "off");
   const cluster = on(lab.controlPlane) ? await clusterProblems(lab) : ["the control plane is off"];
   const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
-  const haproxyConfig = outputs && on(lab.loadBalancer) ? await drift(lab, outputs) : "unknown: not up";
+  const haproxyConfig =
+    outputs && on(lab.loadBalancer) ? await haproxyDrift(lab, outputs) : "unknown: not up";
   const made = await readMade(lab);
   return {
     name: lab.name,
@@ -90,27 +88,6 @@ async function clusterProblems(lab: Instance): Promise<string[]> {
       ? []
       : [`node ${metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
   });
-}
-
-/** Compares the hash in the file's first line with the rest of the file and with what was pushed. */
-async function drift(lab: Instance, { configFile, configHash: pushed }: Outputs): Promise<string> {
-  let text: string;
-  try {
-    text = await readOnLoadBalancer(lab, configFile);
-  } catch (error) {
-    return `unknown: ${(error as Error).message}`;
-  }
-  if (readFirstLine(text)?.hash !== pushed) return "not what was pushed last: ./lab up puts it right";
-  return isIntact(text)
-    ? "as pushed"
-    : "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
-}
-
-/** @throws Error that says why the file cannot be read. */
-async function readOnLoadBalancer(lab: Instance, file: string): Promise<string> {
-  const result = await runOverSsh(await sshTarget(lab), `sudo -n cat ${quote(file)}`, { timeoutMs: 5000 });
-  if (result.exitCode !== 0) throw new Error(result.stderr.trim() || "the connection was lost");
-  return result.stdout;
 }
 
 async function standIns(lab: Instance, made: Made | undefined): Promise<string[]> {

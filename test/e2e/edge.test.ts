@@ -65,8 +65,8 @@ describe("a push of haproxy.cfg", () => {
 
   test("works by hand too, as the scripts document, and so does the restore", async () => {
     const [push, restore] = await Promise.all([
-      concatenated("common", "ask", "checks", "push"),
-      concatenated("common", "restore"),
+      concatenated("common", "ask", "unit", "checks", "push"),
+      concatenated("common", "ask", "unit", "restore"),
     ]);
     await site.ssh("cat >push.sh", push);
     await site.ssh("cat >restore.sh", restore);

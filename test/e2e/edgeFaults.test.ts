@@ -196,7 +196,7 @@ describe("found before the push, at preview", () => {
       expect.stringContaining(`${WHERE}: there is no haproxy; install it`),
       `${WHERE}: there is no flock; install util-linux`,
       expect.stringContaining(`${WHERE}: systemd has no haproxy.service; install`),
-      expect.stringContaining(`${WHERE}: there is no directory /run/haproxy for HAProxy's admin socket`),
+      expect.stringContaining(`${WHERE}: there is no directory /run/haproxy for HAProxy's sockets`),
     ]);
     await site.serves("a");
   });

@@ -15,8 +15,8 @@ describe("the scripts", () => {
 
   /** The scripts of haproxy/ travel as one text each. */
   const texts = [
-    ["common", "ask", "checks", "push"].map((name) => `haproxy/${name}.sh`),
-    ["common", "restore"].map((name) => `haproxy/${name}.sh`),
+    ["common", "ask", "unit", "checks", "push"].map((name) => `haproxy/${name}.sh`),
+    ["common", "ask", "unit", "restore"].map((name) => `haproxy/${name}.sh`),
     ...scripts.filter((name) => !name.startsWith("haproxy/")).map((name) => [name]),
   ];
   it.for(texts)("are clean under shellcheck: %s", (parts, { skip }) => {

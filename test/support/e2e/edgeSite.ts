@@ -7,7 +7,11 @@ import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import { expect } from "vitest";
 import { EdgeMachine, haproxyWorker } from "../../../bench/edgeMachine.ts";
-import { checkLoadBalancer, type LoadBalancerState } from "../../../components/haproxyEdge/preflight.ts";
+import {
+  checkLoadBalancer,
+  type LoadBalancerState,
+  type Runner,
+} from "../../../components/haproxyEdge/preflight.ts";
 import { hostKey, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 import { withFirstLine } from "../../../haproxy/firstLine.ts";
 import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";
@@ -19,6 +23,8 @@ import type { Sightings } from "./trial.ts";
 export type Page = "a" | "b";
 
 export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
+  /** How many servers of that page. @default 1 */
+  servers?: number;
   /** Of the server behind HAProxy. @default the page's */
   address?: string;
   /** Of the server behind HAProxy. @default the page's */
@@ -28,7 +34,10 @@ export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
 }
 
 export class EdgeSite extends EdgeMachine {
-  readonly file = this.machine.configFile;
+  get file(): string {
+    return this.machine.configFile;
+  }
+
   /** The file from before the first push. */
   original = "";
   readonly #servers = new Map<Page, Server>();
@@ -48,11 +57,18 @@ export class EdgeSite extends EdgeMachine {
 
   config(
     page: Page,
-    { address = this.lab.gateway, port = this.#portOf(page), httpsPort, ...more }: ConfigOptions = {},
+    {
+      address = this.lab.gateway,
+      port = this.portOf(page),
+      httpsPort,
+      servers = 1,
+      ...more
+    }: ConfigOptions = {},
   ): string {
-    const nodes = [{ name: page, address }];
+    const nodes = Array.from({ length: servers }, (_, i) => ({ name: `${page}${i || ""}`, address }));
     const nodePorts = { http2: port, statusPort: port, https: httpsPort };
-    return renderHaproxy(labModel({ owner: this.owner, nodes, nodePorts, ...more }));
+    const where = { ports: this.machine.ports, include: this.machine.mode === "include" };
+    return renderHaproxy(labModel({ owner: this.owner, nodes, nodePorts, ...where, ...more }));
   }
 
   /** The text with a first line that has the right hash. */
@@ -108,15 +124,21 @@ export class EdgeSite extends EdgeMachine {
       hostKey: await hostKey(this.lab),
       privateKey: await readFile(sshKeyFile(this.lab), "utf8"),
       owner: this.owner,
-      listen: ["*:80", "*:443"],
+      listen: Object.values(this.machine.ports ?? { http: 80, https: 443 }).map((port) => `*:${port}`),
     };
-    return checkLoadBalancer({ ...access, ...change }, AbortSignal.timeout(20_000));
+    const run: Runner = async (command, { input }) => {
+      const { stdout, stderr, exitCode } = await this.here(command, input);
+      return { stdout, stderr, exitCode };
+    };
+    const limit = AbortSignal.timeout(20_000);
+    return checkLoadBalancer({ ...access, ...change }, limit, ...(this.machine.local ? [run] : []));
   }
 
   // ---- requests ----
 
-  async get(path: string): Promise<{ statusCode: number; body: string }> {
-    const { statusCode, body } = await request(`http://${this.machine.host}${path}`, { reset: true });
+  async get(path: string, port = 80): Promise<{ statusCode: number; body: string }> {
+    const url = `http://${this.lab.loadBalancer.address}:${port}${path}`;
+    const { statusCode, body } = await request(url, { reset: true });
     return { statusCode, body: await body.text() };
   }
 
@@ -138,22 +160,30 @@ export class EdgeSite extends EdgeMachine {
   }
 
   /**
-   * Sends requests without a pause during the action, over kept connections and over new ones.
+   * Sends requests without a pause during the action, over kept connections and over new ones, to each of the ports.
    *
    * @returns what failed.
    */
-  async duringRequests(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
-    const url = `http://${this.machine.host}/`;
-    const loop = new RequestLoop(url, { pages: ["a", "b"], kept: 2, fresh: 1 }).start();
+  async duringRequests(
+    seen: Sightings,
+    action: () => Promise<unknown>,
+    ports: readonly number[] = [80],
+  ): Promise<string[]> {
+    const urls = ports.map((port) => `http://${this.lab.loadBalancer.address}:${port}/`);
+    const loops = urls.map((url) =>
+      new RequestLoop(url, { pages: ["a", "b"], kept: 2, fresh: 1, pause: 2 }).start(),
+    );
     const done = action();
-    // The loop ends in any case; the action's own error is thrown after that.
+    // The loops end in any case; the action's own error is thrown after that.
     await done.catch(() => undefined);
-    const failures = await loop.stop(seen);
+    const failures: string[] = [];
+    for (const loop of loops) failures.push(...(await loop.stop(seen)));
     await done;
     return failures;
   }
 
-  #portOf(page: Page): number {
+  /** Of the page's own server. */
+  portOf(page: Page): number {
     const server = this.#servers.get(page);
     if (!server) throw new Error(`page ${page} is not served yet`);
     return (server.address() as AddressInfo).port;

@@ -38,6 +38,8 @@ interface MachineArgs {
   version?: string;
   /** Tools that the machine lacks. @default none */
   without?: readonly string[];
+  /** Seconds that a push waits for a new worker process. @default as long as a test may take */
+  patience?: number;
 }
 
 const machines: string[] = [];
@@ -56,6 +58,7 @@ export function makeMachine({
   loadState = "loaded",
   version = "HAProxy version 2.6.12-1+deb12u2 2025/04/01 - https://haproxy.org/",
   without = [],
+  patience = 30,
 }: MachineArgs) {
   const root = mkdtempSync(join(tmpdir(), "istio-lab-machine-"));
   machines.push(root);
@@ -65,6 +68,12 @@ export function makeMachine({
   const home = join(root, "home");
   for (const path of [directory, bin, home, join(root, "run")]) mkdirSync(path);
   if (original !== undefined) writeFileSync(file, original);
+  const declare = (words: string, properties: string) =>
+    writeFileSync(
+      join(root, "unit"),
+      `ExecStart={ path=${bin}/haproxy ; argv[]=${bin}/haproxy -Ws ${words} ; ignore_errors=no ; }\n${properties}\n`,
+    );
+  declare(`-f ${file} -p /run/haproxy.pid`, "");
   writeFileSync(join(root, "worker"), "100");
   writeFileSync(join(root, "loaded"), original ?? "");
   for (const [name, body] of Object.entries(standIns(file, { loadState, version })))
@@ -80,9 +89,9 @@ export function makeMachine({
       // The paths of the scripts that PATH cannot stand in for.
       .replaceAll("/run/systemd/system", root)
       .replaceAll("/var/lib/haproxy", home)
-      .replace("/proc/", `${root}/proc/`)
+      .replaceAll("/proc/", `${root}/proc/`)
       .replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
-      .replace("patience=10", "patience=3");
+      .replace("patience=10", `patience=${patience}`);
     const words = ["--file", file, ...args];
     return spawnSync("/bin/sh", ["-c", text, `${parts.at(-1)}.sh`, ...words], {
       encoding: "utf8",
@@ -91,7 +100,11 @@ export function makeMachine({
     });
   };
   const push = (args: string[], input = "") =>
-    run(["common", "ask", "checks", "push"], ["--socket", join(root, "run", "admin.sock"), ...args], input);
+    run(
+      ["common", "ask", "unit", "checks", "push"],
+      ["--socket", join(root, "run", "admin.sock"), ...args],
+      input,
+    );
   const readIn = (path: string) => (existsSync(path) ? readFileSync(path, "utf8") : undefined);
   return {
     root,
@@ -99,7 +112,8 @@ export function makeMachine({
     file,
     push: (input: string, ...args: string[]) => push(args, input),
     look: (...args: string[]) => push(["--look", "--owner", OWNER, ...args]),
-    restore: (...args: string[]) => run(["common", "restore"], ["--owner", OWNER, ...args], ""),
+    restore: (...args: string[]) =>
+      run(["common", "ask", "unit", "restore"], ["--owner", OWNER, ...args], ""),
     read: (suffix = "") => readIn(file + suffix),
     files: () => readdirSync(directory).sort(),
     worker: () => readIn(join(root, "worker"))?.trim(),
@@ -109,6 +123,8 @@ export function makeMachine({
       mkdirSync(join(root, "proc/7"), { recursive: true });
       writeFileSync(join(root, "proc/7/cmdline"), ["haproxy", "-Ws", ...words, ""].join("\0"));
     },
+    /** Command line and properties of the unit, as the next start will have them. */
+    declare,
     stop: () => {
       for (const name of ["worker", "loaded"]) rmSync(join(root, name));
     },
@@ -118,18 +134,21 @@ export function makeMachine({
 /** Commands by name; `$root` is the machine's directory. */
 function standIns(file: string, { loadState, version }: { loadState: string; version: string }) {
   const alert = (what: string) =>
-    `[ALERT] (1) : config : [$1:$(grep -n '${what}' "$1" | cut -d : -f 1)] : unknown mode`;
+    `[ALERT] (1) : config : [$file:$(grep -n '${what}' "$file" | cut -d : -f 1)] : unknown mode`;
   return {
     id: "echo 0",
     // The admin socket; an HTTP answer, of another worker process than the newest with "lf-string stale"; port 23 is in use.
     perl: `case "$*" in
+      *ExecStart*) exec /usr/bin/perl "$@";;
       *"show info") echo "Pid: $(cat $root/worker)";;
       *GET*) if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi;;
       *23) printf "Address already in use";;
     esac`,
     ss: 'echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"',
     haproxy: `[ "$1" != -v ] || { echo "${version}"; exit; }
-      shift 2; if grep -q 'mode httpp' "$1"; then echo "${alert("mode httpp")}" >&2; exit 1; fi`,
+      for file in "$@"; do
+        if grep -qs 'mode httpp' "$file"; then echo "${alert("mode httpp")}" >&2; exit 1; fi
+      done`,
     journalctl: 'case "$*" in *show-cursor*) echo "-- cursor: 1";; *) cat $root/journal 2>/dev/null;; esac',
     systemctl: `
       new_worker() {
@@ -143,6 +162,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
       case "$*" in
         *LoadState*) echo ${loadState};;
         *MainPID*) ls $root/proc 2>/dev/null;;
+        *EnvironmentFiles*) cat $root/unit 2>/dev/null;;
         *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
         is-active*) [ -e $root/worker ];;
         reload*|start*) new_worker;;

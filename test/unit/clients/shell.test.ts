@@ -26,6 +26,15 @@ describe("sudoComplaint", () => {
     ["DOMAIN\\user", "DOMAIN\\\\user"],
     ["user@ad.example.org", "user\\@ad.example.org"],
   ])("writes %s into sudoers as %s", (user, inSudoers) => {
-    expect(sudoComplaint({ user, host: "lb" })).toContain(`put "${inSudoers} ALL=(ALL) NOPASSWD: ALL"`);
+    expect(said(sudoComplaint({ user, host: "lb" }))).toContain(`put "${inSudoers} ALL=(ALL) NOPASSWD: ALL"`);
   });
+
+  it("names this machine's user where the command runs", () => {
+    const name = execFileSync("id", ["-un"], { encoding: "utf8" }).trim();
+    expect(said(sudoComplaint({ local: true, user: "", host: "" }))).toBe(
+      `${name} may not run sudo without a password on this machine: put "${name} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab, or run pulumi as root\n`,
+    );
+  });
+
+  const said = (word: string) => execFileSync("sh", ["-c", `printf '%s\\n' ${word}`], { encoding: "utf8" });
 });

@@ -80,7 +80,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     const machine = makeMachine({ original: ORIGINAL });
     rmSync(join(machine.root, "run"), { recursive: true });
     expect(faults(machine)).toEqual([
-      expect.stringMatching(/^there is no directory \S+\/run for HAProxy's admin socket; create it, /),
+      expect.stringMatching(/^there is no directory \S+\/run for HAProxy's sockets; create it, /),
     ]);
     writeFileSync(join(machine.root, "runtime-directory"), join(machine.root, "run"));
     expect(faults(machine)).toEqual([]);
@@ -115,7 +115,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
   it("finds that the file serves other clients, and names its listeners; unless the file may be replaced", () => {
     const original = `${ORIGINAL}frontend k8s-api\n  bind *:6443\nlisten old 10.0.0.1:8080\nfrontend sites\n  bind :80,:::443 ssl crt x\n`;
     const machine = makeMachine({ original });
-    const fault = `${machine.file} serves other clients already: frontend k8s-api (*:6443), listen old (10.0.0.1:8080), frontend sites (:80), frontend sites (:::443); a push would replace the whole file. Set loadBalancer.mode (or --mode) to file if it may (a destroy puts it back), or use another load balancer`;
+    const fault = `${machine.file} serves other clients already: frontend k8s-api (*:6443), listen old (10.0.0.1:8080), frontend sites (:80), frontend sites (:::443); a push would replace the whole file. Set loadBalancer.mode (or --mode) to include to live beside them, or to file to replace the file (a destroy puts it back), or use another load balancer`;
     expect(faults(machine)).toEqual([fault]);
     expect(machine.push(config())).toMatchObject({
       status: 1,
@@ -139,7 +139,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     writeFileSync(wrong, "global\n");
     machine.runsWith("-f", main, "-f", others);
     expect(faults(machine, "--listen", "*:80")).toEqual([
-      `haproxy.service reads other files that listen on the same ports; remove it there: ${others}/site.cfg: frontend site (0.0.0.0:80)`,
+      `haproxy.service reads other files that listen on the same ports: ${others}/site.cfg: frontend site (0.0.0.0:80); remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports`,
     ]);
     expect(faults(machine, "--listen", "*:8080")).toEqual([]);
     expect(machine.push(config()).stderr).toContain("that listen on the same ports");

@@ -95,7 +95,7 @@ describe.skipIf(process.platform !== "linux")("push.sh", () => {
   });
 
   it("puts the old file back when a worker answers that is not the new one", () => {
-    const machine = makeMachine({ original: ORIGINAL });
+    const machine = makeMachine({ original: ORIGINAL, patience: 3 });
     machine.push(config());
     const stale = signed(config().replace("lf-string %pid", "lf-string stale"));
     expect(machine.push(stale)).toMatchObject({ status: 1 });

@@ -38,7 +38,14 @@ describe("parseSettings", () => {
         manage: true,
       },
       nodes: [],
-      loadBalancer: { ...LEAST.loadBalancer, port: 22, configFile: "/etc/haproxy/haproxy.cfg" },
+      loadBalancer: {
+        ...LEAST.loadBalancer,
+        local: false,
+        port: 22,
+        ports: { http: 80, https: 443 },
+        configFile: "/etc/haproxy/haproxy.cfg",
+        unit: "haproxy",
+      },
       loadBalancerPrivateKey: PRIVATE_KEY,
       stats: {},
     });

@@ -1,5 +1,6 @@
 /** Settings of the load balancer and its nodes. */
 import { describe, expect, it } from "vitest";
+import { siteUrl } from "../../../../components/haproxyEdge/config.ts";
 import { HOST_KEY, LEAST, PRIVATE_KEY } from "../../../support/mocks.ts";
 import { faultsOf, settings } from "../../../support/settings.ts";
 
@@ -20,12 +21,16 @@ describe("the load balancer", () => {
         `loadBalancer.hostKey is missing: ${WANT_HOST_KEY}`,
       ],
     ],
-    ["a text", { loadBalancer: "lb" }, ['loadBalancer is "lb": give an object with host, user and hostKey']],
+    [
+      "a text",
+      { loadBalancer: "lb" },
+      ['loadBalancer is "lb": give an object with host, user and hostKey, or with local'],
+    ],
     [
       "a misspelt field",
       { loadBalancer: { ...MACHINE, hostkey: HOST_KEY } },
       [
-        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are host, port, user, hostKey, configFile, mode, reloadCommand",
+        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are local, host, port, user, hostKey, httpPort, httpsPort, configFile, mode, unit, reloadCommand",
       ],
     ],
     [
@@ -35,6 +40,40 @@ describe("the load balancer", () => {
         "loadBalancer.port is 0: give a port from 1 to 65535",
         'loadBalancer.user is "a b": give the name of a user that may run sudo -n, e.g. debian',
         'loadBalancer.configFile is "/etc/../x": give an absolute path of letters, digits, dots, dashes and underscores',
+      ],
+    ],
+    [
+      "two ways at once",
+      { loadBalancer: { ...MACHINE, local: true } },
+      ["host", "user", "hostKey"].map((name) =>
+        expect.stringMatching(
+          new RegExp(
+            `^loadBalancer\\.${name} is .*: loadBalancer\\.local is true: take one of the two away$`,
+          ),
+        ),
+      ),
+    ],
+    [
+      "ports that are not distinct",
+      {
+        loadBalancer: { ...MACHINE, httpPort: 8443, httpsPort: 8443 },
+        stats: { prometheus: "127.0.0.1:8443" },
+      },
+      [
+        "loadBalancer.httpsPort is 8443: loadBalancer.httpPort is the same: give each its own",
+        'stats.prometheus is "127.0.0.1:8443": clients have that port: give another one',
+      ],
+    ],
+    [
+      "a file beside others without systemd, and a bad unit",
+      { loadBalancer: { ...MACHINE, mode: "include", reloadCommand: "true", unit: "a b" } },
+      ['loadBalancer.unit is "a b": give the name of a unit of systemd, e.g. haproxy@site'],
+    ],
+    [
+      "a file beside others without systemd",
+      { loadBalancer: { ...MACHINE, mode: "include", reloadCommand: "true" } },
+      [
+        'loadBalancer.reloadCommand is "true": loadBalancer.mode is include, which has to know what a unit of systemd reads: set loadBalancer.unit',
       ],
     ],
     ["no SSH key", { loadBalancerPrivateKey: undefined }, [`loadBalancerPrivateKey is missing: ${WANT_KEY}`]],
@@ -57,6 +96,32 @@ describe("the load balancer", () => {
     ],
   ])("reports %s", (_, change, lines) => {
     expect(faultsOf(change)).toEqual(lines);
+  });
+
+  it("may be this machine, without anything that SSH needs", () => {
+    const { loadBalancer } = settings({ loadBalancer: { local: true }, loadBalancerPrivateKey: undefined });
+    expect(loadBalancer).toMatchObject({
+      local: true,
+      host: "127.0.0.1",
+      configFile: "/etc/haproxy/haproxy.cfg",
+    });
+  });
+
+  it("has a file of its own beside others, unless it is given", () => {
+    const file = (change: object) =>
+      settings({ loadBalancer: { ...MACHINE, ...change } }).loadBalancer.configFile;
+    expect(file({ mode: "include" })).toBe("/etc/haproxy/conf.d/zz-istio-lab.cfg");
+    expect(file({ mode: "include", configFile: "/srv/lb/lab.cfg" })).toBe("/srv/lb/lab.cfg");
+    expect(file({ mode: "file" })).toBe("/etc/haproxy/haproxy.cfg");
+  });
+
+  it.each([
+    [undefined, false, "http://site.lan/echo/test.txt"],
+    [{ http: 80, https: 443 }, true, "https://site.lan/echo/test.txt"],
+    [{ http: 8080, https: 8443 }, false, "http://site.lan:8080/echo/test.txt"],
+    [{ http: 8080, https: 8443 }, true, "https://site.lan:8443/echo/test.txt"],
+  ])("has its ports in the site's URL: %j", (ports, https, url) => {
+    expect(siteUrl("site.lan", ports, https)).toBe(url);
   });
 
   it("shows nothing of the private key", () => {

@@ -54,6 +54,31 @@ describe("HaproxyEdge", () => {
     expect(undo.inputs.stdin).toContain("\n# Undoes push.sh: ");
   });
 
+  it("does the same on this machine, without SSH", async () => {
+    const resources = await startMocks();
+    const here = { ...machine, local: true, host: "127.0.0.1", user: "", hostKey: "" };
+    const config = await settled(new HaproxyEdge("edge", { ...args, machine: here, privateKey: "" }).config);
+    await pulumi.runtime.disconnect();
+    const commands = resources.filter(({ type }) => type.startsWith("command:"));
+    expect(commands.map(({ name, type }) => [name, type])).toEqual([
+      ["edge-undo", "command:local:Command"],
+      ["edge", "command:local:Command"],
+    ]);
+    const [undo, push] = commands.map(({ inputs }) => inputs);
+    expect(push.stdin.endsWith(`main "$@"\n${config}`)).toBe(true);
+    expect(push.create).toMatch(/^sh -c '[^']+' push\.sh$/);
+    expect(undo.delete).toContain("restore.sh");
+    expect(push.connection).toBeUndefined();
+  });
+
+  it("renders a file beside others, on the ports that are set", async () => {
+    await startMocks();
+    const beside = { ...machine, mode: "include" as const, ports: { http: 8080, https: 8443 } };
+    const config = await settled(new HaproxyEdge("edge", { ...args, machine: beside }).config);
+    await pulumi.runtime.disconnect();
+    expect(config).toMatch(/^frontend istio-lab-dev-http from istio-lab-dev\n {4}bind \*:8080$/m);
+  });
+
   it("is the same when nothing has changed", async () => {
     const wires: string[] = [];
     for (const _ of [1, 2]) {

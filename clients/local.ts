@@ -1,0 +1,24 @@
+/** Runs a command on this machine as clients/ssh.ts does on another one: with input, exit status and a time limit. */
+import { execa } from "execa";
+import type { SshResult } from "./ssh.ts";
+
+export interface LocalOptions {
+  /** Standard input. @default empty */
+  readonly input?: string | undefined;
+  /** Ends the command: SIGTERM, and SIGKILL after 5 s. @default never */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Runs a command of the shell to its end, whatever that is, as `local.Command` of Pulumi does. */
+export async function runHere(
+  command: string,
+  { input = "", signal }: LocalOptions = {},
+): Promise<SshResult> {
+  const { stdout, stderr, exitCode, ...ended } = await execa("/bin/sh", ["-c", command], {
+    input,
+    reject: false,
+    stripFinalNewline: false,
+    ...(signal && { cancelSignal: signal }),
+  });
+  return { stdout, stderr, exitCode, signal: ended.signal };
+}

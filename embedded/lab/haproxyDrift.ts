@@ -1,0 +1,52 @@
+/** Whether haproxy.cfg on a lab's load balancer is what was pushed last, and nothing beside it takes its requests. */
+import { quote } from "../../clients/shell.ts";
+import { connect, type SshConnection } from "../../clients/ssh.ts";
+import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";
+import { look } from "../../haproxy/push.ts";
+import { parseReport } from "../../haproxy/report.ts";
+import type { Outputs } from "../../outputs.ts";
+import type { Instance } from "../instance.ts";
+import { sshTarget } from "../machines/loadBalancer.ts";
+
+/** `as pushed`, or what is different and what puts it right. */
+export async function haproxyDrift(
+  lab: Instance,
+  pushed: Pick<Outputs, "configFile" | "configHash">,
+): Promise<string> {
+  try {
+    const target = await sshTarget(lab);
+    const connection = await connect(target, { timeoutMs: 5000 });
+    try {
+      return await compare(connection, { ...target, ...pushed });
+    } finally {
+      connection.close();
+    }
+  } catch (error) {
+    return `unknown: ${(error as Error).message}`;
+  }
+}
+
+interface Pushed extends Pick<Outputs, "configFile" | "configHash"> {
+  readonly host: string;
+  readonly user: string;
+}
+
+/** Compares the hash in the file's first line with the rest of the file and with what was pushed. */
+async function compare(
+  connection: SshConnection,
+  { configFile, configHash, ...account }: Pushed,
+): Promise<string> {
+  const file = await connection.run(`sudo -n cat ${quote(configFile)}`);
+  if (file.exitCode !== 0) throw new Error(file.stderr.trim() || "the connection was lost");
+  const text = file.stdout;
+  const { hash, owner = "" } = readFirstLine(text) ?? {};
+  if (hash !== configHash) return "not what was pushed last: ./lab up puts it right";
+  if (!isIntact(text))
+    return "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
+  const listen = [...text.matchAll(/^ *bind (?!unix@)(\S+)/gm)].map(([, address = ""]) => address);
+  // Only a file beside others has no section of its own for the process.
+  const mode = /^global$/m.test(text) ? "file" : "include";
+  const { command, input } = look({ ...account, configFile, mode }, { owner, listen });
+  const { faults } = parseReport((await connection.run(command, { input })).stdout);
+  return faults.length > 0 ? `as pushed, but ${faults.join("; ")}` : "as pushed";
+}

@@ -1,0 +1,141 @@
+#!/bin/sh
+# HAProxy as systemd runs it: its program, the files that it reads, its worker process, its log.
+# shellcheck disable=SC2154 # common.sh sets the options and paths
+
+# What systemd and the running process say of the unit.
+unit_report=
+# The HAProxy that checks and serves; read_unit finds the one that the unit runs.
+program=haproxy
+# What the unit reads, one path a line, as the running process has it (or as the next start will).
+unit_paths=
+# The same as the next start will have it.
+next_paths=
+# Words of the unit's command line that matter to a check, and its environment; one a line.
+unit_options=
+unit_environment=
+# Where further options go, e.g. `EXTRAOPTS /etc/default/haproxy -S /run/haproxy-master.sock`.
+unit_variable=
+
+# Without systemd nothing is known: files are then checked one by one.
+# shellcheck disable=SC2034 # checks.sh has use for all of it
+read_unit() {
+  [ -z "$reload" ] || return 0
+  main_pid=$(unit_property MainPID)
+  unit_report=$(
+    systemctl show --property=ExecStart --property=Environment --property=EnvironmentFiles "$unit" 2>/dev/null |
+      read_command_line "${main_pid:-0}" 2>/dev/null
+  ) || return 0
+  unit_paths=$(unit_lines path)
+  next_paths=$(unit_lines next)
+  unit_options=$(unit_lines option)
+  unit_environment=$(unit_lines environment)
+  unit_variable=$(unit_lines variable)
+  found=$(unit_lines program)
+  [ ! -x "$found" ] || program=$found
+  [ "$mode" != include ] || socket=$(socket_of_others)
+}
+
+unit_lines() {
+  printf '%s\n' "$unit_report" | sed -n "s/^$1 //p"
+}
+
+unit_property() {
+  systemctl show --property="$1" --value "$unit" 2>/dev/null || true
+}
+
+# files_of PATHS: the files, in the order in which HAProxy reads them. $file is among those of its directory.
+files_of() {
+  printf '%s\n' "$1" | while read -r path; do
+    if [ -d "$path" ]; then
+      path=$(readlink -f "$path")
+      {
+        for each in "$path"/*.cfg; do [ ! -f "$each" ] || readlink -f "$each"; done
+        [ "$path" != "$directory" ] || [ "$mode" != include ] || echo "$file"
+      } | sort -u
+    elif [ -n "$path" ]; then
+      readlink -f "$path" || echo "$path"
+    fi
+  done
+}
+
+# accepts [STAGED]: checks all that the unit reads, with STAGED in the place of $file, or without $file. What HAProxy
+# says is in $report.
+# shellcheck disable=SC2034 # the scripts print it
+accepts() {
+  paths=$(files_of "$unit_paths")
+  # A service that reads other files has been reported already.
+  printf '%s\n' "$paths" | grep -qxF "$file" || paths=$file
+  set -f
+  IFS='
+'
+  words=$unit_options
+  for each in $paths; do
+    if [ "$each" = "$file" ]; then each=${1-}; fi
+    [ -z "$each" ] || words="$words${words:+$IFS}-f$IFS$each"
+  done
+  # shellcheck disable=SC2086 # one word a line
+  report=$(env $unit_environment "$program" -c $words 2>&1 9<&-) && accepted=yes || accepted=
+  unset IFS
+  set +f
+  [ -n "$accepted" ]
+}
+
+# listeners FILE: `SECTION NAME ADDRESS` for each address that it listens on.
+listeners() {
+  awk '
+    $1 == "frontend" || $1 == "listen" {section = $1 " " $2; if ($3 ~ /:[0-9]/) print section, $3}
+    $1 == "bind" {count = split($2, addresses, ","); for (i = 1; i <= count; i++) print section, addresses[i]}
+  ' "$1"
+}
+
+# The admin socket of the files that are there, for a file that has none of its own.
+socket_of_others() {
+  files_of "$unit_paths" | grep -vxF "$file" | while read -r other; do
+    sed -n 's/^[[:space:]]*stats[[:space:]]\{1,\}socket[[:space:]]\{1,\}\(unix@\)\{0,1\}\(\/[^[:space:]]*\).*/\2/p' "$other"
+  done 2>/dev/null | head -n 1
+}
+
+# Where a worker process of FILE answers with its pid.
+worker_socket_of() {
+  sed -n 's/^ *bind unix@\([^ ]*\) .*/\1/p' "$1" | head -n 1
+}
+
+is_active() {
+  if [ -n "$reload" ]; then [ -n "$(worker_pid)" ]; else systemctl is-active --quiet "$unit" 2>/dev/null; fi
+}
+
+# Without an admin socket: the youngest child of the unit's main process.
+worker_pid() {
+  worker_found=
+  [ -z "$socket" ] || worker_found=$(ask_socket "show info" 2>/dev/null | awk '$1 == "Pid:" {print $2; exit}')
+  if [ -z "$worker_found" ] && [ -z "$reload" ] && [ "$mode" = include ]; then
+    main_pid=$(unit_property MainPID)
+    worker_found=$(sed 's/ *$//; s/.* //' "/proc/$main_pid/task/$main_pid/children" 2>/dev/null) || worker_found=
+  fi
+  echo "$worker_found"
+}
+
+# start_or_reload: with systemctl, or with the command of --reload.
+start_or_reload() {
+  if [ -n "$reload" ]; then
+    sh -c "$reload" </dev/null >/dev/null 2>&1 9<&-
+  elif is_active; then
+    systemctl reload "$unit" 2>/dev/null
+  else
+    systemctl reset-failed "$unit" 2>/dev/null || true
+    systemctl start "$unit" 2>/dev/null
+  fi
+}
+
+# Remembers where the log ends, so that alerts shows those of this push only.
+mark_log() {
+  log_end=$(log --lines=0 --show-cursor --quiet | sed -n 's/^-- cursor: //p') || log_end=
+}
+
+alerts() {
+  log --output=cat --no-pager ${log_end:+"--after-cursor=$log_end"} | grep -F '[ALERT]' | tail -n 20 || true
+}
+
+log() {
+  journalctl --unit="$unit" "$@" 2>/dev/null
+}

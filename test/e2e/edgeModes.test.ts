@@ -1,0 +1,307 @@
+// A load balancer that serves another site: refused, replaced with consent, or lived beside; over SSH and on the machine.
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { until } from "../../clients/process.ts";
+import { haproxyDrift } from "../../embedded/lab/haproxyDrift.ts";
+import { readFirstLine } from "../../haproxy/firstLine.ts";
+import { EdgeSite } from "../support/e2e/edgeSite.ts";
+import { type Sightings, trial } from "../support/e2e/trial.ts";
+
+const site = new EdgeSite("edge-modes");
+const MAIN = "/etc/haproxy/haproxy.cfg";
+const DIRECTORY = "/etc/haproxy/conf.d";
+const OURS = `${DIRECTORY}/zz-istio-lab.cfg`;
+const PORTS = { http: 8080, https: 8443 };
+/** A port that HAProxy takes from its unit's environment. */
+const FROM_ENVIRONMENT = ["$", "{SITE_PORT}"].join("");
+/** The other site has port 80. */
+const BOTH = [80, PORTS.http];
+let where = "";
+
+beforeAll(async () => {
+  await site.start();
+  where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
+  // As Debian ships it, with a site of its own, which has names that this project's own file has too.
+  await site.inside(`cat >>${MAIN} <<'END'
+${otherSite(80)}
+END
+systemctl reload haproxy`);
+  await answers(80, "a");
+});
+afterAll(() => site.stop());
+
+describe("a file that serves another site", () => {
+  trial("is refused at preview and by a push, and its listener named", async (seen) => {
+    const refused = `${MAIN} serves other clients already: frontend http (*:80); a push would replace the whole file. Set loadBalancer.mode (or --mode) to include to live beside them, or to file to replace the file (a destroy puts it back), or use another load balancer`;
+    expect((await site.look()).faults).toEqual([`${where}: ${refused}`]);
+    const { exitCode, stderr } = await site.pushInVain(seen, site.config("b"));
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: `error: ${refused}; nothing was changed` });
+  });
+
+  trial("is replaced with mode file, and put back, byte for byte; no request is lost", async (seen) => {
+    const others = await checksums();
+    Object.assign(site.machine, { mode: "file" });
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
+    const failures = await site.duringRequests(seen, async () => {
+      expect(await site.push(site.config("b"))).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await get(80)).toBe("b");
+      expect(await site.restore()).toMatchObject({ exitCode: 0, stderr: "" });
+    });
+    expect(failures).toEqual([]);
+    await answers(80, "a");
+    expect(await checksums()).toBe(others);
+  });
+});
+
+describe("a file beside another site's", () => {
+  beforeAll(() => {
+    Object.assign(site.machine, { mode: "include", configFile: OURS, ports: PORTS });
+  });
+
+  test("needs a directory that HAProxy reads: preview has the commands, which are enough", async () => {
+    const [fault = "", ...more] = (await site.look()).faults;
+    expect(more).toEqual([]);
+    const [, said, commands = ""] = /^(.* once): (.*)$/.exec(fault) ?? [];
+    expect(said).toBe(
+      `${where}: haproxy.service reads no directory, but ${MAIN}; let it read ${DIRECTORY} too, with a restart that closes the connections of its other sites once`,
+    );
+    expect(commands).toBe(
+      `mkdir -p ${DIRECTORY} && echo 'EXTRAOPTS="-S /run/haproxy-master.sock -f ${DIRECTORY}"' >>/etc/default/haproxy && systemctl restart haproxy`,
+    );
+    const [before = "", restart = ""] = commands.split(" && systemctl");
+    await site.inside(before);
+    expect((await site.look()).faults).toEqual([
+      `${where}: haproxy.service will read ${DIRECTORY} when it is started again; restart it, which closes the connections of its other sites once: systemctl restart haproxy`,
+    ]);
+    await site.inside(`systemctl ${restart}`);
+    await answers(80, "a");
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
+  });
+
+  for (const way of ["over SSH", "on the machine itself"] as const)
+    trial(`is pushed, changed and removed ${way}: neither site loses a request`, async (seen) => {
+      Object.assign(site.machine, { local: way !== "over SSH" });
+      const others = await checksums();
+      await losesNone(seen, [80], async () => {
+        expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0, stderr: "" });
+      });
+      expect(await get(PORTS.http)).toBe("a");
+      await losesNone(seen, BOTH, async () => {
+        for (const config of [site.config("b"), site.config("b", { servers: 2 }), site.config("a")]) {
+          const { exitCode, stdout, stderr } = await site.push(config);
+          expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+          expect(stdout).toMatch(/^pushed: \S+, HAProxy worker \d+ serves it$/m);
+        }
+        const again = await site.push(site.config("a"));
+        expect(again.stdout).toBe(`unchanged: ${OURS}, no reload`);
+        expect(await site.look()).toEqual({ faults: [], edits: [] });
+      });
+      expect(await checksums()).toBe(others);
+      await losesNone(seen, [80], async () => {
+        expect(await site.restore()).toMatchObject({
+          exitCode: 0,
+          stdout: `removed: ${OURS}; HAProxy goes on with its other files`,
+          stderr: "",
+        });
+      });
+      expect(await checksums()).toBe(others);
+      expect(await site.inside(`ls -A ${DIRECTORY} /run/haproxy`)).toBe(
+        `${DIRECTORY}:\n\n/run/haproxy:\nadmin.sock`,
+      );
+      await until("its end", async () => (await get(PORTS.http).catch(() => "gone")) === "gone");
+      expect((await site.restore()).stdout).toBe(`nothing to do: there is no ${OURS}`);
+      Object.assign(site.machine, { local: false });
+    });
+
+  test("on the machine itself says what a user without sudo lacks", async () => {
+    Object.assign(site.machine, { local: true });
+    await site.inside("mv /etc/sudoers.d/lab /run/sudoers");
+    const said =
+      'lab may not run sudo without a password on this machine: put "lab ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab, or run pulumi as root';
+    expect((await site.look()).faults).toEqual([`load balancer on this machine: ${said}`]);
+    expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 1, stderr: `error: ${said}` });
+    await site.inside("mv /run/sudoers /etc/sudoers.d/lab");
+    Object.assign(site.machine, { local: false });
+  });
+
+  describe("once it is pushed", () => {
+    beforeEach(async () => {
+      expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0, stderr: "" });
+    });
+
+    trial("goes on serving when HAProxy rejects a new one, or the others' files", async (seen) => {
+      await losesNone(seen, BOTH, async () => {
+        const bad = await site.push(site.signed(site.config("b").replace("mode http", "mode httpp")));
+        expect(bad).toMatchObject({ exitCode: 1 });
+        expect(bad.stderr).toMatch(
+          /^error: HAProxy rejects the new file; nothing was changed, HAProxy worker \d+ serves/,
+        );
+        expect(bad.stderr).toMatch(/ {2}line \d+: {5}mode httpp$/m);
+        await site.inside(`echo 'nonsense' >${DIRECTORY}/50-broken.cfg`);
+        const theirs = await site.push(site.config("b"));
+        await site.inside(`rm ${DIRECTORY}/50-broken.cfg`);
+        expect(theirs.stderr).toMatch(
+          /^error: HAProxy rejects the files that are there already, without the new one; nothing was changed/,
+        );
+        expect(theirs.stderr).toContain(`${DIRECTORY}/50-broken.cfg, line 1: nonsense`);
+      });
+      expect(await get(PORTS.http)).toBe("a");
+    });
+
+    trial("goes on serving when HAProxy does not come up with a new one", async (seen) => {
+      await losesNone(seen, [80], async () => {
+        // Passes the check of the file, and cannot be bound: the name is that of a directory.
+        const { exitCode, stderr } = await site.push(
+          site.signed(site.config("b").replace(/bind unix@\S+/, "bind unix@/run/haproxy/none/x.sock")),
+        );
+        expect(exitCode).toBe(1);
+        expect(stderr).toMatch(/does not serve with it; the old file is back and worker \d+ serves it/);
+      });
+      expect(await get(PORTS.http)).toBe("a");
+      expect(await site.look()).toEqual({ faults: [], edits: [] });
+    });
+
+    test("names a second listener on its port, at preview and at a push", async () => {
+      await site.inside(
+        `printf '%s\\n' 'frontend twin' '  bind :8000-8090' '  http-request deny' >${DIRECTORY}/twin.cfg`,
+      );
+      const said = `haproxy.service reads other files that listen on the same ports: ${DIRECTORY}/twin.cfg: frontend twin (:8000-8090); remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports`;
+      expect((await site.look()).faults).toEqual([`${where}: ${said}`]);
+      expect((await site.push(site.config("b"))).stderr).toBe(`error: ${said}; nothing was changed`);
+      // As `./lab status` has it.
+      const pushed = { configFile: OURS, configHash: readFirstLine(site.config("a"))?.hash ?? "" };
+      expect(await haproxyDrift(site.lab, pushed)).toBe(`as pushed, but ${said}`);
+      await site.inside(`rm ${DIRECTORY}/twin.cfg`);
+      expect(await haproxyDrift(site.lab, pushed)).toBe("as pushed");
+    });
+
+    test("names sections that would take its defaults, and a file that is not its own", async () => {
+      await site.inside(`printf '%s\\n' 'backend heir' '  server x 127.0.0.1:9' >${DIRECTORY}/zzz.cfg`);
+      expect((await site.look()).faults).toEqual([
+        `${where}: ${OURS} is read before sections that have no defaults of their own, and would take those of this file: ${DIRECTORY}/zzz.cfg: backend heir; set loadBalancer.configFile (or --file) to a name that comes later in the alphabet`,
+      ]);
+      site.machine.configFile = `${DIRECTORY}/zzz.cfg`;
+      expect((await site.look()).faults).toEqual(
+        expect.arrayContaining([
+          `${where}: ${DIRECTORY}/zzz.cfg is not this project's; set loadBalancer.configFile (or --file) to a file that is not there yet`,
+        ]),
+      );
+      site.machine.configFile = OURS;
+      await site.inside(`rm ${DIRECTORY}/zzz.cfg`);
+    });
+
+    test("is not removed while another file needs it", async () => {
+      const backend = "edge-modes-k8s-istio-ingress-gateway";
+      await site.inside(
+        `printf '%s\\n' 'frontend user' '  bind :8090' '  default_backend istio-lab-${backend}' >${DIRECTORY}/user.cfg`,
+      );
+      const { exitCode, stderr } = await site.restore();
+      expect(exitCode).toBe(1);
+      expect(stderr).toContain(
+        `HAProxy refuses its other files without ${OURS}; change them first. Nothing was changed`,
+      );
+      await site.inside(`rm ${DIRECTORY}/user.cfg`);
+      expect(await site.restore()).toMatchObject({ exitCode: 0 });
+    });
+  });
+});
+
+describe("HAProxy as distributions and people set it up", () => {
+  test("SELinux that forbids NodePorts: the command that allows them", async () => {
+    // Stand-ins of getenforce and getsebool: Debian has no policy for HAProxy.
+    await site.inside(`cd /usr/local/sbin
+      printf '#!/bin/sh\\necho Enforcing\\n' >getenforce; printf '#!/bin/sh\\necho "$1 --> off"\\n' >getsebool
+      chmod +x getenforce getsebool`);
+    expect((await site.look()).faults).toEqual([
+      `${where}: SELinux forbids HAProxy to connect to NodePorts; allow it: setsebool -P haproxy_connect_any on`,
+    ]);
+    await site.inside("rm /usr/local/sbin/getenforce /usr/local/sbin/getsebool");
+  });
+
+  test("a unit of another name, a build of its own, a directory in CFGDIR: found, checked with its words", async () => {
+    await site.inside(`
+      mkdir -p /srv/site; printf '%s\\n' 'CFGDIR=/srv/site' 'SITE_PORT=8070' >/etc/default/site
+      cp /usr/sbin/haproxy /usr/local/sbin/haproxy-site
+      cat >/srv/site/main.cfg <<'END'
+${otherSite(FROM_ENVIRONMENT)}
+END
+      cat >/etc/systemd/system/haproxy@.service <<'END'
+[Service]
+EnvironmentFile=-/etc/default/%i
+ExecStart=/usr/local/sbin/haproxy-site -Ws -f $CFGDIR -p /run/haproxy-%i.pid
+ExecReload=/bin/kill -USR2 $MAINPID
+Type=notify
+END
+      systemctl daemon-reload; systemctl start haproxy@site`);
+    await answers(8070, "a");
+    expect((await site.look()).faults).toEqual([]);
+    Object.assign(site.machine, { unit: "haproxy@site" });
+    expect((await site.look()).faults).toEqual([
+      `${where}: haproxy@site.service does not read ${DIRECTORY}; set loadBalancer.configFile (or --file) to /srv/site/zz-istio-lab.cfg`,
+    ]);
+    site.machine.configFile = "/srv/site/zz-istio-lab.cfg";
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
+    expect(await site.push(site.config("b"))).toMatchObject({ exitCode: 0, stderr: "" });
+    expect([await get(8070), await get(PORTS.http)]).toEqual(["a", "b"]);
+    expect(await site.restore()).toMatchObject({ exitCode: 0 });
+    // Without haproxy.service, the instance is named.
+    Object.assign(site.machine, { unit: "haproxy-gone" });
+    expect((await site.look()).faults[0]).toContain(
+      "systemd has no haproxy-gone.service; set loadBalancer.unit (or --unit) to haproxy or haproxy@site, install",
+    );
+    Object.assign(site.machine, { unit: "haproxy", configFile: OURS });
+    await site.inside(
+      "systemctl stop haproxy@site; rm /etc/systemd/system/haproxy@.service; systemctl daemon-reload",
+    );
+  });
+
+  test("a unit that runs a container engine: the settings that it needs", async () => {
+    await site.inside(`
+      printf '[Service]\\nExecStart=/usr/bin/podman run --net=host haproxy\\n' >/etc/systemd/system/haproxy-box.service
+      systemctl daemon-reload`);
+    Object.assign(site.machine, { unit: "haproxy-box", mode: undefined });
+    expect((await site.look()).faults).toContain(
+      `${where}: haproxy-box.service runs /usr/bin/podman, not HAProxy itself; set loadBalancer.configFile to the file that HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it`,
+    );
+    Object.assign(site.machine, { unit: "haproxy", mode: "include" });
+    await site.inside("rm /etc/systemd/system/haproxy-box.service; systemctl daemon-reload");
+  });
+});
+
+/** Sections of a site with names that this project uses too, before the server of page `a`. */
+function otherSite(port: number | string): string {
+  return `defaults
+  mode http
+  option idle-close-on-response
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend http
+  bind *:${port}
+  default_backend k8s-istio-ingress-gateway
+backend k8s-istio-ingress-gateway
+  server a ${site.lab.gateway}:${site.portOf("a")}`;
+}
+
+/** Of every file of the others. */
+const checksums = () =>
+  site.inside(
+    `find /etc/haproxy /etc/default/haproxy -type f ! -name '*istio-lab*' -exec sha256sum {} + | sort`,
+  );
+
+/** The page at this port. */
+async function get(port: number): Promise<string> {
+  return (await site.get("/", port)).body;
+}
+
+/** Resolves when the page is there. */
+async function answers(port: number, page: string): Promise<void> {
+  await until(`page ${page} at port ${port}`, async () => (await get(port).catch(() => "")) === page);
+}
+
+async function losesNone(
+  seen: Sightings,
+  ports: readonly number[],
+  action: () => Promise<unknown>,
+): Promise<void> {
+  expect(await site.duringRequests(seen, action, ports)).toEqual([]);
+}
