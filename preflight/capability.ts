@@ -30,9 +30,17 @@ export interface CheckContext<Config> extends MachineContext<Config> {
   readonly api: KubernetesApi;
 }
 
+/** What a check that comes last may look at. */
+export interface LastContext<Config> extends MachineContext<Config> {
+  /** What all other checks found out. */
+  readonly facts: object;
+}
+
 /** What a check brings back. */
 export interface Findings<Facts extends object = object> {
   readonly faults: readonly Fault[];
+  /** What may be wrong, one sentence each; the update goes on. @default nothing */
+  readonly warnings?: readonly string[];
   /** What the program needs to know; counts only where no check has faults. @default nothing */
   readonly facts?: Facts;
 }
@@ -53,6 +61,8 @@ export interface Preflight<Config> {
    * Look at tools and other machines, at the same time and whether or not the cluster answers. @default none
    */
   readonly machineChecks?: readonly ((context: MachineContext<Config>) => Promise<Findings>)[];
+  /** Look once more, where no other check has faults, with what these found out. @default none */
+  readonly lastChecks?: readonly ((context: LastContext<Config>) => Promise<Findings>)[];
 }
 
 /** One line of capabilities.ts. */

@@ -13,10 +13,14 @@ export interface PreflightOptions {
   readonly owner: string;
   /** Takes what a credential plugin prints for its user while it is waited for. @default Pulumi's log */
   readonly notify?: (line: string) => void;
+  /** Takes what may be wrong. @default Pulumi's log */
+  readonly warn?: (message: string) => void;
 }
 
 /** For everything, so that an error comes within 10 s. */
 const LIMIT_MS = 9000;
+/** For the checks that come last, which nothing but a machine's silence makes long. */
+const LAST_MS = 6000;
 /** For one answer, so that a silent server is reported within the limit. */
 const ANSWER_MS = 4000;
 /** A credential plugin may wait for its user to open a browser. */
@@ -43,7 +47,14 @@ export async function preflight<
     ]);
     const findings = [...machines, ...cluster];
     refuse(findings.flatMap(({ faults }) => faults));
-    return Object.assign({}, ...findings.map(({ facts }) => facts)) as FactsOf<C>;
+    const facts: object = Object.assign({}, ...findings.map(({ facts }) => facts));
+    const last = { ...machine, facts, signal: AbortSignal.timeout(LAST_MS) };
+    const lastChecks = capabilities.flatMap(({ lastChecks = [] }) => lastChecks);
+    const lastFindings = await Promise.all(lastChecks.map((check) => check(last)));
+    refuse(lastFindings.flatMap(({ faults }) => faults));
+    const { warn = (message) => void pulumi.log.warn(message) } = options;
+    for (const { warnings = [] } of [...findings, ...lastFindings]) warnings.forEach(warn);
+    return facts as FactsOf<C>;
   } finally {
     deadline.clear();
   }

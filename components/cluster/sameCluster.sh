@@ -30,7 +30,7 @@ without_answer() {
   case $1 in *"(Forbidden)"*) exit 0 ;; esac
   [ "${PULUMI_K8S_DELETE_UNREACHABLE:-}" != true ] || exit 0
   cat >&2 <<TEXT
-error: the cluster of this stack does not answer ($where): $(echo "$1" | tail -n 1). \
+error: the cluster of this stack does not answer ($where): $(echo "$1" | tail -n 1 | sed 's/[.?]*$//'). \
 Nothing more is deleted. Run pulumi destroy again when it does; if it is gone for good, destroy without it:
   PULUMI_K8S_DELETE_UNREACHABLE=true pulumi destroy
 TEXT

@@ -8,6 +8,7 @@ import { parseReport, type Report } from "../../haproxy/report.ts";
 import type { Findings, MachineContext, Preflight } from "../../preflight/capability.ts";
 import type { Stats } from "../stats/config.ts";
 import type { LoadBalancer } from "./config.ts";
+import { checkReach, type ReachNeeds } from "./reach.ts";
 
 export interface LoadBalancerAccess extends LoadBalancer {
   /** Private key for the user, in plain. */
@@ -39,7 +40,10 @@ export interface HaproxyEdgeFacts {
   readonly edits: readonly string[];
 }
 
-export const haproxyEdgePreflight = { machineChecks: [checkMachine] } satisfies Preflight<Needs>;
+export const haproxyEdgePreflight = {
+  machineChecks: [checkMachine],
+  lastChecks: [checkReach],
+} satisfies Preflight<Needs & ReachNeeds>;
 
 async function checkMachine({
   config,

@@ -2,7 +2,7 @@
  * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
  */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
-import { portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
+import { nodePortOf, portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
@@ -75,19 +75,33 @@ async function checkVersion({ api, config }: CheckContext<Needs>): Promise<Findi
   return { faults: [{ key: "istio.version", message }] };
 }
 
+export interface IstioFacts {
+  /**
+   * The gateway's NodePort for http, where each node answers on it; undefined where there is no gateway yet,
+   * or where only the nodes of its pods answer (externalTrafficPolicy: Local).
+   */
+  readonly gatewayPort: number | undefined;
+}
+
 /** An Istio that this stack did not install where it would install one; none where it would use one. */
-async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
-  const { manage } = config.istio;
-  const [home, planes, missing] = await Promise.all([
+async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<Findings<IstioFacts>> {
+  const { manage, gateway } = config.istio;
+  const service = api.get<Service>(`/api/v1/namespaces/${gateway.namespace}/services/${gateway.service}`);
+  const [home, planes, missing, found] = await Promise.all([
     api.metadata(`/api/v1/namespaces/${NAMESPACE}`),
     controlPlanes(api),
-    manage ? [] : missingIstio(api, config.istio),
+    manage ? [] : missingIstio(api, config.istio, service),
+    service,
   ]);
   const installer = home?.metadata.annotations?.[OWNER_ANNOTATION];
   const messages = manage
     ? foreignIstio(installer, planes, owner)
     : [...missing, ...ownIstio(installer, owner)];
-  return { faults: messages.map((message): Fault => ({ key: "istio.manage", message })) };
+  const everywhere = found?.spec?.externalTrafficPolicy !== "Local";
+  return {
+    faults: messages.map((message): Fault => ({ key: "istio.manage", message })),
+    facts: { gatewayPort: everywhere ? nodePortOf(found?.spec?.ports, "http2") : undefined },
+  };
 }
 
 /** `NAMESPACE/NAME` of each istiod. */
@@ -108,12 +122,13 @@ function foreignIstio(installer: string | undefined, planes: readonly string[], 
 }
 
 /** What an Istio that is there already has to have: a webhook that injects its sidecars, and a gateway. */
-async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["istio"]): Promise<string[]> {
+async function missingIstio(
+  api: KubernetesApi,
+  { revision, gateway }: Needs["istio"],
+  looked: Promise<Service | undefined>,
+): Promise<string[]> {
   const { namespace, service } = gateway;
-  const [revisions, found] = await Promise.all([
-    revisionsOf(api),
-    api.get<Service>(`/api/v1/namespaces/${namespace}/services/${service}`),
-  ]);
+  const [revisions, found] = await Promise.all([revisionsOf(api), looked]);
   const install = "set istio.manage to true to have Istio installed, or install it first";
   const given = "istio.manage is false, and the cluster has no";
   if (revisions.length === 0) return [`${given} Istio that injects sidecars: ${install}`];
@@ -134,7 +149,7 @@ async function missingIstio(api: KubernetesApi, { revision, gateway }: Needs["is
 }
 
 interface Service extends KubernetesObject {
-  readonly spec?: { readonly ports?: readonly ServicePort[] };
+  readonly spec?: { readonly ports?: readonly ServicePort[]; readonly externalTrafficPolicy?: string };
 }
 
 /** A gateway without NodePorts, such as one of type ClusterIP, cannot be reached from the load balancer. */

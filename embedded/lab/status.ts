@@ -1,5 +1,8 @@
 /** What is up and well in a lab, and what is not. */
+import { readFile } from "node:fs/promises";
 import { execa } from "execa";
+import { parse } from "yaml";
+import type { Outputs } from "../../outputs.ts";
 import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { deadDaemons } from "../machines/daemons.ts";
@@ -10,8 +13,9 @@ import type { Part } from "../toolchain/parts.ts";
 import { ENVOY_VERSION, IMAGE_HUB, PROMETHEUS_VERSION } from "../versions.ts";
 import { haproxyDrift } from "./haproxyDrift.ts";
 import { type Made, readMade } from "./made.ts";
+import { type Node, nodeProblems } from "./nodeStatus.ts";
 import { findInstalled } from "./plugins.ts";
-import { labEnvironment, stackOutputs } from "./stack.ts";
+import { labEnvironment, stackFile, stackOutputs } from "./stack.ts";
 
 interface MachineStatus {
   readonly machine: string;
@@ -24,7 +28,7 @@ interface MachineStatus {
 export interface Status {
   readonly name: string;
   readonly machines: readonly MachineStatus[];
-  /** Problem of the cluster's API, or of nodes that are not Ready. */
+  /** Problem of the cluster's API, nodes that are not Ready, nodes that came or went since the last update. */
   readonly cluster: readonly string[];
   /** URL and weights, when the stack is up. */
   readonly stack: { url: string; weights: Record<string, number> } | null;
@@ -39,8 +43,8 @@ export interface Status {
 export async function readStatus(lab: Instance): Promise<Status> {
   const machines = await Promise.all(lab.machines.map((machine) => machineStatus(lab, machine)));
   const on = (machine: MachineSpec) => machines.some((m) => m.machine === machine.name && m.state !== "off");
-  const cluster = on(lab.controlPlane) ? await clusterProblems(lab) : ["the control plane is off"];
   const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
+  const cluster = on(lab.controlPlane) ? await clusterProblems(lab, outputs) : ["the control plane is off"];
   const haproxyConfig =
     outputs && on(lab.loadBalancer) ? await haproxyDrift(lab, outputs) : "unknown: not up";
   const made = await readMade(lab);
@@ -73,21 +77,21 @@ async function machineStatus(lab: Instance, machine: MachineSpec): Promise<Machi
   return { machine: name, address, state: problems.length > 0 ? "broken" : "running", problems };
 }
 
-async function clusterProblems(lab: Instance): Promise<string[]> {
+async function clusterProblems(lab: Instance, outputs: Outputs | undefined): Promise<string[]> {
   const nodes = ["get", "nodes", "--output=json", "--request-timeout=5s"];
   const kubectl = ["--kubeconfig", adminKubeconfig(lab), ...nodes];
   const result = await execa("kubectl", kubectl, { env: labEnvironment(lab), reject: false });
   if (result.failed) return [`the API server does not answer: ${result.stderr.split("\n").at(-1)}`];
-  interface Node {
-    metadata: { name: string };
-    status: { conditions: { type: string; status: string; message: string }[] };
-  }
-  return (JSON.parse(result.stdout) as { items: Node[] }).items.flatMap(({ metadata, status }) => {
-    const ready = status.conditions.find(({ type }) => type === "Ready");
-    return ready?.status === "True"
-      ? []
-      : [`node ${metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
-  });
+  const { items } = JSON.parse(result.stdout) as { items: Node[] };
+  const balanced = (await hasNodesByHand(lab)) ? undefined : outputs?.nodes?.map(({ name }) => name);
+  return nodeProblems(items, balanced);
+}
+
+async function hasNodesByHand(lab: Instance): Promise<boolean> {
+  const { config = {} } = (parse(await readFile(stackFile(lab), "utf8").catch(() => "")) ?? {}) as {
+    config?: Record<string, unknown>;
+  };
+  return config["istio-lab:nodes"] !== undefined;
 }
 
 async function standIns(lab: Instance, made: Made | undefined): Promise<string[]> {

@@ -1,4 +1,5 @@
-// A cluster with rules of its own: policies of the namespace, and an Istio that another tool installed its own way.
+// A cluster with rules of its own: policies of the namespace, and an Istio that another tool installed its
+// own way.
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
@@ -131,8 +132,8 @@ const CONTROL_PLANE = [
 const DOOR = { app: "door", istio: "door" };
 
 /**
- * A gateway as Istio's Helm chart for gateways makes it, in a namespace of its own: the webhook of the revision fills in
- * the proxy.
+ * A gateway as Istio's Helm chart for gateways makes it, in a namespace of its own: the webhook of the
+ * revision fills in the proxy.
  */
 const GATEWAY = {
   apiVersion: "apps/v1",

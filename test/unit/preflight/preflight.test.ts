@@ -71,6 +71,31 @@ describe("all is well", () => {
   });
 });
 
+describe("checks that come last", () => {
+  const first = {
+    machineChecks: [async () => ({ faults: [], facts: { nodes: 3 }, warnings: ["first"] })],
+  } satisfies Preflight<Selection>;
+
+  it("see what the others found out; what they warn of stops nothing", async () => {
+    const { kubeconfig } = await clusterOf(VERSION);
+    const last: Preflight<Selection> = {
+      lastChecks: [async ({ facts }) => ({ faults: [], warnings: [`last: ${JSON.stringify(facts)}`] })],
+    };
+    const warnings: string[] = [];
+    const options = { owner: OWNER, warn: (message: string) => warnings.push(message) };
+    expect(await preflight([last, first], { kubeconfig }, options)).toEqual({ nodes: 3 });
+    expect(warnings).toEqual(["first", 'last: {"nodes":3}']);
+  });
+
+  it("have faults too, and are left out where the others have some", async () => {
+    const { kubeconfig } = await clusterOf(VERSION);
+    const last: Preflight<Selection> = { lastChecks: [async () => fault("no node answers")] };
+    await expectFaults([first, last], { kubeconfig }, /^no node answers$/);
+    const wrong: Preflight<Selection> = { machineChecks: [async () => fault("no machine")] };
+    await expectFaults([last, wrong], { kubeconfig }, /^no machine$/);
+  });
+});
+
 describe("what is wrong is reported at once, one fault a line", () => {
   it("of machines, checks, owned objects and permissions", async () => {
     const service = ownedObject("Service", "default", "nginx-svc");
