@@ -103,11 +103,12 @@ async function modulesLoaded(): Promise<string> {
   return (await readFile("/proc/modules", "utf8")).replace(/ .*$/gm, "").trim().split("\n").sort().join(" ");
 }
 
-/** How many each program has, in all its processes. */
+/** How many instances each program has, in all its processes. */
 async function inotifyInstances(): Promise<string> {
   const script = `for dir in /proc/[0-9]*; do
     count=$(ls -l $dir/fd 2>/dev/null | grep -c inode:inotify) && echo "$(cat $dir/comm) $count"
-  done | awk '{ n[$1] += $2; p[$1] += 1; all += $2 } END { for (c in n) print c, n[c], "in", p[c]; print "all", all }'`;
+  done | awk '{ count[$1] += $2; processes[$1] += 1; all += $2 }
+    END { for (name in count) print name, count[name], "in", processes[name]; print "all", all }'`;
   return (await run("sh", ["-c", script])).trim().replaceAll("\n", ", ");
 }
 
