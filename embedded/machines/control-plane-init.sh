@@ -29,6 +29,7 @@ persistent kube-apiserver /opt/lab/bin/kube-apiserver \
   --service-account-signing-key-file=$pki/service-account.key \
   --profiling=false
 
+until_served 127.0.0.1
 # On a slow host these two end before the API server is ready: they wait for it for about ten seconds.
 persistent kube-controller-manager /opt/lab/bin/kube-controller-manager \
   --kubeconfig=/etc/lab/controller-manager.kubeconfig --leader-elect=false \

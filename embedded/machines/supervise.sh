@@ -33,6 +33,12 @@ start() { # start RETRIES NAME COMMAND [ARG...]
   ) &
 }
 
+# Waits until the API server accepts connections. Its clients start after that: before, they would take the
+# processor from it, and the kubelet would wait for longer and longer between its attempts.
+until_served() { # until_served ADDRESS
+  until socat -u OPEN:/dev/null "TCP:$1:6443,connect-timeout=2" 2>/dev/null; do sleep 0.1; done
+}
+
 # Process 1 has nothing else to do: it reaps the processes whose parents have ended.
 reap() {
   while :; do

@@ -36,6 +36,7 @@ before=$(serving)
 daemon containerd containerd --config /etc/lab/containerd.toml
 # The kubelet ends when the runtime's socket is there and the runtime answers "not initialized yet".
 until [ "$(serving)" -gt "$before" ] || [ -e /run/lab/containerd.exit ]; do sleep 0.05; done
+until_served "$API_SERVER"
 daemon kube-proxy /opt/lab/bin/kube-proxy --config /etc/lab/kube-proxy.yaml --hostname-override="$NODE"
 daemon kubelet /opt/lab/bin/kubelet --config /etc/lab/kubelet.yaml --kubeconfig /etc/lab/kubelet.kubeconfig \
   --hostname-override="$NODE" --node-ip="$ADDRESS"

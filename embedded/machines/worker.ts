@@ -31,7 +31,7 @@ async function configure(lab: Instance, worker: WorkerSpec, pause: string): Prom
   for (const file of ["ca.crt", `${worker.name}.crt`, `${worker.name}.key`]) {
     await cp(join(pkiDir(lab), file), join(etc, file));
   }
-  await write("env", environment(worker));
+  await write("env", environment(lab, worker));
   await write("containerd.toml", containerdConfig(pause));
   await write("kubelet.yaml", stringify(kubeletConfig(worker)));
   await write("kube-proxy.yaml", stringify(kubeProxyConfig()));
@@ -95,8 +95,17 @@ function kubeletConfig(worker: WorkerSpec) {
 }
 
 /** What worker-init.sh reads. */
-function environment({ name, address, podSubnet }: WorkerSpec): string {
-  return `NODE=${name}\nADDRESS=${address}\nPOD_SUBNET=${podSubnet}\nPOD_CIDR=${POD_CIDR}\n`;
+function environment({ controlPlane }: Instance, { name, address, podSubnet }: WorkerSpec): string {
+  const variables = {
+    NODE: name,
+    ADDRESS: address,
+    POD_SUBNET: podSubnet,
+    POD_CIDR,
+    API_SERVER: controlPlane.address,
+  };
+  return Object.entries(variables)
+    .map(([variable, value]) => `${variable}=${value}\n`)
+    .join("");
 }
 
 function kubeProxyConfig() {
