@@ -23,7 +23,7 @@ start() { # start RETRIES NAME COMMAND [ARG...]
       status=0
       wait $! || status=$?
       # From 129 to 192 it is the number of a signal, plus 128. Kubernetes' own fatal errors are 255.
-      [ "$retries" -gt 0 ] && { [ "$status" -le 128 ] || [ "$status" -gt 192 ]; } || break
+      if [ "$retries" = 0 ] || { [ "$status" -gt 128 ] && [ "$status" -le 192 ]; }; then break; fi
       retries=$((retries - 1))
       echo "ended with exit code $status, started again" >>"/var/log/lab/$name.log"
       sleep 1
