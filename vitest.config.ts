@@ -18,10 +18,17 @@ class LongestFirst extends BaseSequencer {
 }
 
 const UNIT = "test/unit/**/*.test.ts";
-/** Unit tests that replace modules, which every later file of the same process would see. */
-const REPLACING = globSync(UNIT).filter((file) =>
-  /\bvi\.mock\(|\/support\/program\.ts"/.test(readFileSync(file, "utf8")),
+const textOf = (file: string) => readFileSync(file, "utf8");
+/** Helpers whose hooks are those of the file that imports them first. */
+const HOOKED = globSync("test/support/*.ts").filter((file) =>
+  /^(before|after)(All|Each)\(/m.test(textOf(file)),
 );
+/** Unit tests that need modules of their own: they replace some, or import helpers with hooks. */
+const ISOLATED = globSync(UNIT).filter((file) => {
+  const text = textOf(file);
+  const helpers = ["program.ts", ...HOOKED.map((helper) => basename(helper))];
+  return text.includes("vi.mock(") || helpers.some((helper) => text.includes(`/support/${helper}"`));
+});
 
 /** End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror, the page. */
 const ALONE = ["edge*", "bareHost", "official", "dashboardPage"].map((name) => `test/e2e/${name}.test.ts`);
@@ -32,8 +39,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // Importing Pulumi, zod and ssh2 anew for each file would take longer than the tests do.
-      { test: { name: "unit", include: [UNIT], exclude: REPLACING, isolate: false, testTimeout: 30_000 } },
-      { test: { name: "unit-replacing", include: REPLACING, testTimeout: 30_000 } },
+      { test: { name: "unit", include: [UNIT], exclude: ISOLATED, isolate: false, testTimeout: 30_000 } },
+      { test: { name: "unit-isolated", include: ISOLATED, testTimeout: 30_000 } },
       // Machines of other releases, and with more on them, which take minutes to make: see docs/load-balancer.md.
       {
         test: {
