@@ -49,6 +49,8 @@ export interface FakeCluster {
   readonly istioctl?: string;
   /** True: `istioctl install` fails. @default false */
   readonly installFails?: boolean;
+  /** Ports of the gateway's Service, `NAME/NUMBER/NODEPORT`. @default those of Istio's charts */
+  readonly gatewayPorts?: string;
   /** True: nothing of Istio is installed. @default false */
   readonly absent?: boolean;
 }
@@ -103,6 +105,7 @@ function kubectl(root: string, cluster: FakeCluster): string {
   const { reachable = true, owner = "", existed = false, afterDeletion = "", planes = "" } = cluster;
   const { objects = "", pods = "", crds = "other.example.org", gateways = "", orphan = "nothing" } = cluster;
   const { inNamespace = "", broken = "", silent = "nothing", absent = false } = cluster;
+  const { gatewayPorts = "status-port/15021/30580 http2/80/30934" } = cluster;
   return `
 case "$1" in --context=*) shift;; esac
 verb=$1 kind=$2
@@ -129,7 +132,7 @@ case "$verb $*" in
   "get get apiservices"*) printf '${broken ? `${broken} False` : ""}\\nv1.apps True\\n';;
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
-  "get get service "*) echo " status-port/15021/30580 http2/80/30934 ";;
+  "get get service "*) echo " ${gatewayPorts} ";;
   "delete delete --filename=-"*|"apply apply "*) cat >> ${root}/inputs;;
 esac`;
 }

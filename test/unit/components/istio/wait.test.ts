@@ -20,4 +20,19 @@ describe("install.sh and wait.sh", () => {
   it.each(["istiod", "gateway"])("end when %s is ready", (part) => {
     expect(runScript(`wait.sh ${part}`, { owner: OWNER })).toMatchObject({ status: 0 });
   });
+
+  it("take the gateway's ports by number where they have other names", () => {
+    const gatewayPorts = "health/15021/30580 web/80/30934";
+    expect(runScript("wait.sh gateway", { owner: OWNER, gatewayPorts })).toMatchObject({ status: 0 });
+  });
+
+  it.each(["status-port/15021/ http2/80/", "http2/80/30934", "status-port/15021/30580 http2/80/"])(
+    "wait while the gateway's Service has the ports %s",
+    (gatewayPorts) => {
+      // The failed install ends the wait.
+      const root = fakeCluster({ owner: OWNER, installFails: true, gatewayPorts });
+      const { status } = runShell(root, `sh ${SCRIPTS}/install.sh; sh ${SCRIPTS}/wait.sh gateway`);
+      expect(status).toBe(1);
+    },
+  );
 });
