@@ -87,7 +87,8 @@ check_directories() {
     place=$socket
     [ -d /var/lib/haproxy ] ||
       fault "there is no directory /var/lib/haproxy, HAProxy's chroot; create it: mkdir /var/lib/haproxy"
-    id -u haproxy >/dev/null 2>&1 ||
+    # A container has users of its own.
+    [ -n "$reload" ] || id -u haproxy >/dev/null 2>&1 ||
       fault "there is no user haproxy; \
 create it: useradd --system --user-group --home-dir /var/lib/haproxy --shell /usr/sbin/nologin haproxy"
   fi
@@ -108,7 +109,7 @@ unit_makes() {
 
 # Where SELinux is enforced, HAProxy may connect to a few well-known ports only.
 check_selinux() {
-  [ "$(getenforce 2>/dev/null)" = Enforcing ] || return 0
+  [ -z "$reload" ] && [ "$(getenforce 2>/dev/null)" = Enforcing ] || return 0
   case $(getsebool haproxy_connect_any 2>/dev/null) in
     *off) fault "SELinux forbids HAProxy to connect to NodePorts; allow it: setsebool -P haproxy_connect_any on" ;;
   esac

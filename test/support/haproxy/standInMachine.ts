@@ -89,6 +89,7 @@ export function makeMachine({
       // The paths of the scripts that PATH cannot stand in for.
       .replaceAll("/run/systemd/system", root)
       .replaceAll("/var/lib/haproxy", home)
+      .replaceAll("/run/haproxy/", `${root}/run/`)
       .replaceAll("/proc/", `${root}/proc/`)
       .replace("PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin", "")
       .replace("patience=10", `patience=${patience}`);
@@ -118,6 +119,8 @@ export function makeMachine({
     files: () => readdirSync(directory).sort(),
     worker: () => readIn(join(root, "worker"))?.trim(),
     loaded: () => readIn(join(root, "loaded")),
+    /** What HAProxy was started with for its last check. */
+    checked: () => readIn(join(root, "checked"))?.trim(),
     /** The command line of the service's main process. */
     runsWith: (...words: string[]) => {
       mkdirSync(join(root, "proc/7"), { recursive: true });
@@ -146,6 +149,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
     esac`,
     ss: 'echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"',
     haproxy: `[ "$1" != -v ] || { echo "${version}"; exit; }
+      echo "$*" >$root/checked
       for file in "$@"; do
         if grep -qs 'mode httpp' "$file"; then echo "${alert("mode httpp")}" >&2; exit 1; fi
       done`,
