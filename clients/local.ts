@@ -1,4 +1,4 @@
-/** Runs a command on this machine as clients/ssh.ts does on another one: with input, exit status and a time limit. */
+/** Runs a command on this machine as clients/ssh.ts does on another one: input, exit status, time limit. */
 import { execa } from "execa";
 import type { SshResult } from "./ssh.ts";
 

@@ -1,6 +1,5 @@
 #!/bin/sh
-# What the scripts ask that no shell can ask: the admin socket, a web server, the kernel, a unit's command line.
-# The language is Perl.
+# What no shell can find out: the admin socket, a web server, the kernel, a unit's command line. In Perl.
 # shellcheck disable=SC2154 # common.sh sets $socket
 
 # ask_socket COMMAND: what HAProxy answers on its admin socket.
@@ -36,7 +35,7 @@ try_to_bind() {
     bind($socket, $pack->($port, $packed)) or print $!;' "$1" "$2"
 }
 
-# read_command_line PID: what a unit runs, from its properties on standard input and from its main process; 0 is none.
+# read_command_line PID: what a unit runs, from its properties on standard input and its main process (0: none).
 #   program PATH       HAProxy
 #   other PATH         what the unit runs in its place
 #   path PATH          a file or directory that it reads, in order

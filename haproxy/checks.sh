@@ -1,5 +1,5 @@
 #!/bin/sh
-# Why a push would fail on this machine: tools, service, directories, files, owner, ports; for `push.sh --look` too.
+# Why a push would fail on this machine: tools, service, directories, files, owner, ports.
 # shellcheck disable=SC2154 # common.sh sets the options and paths
 
 oldest_haproxy=2.4
@@ -63,7 +63,7 @@ set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads
     loaded) check_program ;;
     masked) fault "$unit.service is masked; unmask it: systemctl unmask $unit" ;;
     *)
-      others=$(systemctl list-units --plain --no-legend --state=active 'haproxy*.service' 'hapee*.service' 2>/dev/null |
+      others=$(systemctl list-units --plain --no-legend --state=active 'haproxy*' 'hapee*' 2>/dev/null |
         awk '{sub(/\.service$/, "", $1); printf "%s%s", separator, $1; separator = " or "}')
       fault "systemd has no $unit.service; ${others:+set loadBalancer.unit (or --unit) to $others, }\
 install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)"
@@ -74,8 +74,8 @@ install your distribution's haproxy, or set loadBalancer.reloadCommand (or --rel
 # A unit may run a container engine or a wrapper, whose files are not this machine's.
 check_program() {
   other=$(unit_lines other)
-  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; \
-set loadBalancer.configFile to the file that HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
+  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; set loadBalancer.configFile to the file that \
+HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
 }
 
 # `haproxy -c` finds none of them missing; the new worker process would.
@@ -111,7 +111,8 @@ unit_makes() {
 check_selinux() {
   [ -z "$reload" ] && [ "$(getenforce 2>/dev/null)" = Enforcing ] || return 0
   case $(getsebool haproxy_connect_any 2>/dev/null) in
-    *off) fault "SELinux forbids HAProxy to connect to NodePorts; allow it: setsebool -P haproxy_connect_any on" ;;
+    *off) fault "SELinux forbids HAProxy to connect to NodePorts; \
+allow it: setsebool -P haproxy_connect_any on" ;;
   esac
 }
 
@@ -127,18 +128,19 @@ check_owner() {
 check_other_services() {
   [ -z "$(owner_of "$file")" ] || return 0
   if [ "$mode" = include ]; then
-    fault "$file is not this project's; set loadBalancer.configFile (or --file) to a file that is not there yet"
+    fault "$file is not this project's; \
+set loadBalancer.configFile (or --file) to a file that is not there yet"
     return
   fi
   if [ -n "$mode" ] || [ -e "$before" ] || [ -e "$before-none" ]; then return; fi
   services=$(listeners "$file" | awk '{printf "%s%s %s (%s)", separator, $1, $2, $3; separator = ", "}')
-  [ -z "$services" ] || fault "$file serves other clients already: $services; a push would replace the whole file. \
-Set loadBalancer.mode (or --mode) to include to live beside them, or to file to replace the file (a destroy puts it \
-back), or use another load balancer"
+  [ -z "$services" ] || fault "$file serves other clients already: $services; \
+a push would replace the whole file. Set loadBalancer.mode (or --mode) to include to live beside them, \
+or to file to replace the file (a destroy puts it back), or use another load balancer"
 }
 
-# check_files ADDRESSES: the unit reads this file, and no other one that listens on the same ports: a second listener
-# would get a part of the connections.
+# check_files ADDRESSES: the unit reads this file, and no other one that listens on the same ports: a second
+# listener would get a part of the connections.
 check_files() {
   [ -n "$unit_paths" ] || return 0
   loaded=$(files_of "$unit_paths")
@@ -158,7 +160,7 @@ set loadBalancer.configFile (or --file) to the file that it reads"
 remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
 }
 
-# shares_port ADDRESS ADDRESSES: true when a port, or a range such as 8000-8010, is that of one of the addresses.
+# shares_port ADDRESS ADDRESSES: true when its port, or range such as 8000-8010, has one of the addresses' ports.
 shares_port() {
   case ${1##*:} in '' | *[!0-9-]*) return 1 ;; esac
   first_port=${1##*:}
@@ -178,7 +180,8 @@ shares_port() {
 check_include() {
   case $name in
     .* | *[!g] | *[!f]g | *[!c]fg | *[!.]cfg)
-      fault "HAProxy reads no $name in a directory; set loadBalancer.configFile (or --file) to a name that ends in .cfg"
+      fault "HAProxy reads no $name in a directory; \
+set loadBalancer.configFile (or --file) to a name that ends in .cfg"
       ;;
   esac
   if reads_directory "$next_paths"; then
@@ -200,7 +203,8 @@ mkdir -p $directory && $(command_for_directory) && systemctl restart $unit"
 }
 
 reads_directory() {
-  printf '%s\n' "$1" | while read -r path; do [ ! -d "$path" ] || readlink -f "$path"; done | grep -qxF "$directory"
+  printf '%s\n' "$1" | while read -r path; do [ ! -d "$path" ] || readlink -f "$path"; done |
+    grep -qxF "$directory"
 }
 
 # The distribution's way to further options, or an override of the unit.
@@ -215,7 +219,7 @@ command_for_directory() {
   fi
 }
 
-# HAProxy reads all files as one, so that sections of a later file that has no defaults would take those of this file.
+# HAProxy reads all files as one: sections of a later file without defaults would take those of this file.
 check_later_files() {
   heirs=$(printf '%s\n' "$loaded" | sed "1,\|^$file\$|d" | while read -r other; do
     [ ! -f "$other" ] || awk -v file="$other" '
@@ -223,7 +227,8 @@ check_later_files() {
       $1 ~ /^(frontend|backend|listen)$/ && $3 != "from" {printf ", %s: %s %s\n", file, $1, $2}' "$other"
   done | sed '/^end$/,$d' | tr -d '\n')
   [ -z "$heirs" ] || fault "$file is read before sections that have no defaults of their own, and would take \
-those of this file: ${heirs#, }; set loadBalancer.configFile (or --file) to a name that comes later in the alphabet"
+those of this file: ${heirs#, }; \
+set loadBalancer.configFile (or --file) to a name that comes later in the alphabet"
 }
 
 report_edits() {

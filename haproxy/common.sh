@@ -60,7 +60,8 @@ is_root() {
   [ "$(id -u)" -eq 0 ]
 }
 
-# A symbolic link stays one: the file it points to is replaced. The certificate's path is as the new file has it.
+# A symbolic link stays one: the file it points to is replaced. The new file names its certificate
+# by the path as it was given.
 # shellcheck disable=SC2034 # a script has use for some of the paths only
 find_paths() {
   certificates=$file.tls-

@@ -5,7 +5,7 @@ import { createHash } from "node:crypto";
 export interface HaproxyModel {
   /** The stack, e.g. `organization/istio-lab/dev`; stands in the first line. */
   readonly owner: string;
-  /** Prefix of all names of a file that lives beside others; undefined is a file of its own, with `global`. */
+  /** Prefix of all names of a file that lives beside others; undefined is a file alone, with `global`. */
   readonly include?: string | undefined;
   /** Limit of all connections together. */
   readonly maxConnections: number;
@@ -17,7 +17,7 @@ export interface HaproxyModel {
   readonly requestSeconds: number;
   /** Attempts to connect before the request fails. */
   readonly retries: number;
-  /** Until a connection to a node has to be open; less than the second after which a kernel repeats its SYN. */
+  /** Until a connection to a node has to be open; less than the 1 s after which a kernel repeats its SYN. */
   readonly connectMilliseconds: number;
   /** Idle times, in seconds. */
   readonly timeoutSeconds: { readonly server: number; readonly client: number };
@@ -168,7 +168,7 @@ export function labModel({
   };
 }
 
-/** What the names of a stack's sections begin with, e.g. `istio-lab-dev`; short enough for the path of a Unix socket. */
+/** What the names of a stack's sections begin with, e.g. `istio-lab-dev`; short enough for a Unix socket. */
 function ownNames(owner: string): string {
   const name = owner
     .split("/")

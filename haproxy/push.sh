@@ -19,11 +19,12 @@
 # By hand, from another machine, in this directory:
 #   cat common.sh ask.sh unit.sh checks.sh push.sh | ssh lb 'cat >push.sh' && ssh lb sh push.sh <haproxy.cfg
 #
-# Expects: Linux, root or `sudo -n`, coreutils, awk, flock, perl, haproxy. With `ss` it names the holder of a port.
-# Chain and key for `bind … crt FILE.tls-HASH.pem` may stand in front of the file: cat tls.pem haproxy.cfg | …
+# Expects: Linux, root or `sudo -n`, coreutils, awk, flock, perl, haproxy. With `ss` it names the holder of a
+# port. Chain and key for `bind … crt FILE.tls-HASH.pem` may stand in front of the file:
+# cat tls.pem haproxy.cfg | …
 #
-# With `include` the others' files stay as they are: FILE is checked together with them, by the command line that
-# the unit runs, and a new FILE that fails is removed again.
+# With `include` the others' files stay as they are: FILE is checked together with them, by the command line
+# that the unit runs, and a new FILE that fails is removed again.
 #
 # Files beside FILE:
 #   FILE.before-istio-lab       the file from before the first push, for restore.sh
@@ -44,8 +45,8 @@ fi
 options=" --file --mode --probe --socket --unit --reload --dry-run --look --owner --listen "
 synopsis="sh push.sh [--file FILE] [--mode file|include] [--probe SOCKET] [--socket SOCKET] [--unit UNIT] \
 [--reload COMMAND] [--dry-run] < haproxy.cfg
-       sh push.sh --look [--file FILE] [--mode file|include] [--socket SOCKET] [--unit UNIT] [--reload COMMAND] \
-[--owner OWNER] [--listen LIST]"
+       sh push.sh --look [--file FILE] [--mode file|include] [--socket SOCKET] [--unit UNIT] \
+[--reload COMMAND] [--owner OWNER] [--listen LIST]"
 staged=
 worker=
 patience=10 # seconds for a new worker process to answer
@@ -157,7 +158,9 @@ stage_certificate() {
 check_staged() {
   if accepts "$checked"; then
     printf '%s\n' "$report" | sed -n "s/.*could not resolve address '\([^']*\)'.*/\1/p" | sort -u |
-      while read -r node; do say "warning: $node cannot be resolved here; requests go to the other nodes"; done
+      while read -r node; do
+        say "warning: $node cannot be resolved here; requests go to the other nodes"
+      done
     return
   fi
   rejected=$report
@@ -274,8 +277,8 @@ what_serves() {
   echo "HAProxy worker $serving serves as before"
 }
 
-# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE, or of another file, that they
-# name.
+# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE, or of another file, that
+# they name.
 complain() {
   {
     echo "error: $1"

@@ -40,7 +40,10 @@ export function restore(target: PushTarget, owner: string): RemoteScript {
   return { command: command("restore.sh", start), input: start + RESTORE };
 }
 
-/** Reports what would make a push fail; parseReport reads it. @param listen the addresses that the file will have. */
+/**
+ * Reports what would make a push fail; parseReport reads it.
+ * @param listen the addresses that the file will have.
+ */
 export function look(
   target: PushTarget,
   { owner, listen }: { owner: string; listen: readonly string[] },
@@ -53,7 +56,8 @@ export function look(
   const start = `echo '${REPORT_BEGINS}'
 root=
 if [ "$(id -u)" -ne 0 ]; then
-  if sudo -n true </dev/null 2>/dev/null; then root="sudo -n"; else printf 'fault %s\\n' ${sudoComplaint(target)}; fi
+  if sudo -n true </dev/null 2>/dev/null; then root="sudo -n"
+  else printf 'fault %s\\n' ${sudoComplaint(target)}; fi
 fi
 $root ${shell("push.sh", PUSH, args, 20)}
 echo "${REPORT_ENDS} $?"
@@ -61,7 +65,10 @@ echo "${REPORT_ENDS} $?"
   return { command: command("push.sh", start), input: start + PUSH };
 }
 
-/** Path of the certificate of a configuration. The hash makes a new certificate a new file, which a new configuration names. */
+/**
+ * Path of the certificate of a configuration. The hash makes a new certificate a new file, which a new
+ * configuration names.
+ */
 export function certificateFile(configFile: string, certificate: string): string {
   return `${configFile}.tls-${createHash("sha256").update(certificate).digest("hex").slice(0, 16)}.pem`;
 }
@@ -75,10 +82,11 @@ const PUSH = ["common.sh", "ask.sh", "unit.sh", "checks.sh", "push.sh"].map(read
 const RESTORE = ["common.sh", "ask.sh", "unit.sh", "restore.sh"].map(read).join("");
 
 /**
- * One line that every login shell (sh, bash, zsh, fish, csh) hands to sh unchanged: plain words and one pair of single
- * quotes, without backslash, `!` or newline in them. It runs the launcher, the first bytes of standard input.
- * @param marks words that the launcher ignores. They make it another command, so that Pulumi runs it again (`triggers`
- * would replace the resource, and restore the old file first).
+ * One line that every login shell (sh, bash, zsh, fish, csh) hands to sh unchanged: plain words and one pair of
+ * single quotes, without backslash, `!` or newline in them. It runs the launcher, the first bytes of standard
+ * input.
+ * @param marks words that the launcher ignores. They make it another command, so that Pulumi runs it again
+ * (`triggers` would replace the resource, and restore the old file first).
  */
 function command(name: string, start: string, marks: readonly string[] = []): string {
   const words = marks.length > 0 ? ["edited", "by", "hand", ...marks] : [];

@@ -6,7 +6,7 @@ import type { HaproxyModel, HealthCheck, Listen, Ports, Server, StatsEndpoints }
 /** Socket for `show info` and `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
 
-/** Socket where the worker process answers each HTTP request with its pid; push.sh checks there which one serves. */
+/** Socket where the worker process answers each HTTP request with its pid: push.sh finds which one serves. */
 export const WORKER_SOCKET = "/run/haproxy/istio-lab.sock";
 
 /**
@@ -31,8 +31,8 @@ export function renderHaproxy(model: HaproxyModel): string {
 }
 
 /**
- * The section of a file beside others: a name of its own, and the defaults of this file. HAProxy reads all files as one,
- * so that its sections would otherwise take the defaults of the file before.
+ * The section of a file beside others: a name of its own, and the defaults of this file. HAProxy reads all files
+ * as one, so that its sections would otherwise take the defaults of the file before.
  */
 function apart(section: string, prefix: string | undefined): string {
   if (prefix === undefined) return section;

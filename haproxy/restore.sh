@@ -14,7 +14,8 @@
 # By hand, from another machine, in this directory:
 #   cat common.sh ask.sh unit.sh restore.sh | ssh lb sudo sh -s
 #
-# Expects: Linux, root or `sudo -n`, coreutils, flock; with `include` perl. push.sh lists the files beside FILE.
+# Expects: Linux, root or `sudo -n`, coreutils, flock; with `include` perl. push.sh lists the files that lie
+# beside FILE.
 #
 # Exit status: 0 nothing of this project is left in FILE, 1 it could not be undone, 2 wrong usage.
 if [ -z "${common-}" ]; then
@@ -23,7 +24,8 @@ if [ -z "${common-}" ]; then
   . "$(dirname "$0")/unit.sh"
 fi
 options=" --file --mode --unit --reload --owner --dry-run "
-synopsis="sh restore.sh [--file FILE] [--mode include] [--unit UNIT] [--reload COMMAND] [--owner OWNER] [--dry-run]"
+synopsis="sh restore.sh [--file FILE] [--mode include] [--unit UNIT] [--reload COMMAND] [--owner OWNER] \
+[--dry-run]"
 
 main() {
   parse_arguments "$@"

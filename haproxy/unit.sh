@@ -22,8 +22,8 @@ read_unit() {
   [ -z "$reload" ] || return 0
   main_pid=$(unit_property MainPID)
   unit_report=$(
-    systemctl show --property=ExecStart --property=Environment --property=EnvironmentFiles "$unit" 2>/dev/null |
-      read_command_line "${main_pid:-0}" 2>/dev/null
+    for each in ExecStart Environment EnvironmentFiles; do systemctl show --property=$each "$unit"; done \
+      2>/dev/null | read_command_line "${main_pid:-0}" 2>/dev/null
   ) || return 0
   unit_paths=$(unit_lines path)
   next_paths=$(unit_lines next)
@@ -58,8 +58,8 @@ files_of() {
   done
 }
 
-# accepts [STAGED]: checks all that the unit reads, with STAGED in the place of $file, or without $file. What HAProxy
-# says is in $report.
+# accepts [STAGED]: checks all that the unit reads, with STAGED in the place of $file, or without $file. What
+# HAProxy prints is in $report.
 # shellcheck disable=SC2034 # the scripts print it
 accepts() {
   paths=$(files_of "$unit_paths")
@@ -91,7 +91,7 @@ listeners() {
 # The admin socket of the files that are there, for a file that has none of its own.
 socket_of_others() {
   files_of "$unit_paths" | grep -vxF "$file" | while read -r other; do
-    sed -n 's/^[[:space:]]*stats[[:space:]]\{1,\}socket[[:space:]]\{1,\}\(unix@\)\{0,1\}\(\/[^[:space:]]*\).*/\2/p' "$other"
+    awk '$1 == "stats" && $2 == "socket" && sub(/^(unix@)?\//, "/", $3) {print $3}' "$other"
   done 2>/dev/null | head -n 1
 }
 
@@ -110,7 +110,8 @@ worker_pid() {
   [ -z "$socket" ] || worker_found=$(ask_socket "show info" 2>/dev/null | awk '$1 == "Pid:" {print $2; exit}')
   if [ -z "$worker_found" ] && [ -z "$reload" ] && [ "$mode" = include ]; then
     main_pid=$(unit_property MainPID)
-    worker_found=$(sed 's/ *$//; s/.* //' "/proc/$main_pid/task/$main_pid/children" 2>/dev/null) || worker_found=
+    children=/proc/$main_pid/task/$main_pid/children
+    worker_found=$(sed 's/ *$//; s/.* //' "$children" 2>/dev/null) || worker_found=
   fi
   echo "$worker_found"
 }

@@ -41,7 +41,8 @@ const WANT = {
 const loadBalancer = object("give an object with host, user and hostKey, or with local", {
   local: field(
     flag().default(false),
-    "HAProxy is on the machine that runs Pulumi: no SSH, so no `host`, `port`, `user`, `hostKey` and `loadBalancerPrivateKey`",
+    "HAProxy is on the machine that runs Pulumi: no SSH, so no `host`, `port`, `user`, `hostKey`, and no " +
+      "`loadBalancerPrivateKey`",
   ),
   host: field(text(WANT.host, isReachable).optional(), "Address or DNS name for SSH", REQUIRED),
   port: field(port().optional(), "Port of sshd", "22"),
@@ -60,7 +61,8 @@ const loadBalancer = object("give an object with host, user and hostKey, or with
   ),
   mode: field(
     z.enum(["file", "include"], { error: "give file or include, or nothing" }).optional(),
-    "On a machine that serves other sites. `file`: a push replaces the file that is there, a destroy puts it back; `include`: the file lives beside the others",
+    "On a machine that serves other sites. `include`: the file lives beside theirs; `file`: a push replaces " +
+      "the file that is there, a destroy puts it back",
     "such a machine is refused",
   ),
   unit: field(

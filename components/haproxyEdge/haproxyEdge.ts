@@ -18,7 +18,10 @@ export interface HaproxyEdgeArgs {
   nodePorts: pulumi.Input<LabModelArgs["nodePorts"]>;
   /** The load balancer. */
   machine: LoadBalancer;
-  /** Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason to push. @default none */
+  /**
+   * Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason to
+   * push. @default none
+   */
   edits?: readonly string[] | undefined;
   /** Private key for the load balancer's user; empty for this machine. */
   privateKey: pulumi.Input<string>;
@@ -106,7 +109,7 @@ function labTls({ mode, redirect, certificate }: Tls, configFile: string): LabTl
   return { mode, redirect, certificateFile: certificateFile(configFile, certificate) };
 }
 
-/** With a password the whole file is a secret: a weak password could be guessed from the hash that the file holds. */
+/** With a password the whole file is a secret: it holds a hash, from which a weak password could be guessed. */
 function endpoints({ prometheus, page }: Stats = {}): pulumi.Output<LabModelArgs["stats"]> {
   if (!page) return pulumi.output({ prometheus });
   const { user, password, address, port } = page;
@@ -134,7 +137,7 @@ function undoArgs({ machine, owner }: HaproxyEdgeArgs): CommandArgs {
   };
 }
 
-/** An edit by hand that is new changes the command of updates alone: a second create would be a first push. */
+/** A new edit by hand changes the command of updates alone: a second create would be a first push. */
 function pushArgs(
   { machine, tls, edits = [] }: HaproxyEdgeArgs,
   rendered: pulumi.Output<string>,
@@ -158,7 +161,7 @@ function certificateAndKey(tls: Tls | undefined): pulumi.Input<string> {
 const holdsSecrets = ({ tls, stats }: HaproxyEdgeArgs) =>
   tls?.mode === "terminate" || stats?.page !== undefined;
 
-/** Does nothing on the way up; on the way down an error, within 10 s, for a load balancer that is gone or replaced. */
+/** Nothing on the way up; on the way down an error, within 10 s, for a load balancer that is gone or replaced. */
 function reachableArgs(
   { host, port, user, hostKey }: LoadBalancer,
   undo: pulumi.Resource,

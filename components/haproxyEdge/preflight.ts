@@ -22,7 +22,7 @@ export interface LoadBalancerAccess extends LoadBalancer {
 export interface LoadBalancerState {
   /** Why a push would fail, one a line. */
   readonly faults: readonly string[];
-  /** Edits by hand of haproxy.cfg, sorted, by hash: the file as it is, and the copies that pushes have kept. */
+  /** Edits by hand of haproxy.cfg, by hash, sorted: the file as it is, and the copies that pushes have kept. */
   readonly edits: readonly string[];
 }
 
@@ -106,25 +106,43 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { local, user }: Load
       .slice(0, 200);
     const hint = `; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user})`;
     throw new Error(
-      `the look before the push ended ${status}: ${(error as Error).message}${last ? ` (${last})` : ""}${local ? "" : hint}`,
+      `the look before the push ended ${status}: ${(error as Error).message}` +
+        `${last ? ` (${last})` : ""}${local ? "" : hint}`,
     );
   }
 }
 
-/** Undefined for a key in a form that the push can read and this check cannot: the machine is the right one. */
+/** Undefined for a key in a form that only the push can read: the machine is the right one. */
 function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): string | undefined {
   switch (error.kind) {
     case "host-key":
-      return `shows the host key ${fingerprint(error.shown)}, and loadBalancer.hostKey is ${fingerprint(parseHostKey(hostKey)?.bytes)}: nothing was sent to it. If the machine was reinstalled, compare with \`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub\` on it and set loadBalancer.hostKey`;
+      return (
+        `shows the host key ${fingerprint(error.shown)}, ` +
+        `and loadBalancer.hostKey is ${fingerprint(parseHostKey(hostKey)?.bytes)}: nothing was sent to it. ` +
+        "If the machine was reinstalled, compare with " +
+        "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on it and set loadBalancer.hostKey"
+      );
     case "handshake":
-      return `answers, but the SSH handshake fails: ${error.message}; does its sshd have a host key of the type in loadBalancer.hostKey?`;
+      return (
+        `answers, but the SSH handshake fails: ${error.message}; ` +
+        "does its sshd have a host key of the type in loadBalancer.hostKey?"
+      );
     case "denied":
-      return `does not accept loadBalancerPrivateKey: add its public key to ~/.ssh/authorized_keys of ${user} there: ${error.publicKey ?? ""}`;
+      return (
+        "does not accept loadBalancerPrivateKey: " +
+        `add its public key to ~/.ssh/authorized_keys of ${user} there: ${error.publicKey ?? ""}`
+      );
     case "private-key":
       return undefined;
     case "agent":
-      return `cannot be reached by the push: SSH_AUTH_SOCK is ${process.env.SSH_AUTH_SOCK}, and no SSH agent answers there (${error.message}): unset SSH_AUTH_SOCK, or start the agent`;
+      return (
+        `cannot be reached by the push: SSH_AUTH_SOCK is ${process.env.SSH_AUTH_SOCK}, ` +
+        `and no SSH agent answers there (${error.message}): unset SSH_AUTH_SOCK, or start the agent`
+      );
     default:
-      return `does not answer: ${error.message}; is the machine up, and do loadBalancer.host and loadBalancer.port lead to its sshd?`;
+      return (
+        `does not answer: ${error.message}; ` +
+        "is the machine up, and do loadBalancer.host and loadBalancer.port lead to its sshd?"
+      );
   }
 }

@@ -1,4 +1,4 @@
-/** Whether haproxy.cfg on a lab's load balancer is what was pushed last, and nothing beside it takes its requests. */
+/** Whether haproxy.cfg on a lab's load balancer is what was pushed last, and nothing takes its requests. */
 import { quote } from "../../clients/shell.ts";
 import { connect, type SshConnection } from "../../clients/ssh.ts";
 import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";

