@@ -154,7 +154,8 @@ function checkWay({ raw, fault }: CheckContext): void {
 
 /** Values that are good alone and not together. */
 function checkTogether(machine: z.output<typeof loadBalancer>, { raw, valuesOf, fault }: CheckContext): void {
-  const { httpPort, httpsPort, mode, reloadCommand } = machine;
+  const { local, httpPort, httpsPort, mode, reloadCommand } = machine;
+  const { stats } = valuesOf(statsSettings);
   if (httpPort === httpsPort)
     fault("loadBalancer.httpsPort", httpsPort, "loadBalancer.httpPort is the same: give each its own");
   if (mode === "include" && reloadCommand !== undefined)
@@ -163,13 +164,20 @@ function checkTogether(machine: z.output<typeof loadBalancer>, { raw, valuesOf, 
       reloadCommand,
       "loadBalancer.mode is include, which has to know what a unit of systemd reads: set loadBalancer.unit",
     );
-  for (const [name, listen] of Object.entries(valuesOf(statsSettings).stats ?? {}))
+  for (const [name, listen] of Object.entries(stats ?? {}))
     if (typeof listen === "object" && [httpPort, httpsPort].includes(listen.port))
       fault(
         `stats.${name}`,
         (raw.stats as Record<string, unknown>)[name],
         "clients have that port: give another one",
       );
+  // Prometheus in the cluster would look for 127.0.0.1 in its own pod.
+  if (local && raw.monitoring !== undefined && ["0.0.0.0", "::"].includes(stats?.prometheus?.address ?? ""))
+    fault(
+      "stats.prometheus",
+      (raw.stats as Record<string, unknown>).prometheus,
+      "loadBalancer.local is true: give the address of this machine that pods reach",
+    );
 }
 
 function resolved({ httpPort, httpsPort, ...rest }: z.output<typeof loadBalancer>): LoadBalancer {

@@ -65,7 +65,20 @@ describe("the load balancer", () => {
       ],
     ],
     [
-      "a file beside others without systemd, and a bad unit",
+      "an exporter on this machine that pods could not find",
+      {
+        loadBalancer: { local: true },
+        loadBalancerPrivateKey: undefined,
+        stats: { prometheus: "0.0.0.0:9101" },
+        monitoring: {},
+      },
+      [
+        'stats.prometheus is "0.0.0.0:9101": ' +
+          "loadBalancer.local is true: give the address of this machine that pods reach",
+      ],
+    ],
+    [
+      "a bad unit",
       { loadBalancer: { ...MACHINE, mode: "include", reloadCommand: "true", unit: "a b" } },
       ['loadBalancer.unit is "a b": give the name of a unit of systemd, e.g. haproxy@site'],
     ],
