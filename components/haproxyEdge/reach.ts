@@ -39,7 +39,9 @@ export async function checkReach({ config, facts, signal }: LastContext<ReachNee
   return results ? findingsOf(config.loadBalancer, nodes, results, gatewayPort) : { faults: [] };
 }
 
-/** In the order of the nodes; undefined where the load balancer cannot try: the check is a help, not a need. */
+/**
+ * In the order of the nodes; undefined where the load balancer cannot try: the check is a help, not a need.
+ */
 async function tryNodes(
   { loadBalancer, loadBalancerPrivateKey: privateKey }: ReachNeeds,
   nodes: readonly Node[],
@@ -84,12 +86,9 @@ export function findingsOf(
 ): Findings {
   const reached = results.map(({ kubelet, nodePort }) => answers(kubelet) || answers(nodePort));
   const proven = results.every(({ kubelet, nodePort }) => nodePort !== undefined || kubelet !== "silent");
-  // Every node refuses while the gateway has no pod.
-  const isUp = results.some(({ nodePort }) => nodePort === "open");
   const unusable = nodes.flatMap(({ name, address }, index) => {
     const { kubelet, nodePort } = results[index] as Reached;
-    const good =
-      nodePort === undefined ? reached[index] : nodePort === "open" || (nodePort === "refused" && !isUp);
+    const good = nodePort === undefined ? reached[index] : nodePort === "open";
     return good ? [] : [`${name} (${address}): ${inWords(nodePort ?? kubelet)}`];
   });
   if (unusable.length === 0) return { faults: [] };
@@ -100,12 +99,23 @@ export function findingsOf(
     const message = `${where} reaches none of the nodes (${list}): ${WAY_OUT}`;
     return { faults: [{ key: "nodes", message }] };
   }
-  const warning = `${where} does not reach, on ${on}, ${list}; HAProxy leaves a node out while it does not answer: ${WAY_OUT}`;
+  if (results.every(({ nodePort }) => nodePort === "refused")) {
+    const warning = [
+      `${where}: every node refuses connections on ${on}: either no pod of the gateway is ready`,
+      `(kubectl get pods --all-namespaces), or these are not the addresses of the cluster's nodes: ${list}`,
+    ].join(" ");
+    return { faults: [], warnings: [warning] };
+  }
+  const warning = [
+    `${where} does not reach, on ${on}, ${list};`,
+    `HAProxy leaves a node out while it does not answer: ${WAY_OUT}`,
+  ].join(" ");
   return { faults: [], warnings: [warning] };
 }
 
 const WAY_OUT =
-  "let its requests pass a firewall to the nodes' NodePorts (30000 to 32767), or give nodes as a list of name and address that it reaches";
+  "let its requests pass a firewall to the nodes' NodePorts (30000 to 32767), " +
+  "or give nodes as a list of name and address that it reaches";
 
 function inWords(result: string): string {
   if (result === "silent") return "no answer within 3 s";

@@ -112,7 +112,8 @@ describe("the kubeconfig leads to another cluster", () => {
     "the same cluster passes, from the shell of ./lab env too: nothing changes, the plugins stay",
     async () => {
       const before = await standIns();
-      const up = `eval "$(./lab env --name ${lab.instance.name})" && exec ./lab up --no-monitoring --name ${lab.instance.name}`;
+      const name = `--name=${lab.instance.name}`;
+      const up = `eval "$(./lab env ${name})" && exec ./lab up --no-monitoring ${name}`;
       const { all } = await execa("sh", ["-c", up], { cwd: PROGRAM, all: true });
       expect(all).not.toContain("does not reach");
       const { create = 0, update = 0, delete: deleted = 0 } = await lab.lastChanges();

@@ -74,8 +74,12 @@ describe("with a NodePort", () => {
     expect(findings([silent, silent], 30934)).toMatchObject({ faults: [], warnings: [expect.any(String)] });
   });
 
-  it("a gateway without pods, whose NodePort every node refuses, is for the update to bring up", () => {
+  it("where every node refuses, the gateway has no pod, or these are no nodes: a warning", () => {
     const refused = { kubelet: "open", nodePort: "refused" };
-    expect(findings([refused, refused], 30934)).toEqual({ faults: [] });
+    const { faults, warnings } = findings([refused, refused], 30934);
+    expect(faults).toEqual([]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/every node refuses connections on NodePort 30934: either no pod/),
+    ]);
   });
 });
