@@ -49,9 +49,9 @@ files_of() {
     if [ -d "$path" ]; then
       path=$(readlink -f "$path")
       {
-        for each in "$path"/*.cfg; do [ ! -f "$each" ] || readlink -f "$each"; done
+        for each in "$path"/*.cfg; do [ ! -f "$each" ] || echo "$each"; done
         [ "$path" != "$directory" ] || [ "$mode" != include ] || echo "$file"
-      } | sort -u
+      } | sort -u | while read -r each; do readlink -f "$each"; done
     elif [ -n "$path" ]; then
       readlink -f "$path" || echo "$path"
     fi

@@ -1,13 +1,13 @@
 /** Checks whether a push to the load balancer would succeed, by the same way in; changes nothing there. */
 import { fingerprint, parseHostKey } from "../../clients/hostKey.ts";
-import { runHere } from "../../clients/local.ts";
-import { runOverSsh, SshError, type SshResult } from "../../clients/ssh.ts";
+import { SshError, type SshResult } from "../../clients/ssh.ts";
 import { look } from "../../haproxy/push.ts";
 import { listenAddresses } from "../../haproxy/render.ts";
 import { parseReport, type Report } from "../../haproxy/report.ts";
 import type { Findings, MachineContext, Preflight } from "../../preflight/capability.ts";
 import type { Stats } from "../stats/config.ts";
 import type { LoadBalancer } from "./config.ts";
+import { nameOf, type Runner, runnerFor } from "./machine.ts";
 import { checkReach, type ReachNeeds } from "./reach.ts";
 
 export interface LoadBalancerAccess extends LoadBalancer {
@@ -57,12 +57,6 @@ async function checkMachine({
   return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits } };
 }
 
-/** Runs a command with this standard input. @throws SshError */
-export type Runner = (
-  command: string,
-  options: { readonly input: string; readonly signal: AbortSignal },
-) => Promise<SshResult>;
-
 /**
  * Lets push.sh look around. Over SSH the host key is compared before the user's name is sent.
  * @param signal when the load balancer counts as off.
@@ -72,8 +66,7 @@ export async function checkLoadBalancer(
   signal: AbortSignal,
   run: Runner = runnerFor(access),
 ): Promise<LoadBalancerState> {
-  const { local, user, host, port } = access;
-  const where = local ? "load balancer on this machine" : `load balancer ${user}@${host}:${port}`;
+  const where = nameOf(access);
   const { command, input } = look(access, access);
   try {
     const result = await run(command, { input, signal });
@@ -84,12 +77,6 @@ export async function checkLoadBalancer(
     const why = logOnFault(error, access);
     return { faults: why ? [`${where} ${why}`] : [], edits: [] };
   }
-}
-
-function runnerFor(access: LoadBalancerAccess): Runner {
-  if (access.local) return runHere;
-  const agent = process.env.SSH_AUTH_SOCK || undefined;
-  return (command, options) => runOverSsh({ ...access, agent }, command, options);
 }
 
 /** @throws Error that says why there is no report. */

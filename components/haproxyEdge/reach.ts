@@ -1,12 +1,12 @@
 /** Whether the load balancer reaches the nodes: it tries each of them itself. */
 import { readFileSync } from "node:fs";
 import { quote } from "../../clients/shell.ts";
-import { runOverSsh } from "../../clients/ssh.ts";
 import type { Node } from "../../haproxy/model.ts";
 import type { Findings, LastContext } from "../../preflight/capability.ts";
 import type { ClusterFacts } from "../cluster/preflight.ts";
 import type { IstioFacts } from "../istio/preflight.ts";
 import type { LoadBalancer } from "./config.ts";
+import { nameOf, runnerFor } from "./machine.ts";
 
 /** What the check needs of the configuration. */
 export interface ReachNeeds {
@@ -53,12 +53,9 @@ async function tryNodes(
     ports.flatMap((port) => [`${index}:${port}`, address, String(port)]),
   );
   const input = `set -- ${words.map(quote).join(" ")}\n${SCRIPT}`;
-  const agent = process.env.SSH_AUTH_SOCK || undefined;
+  const run = runnerFor({ ...loadBalancer, privateKey });
   try {
-    const { stdout } = await runOverSsh({ ...loadBalancer, privateKey, agent }, "exec sh -s", {
-      input,
-      signal,
-    });
+    const { stdout } = await run("exec sh -s", { input, signal });
     const results = new Map(
       stdout.split("\n").map((line) => [line.split(" ")[0], line.slice(line.indexOf(" ") + 1)]),
     );
@@ -79,7 +76,7 @@ const answers = (result: string | undefined) => result === "open" || result === 
 
 /** @param results in the order of the nodes */
 export function findingsOf(
-  { user, host, port }: Pick<LoadBalancer, "user" | "host" | "port">,
+  machine: Pick<LoadBalancer, "local" | "user" | "host" | "port">,
   nodes: readonly Node[],
   results: readonly Reached[],
   nodePort: number | undefined,
@@ -92,7 +89,7 @@ export function findingsOf(
     return good ? [] : [`${name} (${address}): ${inWords(nodePort ?? kubelet)}`];
   });
   if (unusable.length === 0) return { faults: [] };
-  const where = `load balancer ${user}@${host}:${port}`;
+  const where = nameOf(machine);
   const on = nodePort === undefined ? `port ${KUBELET}` : `NodePort ${nodePort}`;
   const list = unusable.join(", ");
   if (proven && !reached.includes(true)) {

@@ -7,11 +7,8 @@ import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import { expect } from "vitest";
 import { EdgeMachine, haproxyWorker } from "../../../bench/edgeMachine.ts";
-import {
-  checkLoadBalancer,
-  type LoadBalancerState,
-  type Runner,
-} from "../../../components/haproxyEdge/preflight.ts";
+import type { Runner } from "../../../components/haproxyEdge/machine.ts";
+import { checkLoadBalancer, type LoadBalancerState } from "../../../components/haproxyEdge/preflight.ts";
 import { hostKey, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 import { withFirstLine } from "../../../haproxy/firstLine.ts";
 import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";

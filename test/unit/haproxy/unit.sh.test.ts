@@ -1,5 +1,5 @@
 /** Tests of haproxy/unit.sh, and of what the scripts make of it: a file beside others. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { labModel } from "../../../haproxy/model.ts";
@@ -23,7 +23,9 @@ function makeSharedMachine() {
   const machine = makeMachine({});
   const main = join(machine.root, "main.cfg");
   writeFileSync(main, OTHERS);
-  writeFileSync(join(machine.directory, "10-site.cfg"), "backend site\n");
+  // Read by the name of the link.
+  writeFileSync(join(machine.root, "available.cfg"), "backend site\n");
+  symlinkSync("../available.cfg", join(machine.directory, "10-site.cfg"));
   const words = ["-f", main, "-f", machine.directory, "-L", "me"];
   machine.declare(words.join(" "), "Environment=SITE=x");
   machine.runsWith("-sf", "12", "13", "-x", "sockpair@4", ...words);
@@ -36,9 +38,9 @@ describe.skipIf(process.platform !== "linux")("a file beside others", () => {
     const { status, stdout, stderr } = machine.push(beside(), ...INCLUDE);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout).toBe(`pushed: ${machine.file}, HAProxy worker 101 serves it\n`);
-    const { directory, main } = machine;
+    const { root, directory, main } = machine;
     expect(machine.checked()?.replace(/new\.\w+/, "new")).toBe(
-      `-c -L me -f ${main} -f ${directory}/10-site.cfg -f ${directory}/.haproxy.cfg.istio-lab-new`,
+      `-c -L me -f ${main} -f ${root}/available.cfg -f ${directory}/.haproxy.cfg.istio-lab-new`,
     );
     expect(machine.loaded()).toBe(beside());
     expect(readFileSync(main, "utf8")).toBe(OTHERS);
@@ -53,7 +55,7 @@ describe.skipIf(process.platform !== "linux")("a file beside others", () => {
       status: 0,
       stdout: `removed: ${machine.file}; HAProxy goes on with its other files\n`,
     });
-    expect(machine.checked()).toBe(`-c -L me -f ${machine.main} -f ${machine.directory}/10-site.cfg`);
+    expect(machine.checked()).toBe(`-c -L me -f ${machine.main} -f ${machine.root}/available.cfg`);
     expect(machine.files()).toEqual(["10-site.cfg"]);
     expect(machine.worker()).not.toBe(worker);
   });
