@@ -19,7 +19,7 @@ interface Place {
   /** The word that it is in haproxy.cfg, where it is one. */
   readonly word?: (value: string) => string;
   /** The option of the command that it is the value of, if any. */
-  readonly option?: "--file" | "--reload";
+  readonly option?: "--file" | "--unit" | "--reload";
 }
 
 const machine = (change: object) => ({ loadBalancer: { ...LEAST.loadBalancer, ...change } });
@@ -58,6 +58,7 @@ const PLACES: Record<string, Place> = {
     put: (configFile) => machine({ configFile }),
     option: "--file",
   },
+  "loadBalancer.unit": { good: "haproxy@site", put: (unit) => machine({ unit }), option: "--unit" },
   // A command by design: it arrives as one argument, as it was given.
   "loadBalancer.reloadCommand": {
     good: `systemctl reload 'haproxy' && echo "$(date); done"`,
