@@ -14,7 +14,7 @@ daemon etcd etcd --name lab --data-dir /var/lib/etcd --logger zap \
 
 # Aggregator routing: webhooks are called at pod addresses, because this machine has routes to pods and no
 # kube-proxy.
-# On a slow host it ends when etcd is too slow for one of the objects that it makes at its start.
+# On a slow host it ends: its check of addresses and ports at the start is limited to a minute.
 persistent kube-apiserver /opt/lab/bin/kube-apiserver \
   --advertise-address="$ADDRESS" --bind-address=0.0.0.0 --secure-port=6443 \
   --etcd-servers=http://127.0.0.1:2379 --storage-media-type=application/vnd.kubernetes.protobuf \
