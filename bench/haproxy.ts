@@ -152,7 +152,8 @@ function document(tables: string): string {
 
 HAProxy on a machine of its own before two plain servers; each push is the program's: by SSH, staged, checked,
 renamed, reloaded and verified. ${CLIENTS} clients send requests without a pause on the same two cores, and no
-request is retried. HAProxy's manual expects about one failed request in 10,000 at a reload. Made by \`node bench/haproxy.ts --write\`.
+request is retried. HAProxy's manual expects about one failed request in 10,000 at a reload. Made by
+\`node bench/haproxy.ts --write\`.
 
 ${describeMachine()}.
 

@@ -141,8 +141,8 @@ function document(results: Results): string {
 
 The same work by a plain shell script (\`bench/byHand.sh\`) and by the Pulumi program, in turn on one cluster,
 so that both meet the same machine. Editing the config is not timed. "Up once more" is the script or
-\`pulumi up\` run again where all is up; the script then installs all over again. The ratio is the median of the
-rounds' ratios; below 1 the Pulumi program is quicker. Made by
+\`pulumi up\` run again where all is up; the script then installs all over again. The ratio is the median of
+the rounds' ratios; below 1 the Pulumi program is quicker. Made by
 \`eval "$(./lab env)" && node bench/run.ts --write\`.
 
 ${renderResults(results)}

@@ -94,7 +94,8 @@ export function queriesOf(
   const window = `[${windowSeconds}s]`;
   const count = (labels: string) => `increase(istio_requests_total{${labels}}${window})`;
   const quantile = (q: number, labels: string, by: string) =>
-    `histogram_quantile(${q}, sum by (${by}) (rate(istio_request_duration_milliseconds_bucket{${labels}}${window})))`;
+    `histogram_quantile(${q}, sum by (${by}) ` +
+    `(rate(istio_request_duration_milliseconds_bucket{${labels}}${window})))`;
   const failed = 'response_code=~"5..|0"';
   return {
     /** Seconds since the newest sample: nothing where there is none within five minutes. */
@@ -110,7 +111,9 @@ export function queriesOf(
     edgeRequests: `sum(increase(haproxy_frontend_http_requests_total{proxy="http"}${window}))`,
     edgeErrors: `sum(increase(haproxy_frontend_http_responses_total{proxy="http",code="5xx"}${window}))`,
     serversUp: `max by (server) (haproxy_server_status{proxy="${backend}",state="UP"})`,
-    serversSent: `sum by (server, code) (increase(haproxy_server_http_responses_total{proxy=~"${backend}(-unchecked)?"}${window}))`,
+    serversSent:
+      "sum by (server, code) " +
+      `(increase(haproxy_server_http_responses_total{proxy=~"${backend}(-unchecked)?"}${window}))`,
     history: `sum by (destination_workload) (rate(istio_requests_total{${split}}${window}))`,
   };
 }

@@ -100,9 +100,12 @@ function parseListen(value: string): Listen | undefined {
 
 /** What is right for {@link hostKey}. */
 export const WANT_HOST_KEY =
-  "give the machine's public host key as `ssh-keyscan HOST` prints it, and compare it with the machine's own /etc/ssh/ssh_host_ed25519_key.pub";
+  "give the machine's public host key as `ssh-keyscan HOST` prints it, and compare it with the " +
+  "machine's own /etc/ssh/ssh_host_ed25519_key.pub";
 const NO_RSA =
-  "Pulumi's SSH client uses an ssh-rsa key with SHA-1 only, which OpenSSH 8.8 and later refuse: give the ed25519 key that `ssh-keyscan -t ed25519 HOST` prints (where there is none, `sudo ssh-keygen -A` on the machine makes it)";
+  "Pulumi's SSH client uses an ssh-rsa key with SHA-1 only, which OpenSSH 8.8 and later refuse: give " +
+  "the ed25519 key that `ssh-keyscan -t ed25519 HOST` prints (where there is none, `sudo ssh-keygen " +
+  "-A` on the machine makes it)";
 
 /** The best key of what ssh-keyscan prints. */
 export const hostKey = () =>

@@ -53,7 +53,7 @@ others_in_namespace() {
     $1 == "ConfigMap" && $2 ~ /^(kube-root-ca|openshift-service-ca)\.crt$/ { next }
     $1 == "ServiceAccount" && $2 ~ /^(default|builder|deployer)$/ { next }
     $1 == "RoleBinding" && $2 ~ /^system:/ { next }
-    $1 == "Secret" && $3 ~ /^(istio\.io\/|kubernetes\.io\/service-account-token$|kubernetes\.io\/dockercfg$)/ { next }
+    $1 == "Secret" && $3 ~ /^(istio\.io\/|kubernetes\.io\/(service-account-token|dockercfg)$)/ { next }
     { print $1 " " namespace "/" $2 }'
 }
 
@@ -88,7 +88,8 @@ what_holds_namespace() {
     --output='jsonpath={range .items[?(@.metadata.finalizers)]}{.kind}{"\t"}{.metadata.name}{"\t"}{.metadata.finalizers[*]}{"\n"}{end}' |
     awk -F '\t' -v namespace="$namespace" '{
       print $1 " " $2 " waits for its finalizers: " $3 \
-        " (if their controller is gone: kubectl patch " $1 " " $2 " --namespace=" namespace " --type=merge --patch=\x27{\"metadata\":{\"finalizers\":null}}\x27)" }'
+        " (if their controller is gone: kubectl patch " $1 " " $2 " --namespace=" namespace \
+        " --type=merge --patch=\x27{\"metadata\":{\"finalizers\":null}}\x27)" }'
   echo "look with: kubectl get namespace $namespace --output=yaml"
 }
 

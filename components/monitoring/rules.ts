@@ -24,7 +24,7 @@ export interface RulesArgs {
  */
 const MOST_OFF = 0.15;
 
-/** Label of every alert of the lab, so that others can be told from them. */
+/** Label of every alert of the lab, which sets them apart from others. */
 export const ALERT_LABELS = { severity: "warning", part_of: "istio-lab" } as const;
 
 /** rules.yml. */
@@ -40,7 +40,8 @@ export function prometheusRules(args: RulesArgs): string {
 /** Names as Prometheus recommends: level:metric:operations. */
 function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
   const window = `${Math.max(60, 4 * scrapeSeconds)}s`;
-  const labels = `reporter="source",destination_workload_namespace="${namespace}",destination_workload=~"nginx-.+"`;
+  const workloads = `destination_workload_namespace="${namespace}",destination_workload=~"nginx-.+"`;
+  const labels = `reporter="source",${workloads}`;
   const rate = (extra = "", metric = "istio_requests_total") =>
     `rate(${metric}{${labels}${extra}}[${window}])`;
   const by = "destination_workload";
@@ -68,7 +69,9 @@ function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
     },
     {
       record: "istio_lab:version_duration_milliseconds:p99",
-      expr: `histogram_quantile(0.99, sum by (${by}, le) (${rate("", "istio_request_duration_milliseconds_bucket")}))`,
+      expr:
+        `histogram_quantile(0.99, sum by (${by}, le) ` +
+        `(${rate("", "istio_request_duration_milliseconds_bucket")}))`,
     },
   ];
 }
@@ -77,7 +80,9 @@ function alerting({ gateway, haproxy, scrapeSeconds }: RulesArgs) {
   const version = "{{ $labels.destination_workload }}";
   return [
     alert("VersionShareOffWeight", {
-      expr: `abs(istio_lab:version_share_off_weight:ratio) > ${MOST_OFF} and on () sum(istio_lab:version_requests:rate) > 1`,
+      expr:
+        `abs(istio_lab:version_share_off_weight:ratio) > ${MOST_OFF} and on () ` +
+        "sum(istio_lab:version_requests:rate) > 1",
       for: "5m",
       summary: `The share of ${version} is {{ $value | humanizePercentage }} off its weight`,
     }),
@@ -97,7 +102,9 @@ function alerting({ gateway, haproxy, scrapeSeconds }: RulesArgs) {
       summary: "Prometheus has stored no sample for a minute: is its volume full?",
     }),
     alert("NoIngressGateway", {
-      expr: `absent(up{job="istio-proxies",namespace="${gateway.namespace}",pod=~"${gateway.service}-.*"} == 1)`,
+      expr:
+        `absent(up{job="istio-proxies",namespace="${gateway.namespace}",` +
+        `pod=~"${gateway.service}-.*"} == 1)`,
       for: "1m",
       summary: "No ingress gateway is scraped: requests have no way in",
     }),

@@ -47,7 +47,8 @@ async function checkProvider({ api, config }: CheckContext<Needs>): Promise<Find
   const where = `ConfigMap ${MESH.namespace}/${name} of ${api.where}`;
   const state = found
     ? `extension provider ${TRACING_PROVIDER} in ${where} is ${JSON.stringify(found)}: make it`
-    : `${where} has no extension provider ${TRACING_PROVIDER}, which the spans need: add to meshConfig.extensionProviders of that Istio`;
+    : `${where} has no extension provider ${TRACING_PROVIDER}, which the spans need: add to ` +
+      "meshConfig.extensionProviders of that Istio";
   return {
     faults: [
       { key: "tracing.provider", message: `istio.manage is false, and ${state} ${JSON.stringify(wanted)}` },

@@ -110,7 +110,8 @@ export function describePlugins(plugins: readonly Plugin[]): string {
   const parts = [
     names(true).length > 0 ? `official: ${names(true).join(", ")}` : "",
     names(false).length > 0
-      ? `stand-ins of this project, for machines that reach package registries only: ${names(false).join(", ")}`
+      ? "stand-ins of this project, for machines that reach package registries only: " +
+        `${names(false).join(", ")}`
       : "",
   ];
   return `Pulumi plugins: ${parts.filter(Boolean).join("; ")}`;

@@ -1,4 +1,4 @@
-// Pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy) that succeed, and what they leave behind.
+// Pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy) that succeed, and what they leave.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { request } from "undici";
@@ -222,7 +222,9 @@ describe("removal of haproxy.cfg", () => {
   });
 });
 
-/** Writes the pids of the push and of itself, waits until the test removes that file, then reloads HAProxy. */
+/**
+ * Writes the pids of the push and of itself, waits until the test removes that file, then reloads HAProxy.
+ */
 const HELD_RELOAD =
   "echo $PPID $$ >/run/held.new; mv /run/held.new /run/held; timeout 10 sh -c 'while [ -e /run/held ]; do sleep 0.1; done'; systemctl reload haproxy";
 

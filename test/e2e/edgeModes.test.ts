@@ -1,4 +1,5 @@
-// A load balancer that serves another site: refused, replaced with consent, or lived beside; over SSH and on the machine.
+// A load balancer that serves another site: refused, replaced with consent, or shared; by SSH and on the
+// machine.
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";
 import { haproxyDrift } from "../../embedded/lab/haproxyDrift.ts";

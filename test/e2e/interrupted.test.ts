@@ -198,8 +198,8 @@ const pushWaits = () =>
 // ---- afterwards ----
 
 /**
- * Holds the lock of the load balancer's files until the action releases it: an engine that is interrupted waits
- * for the push. Then waits for the end of the push, and checks what it has left.
+ * Holds the lock of the load balancer's files until the action releases it: an engine that is interrupted
+ * waits for the push. Then waits for the end of the push, and checks what it has left.
  */
 async function pushEnded(action: (release: () => void) => Promise<void>): Promise<void> {
   const { process: holder, said } = lab.start(

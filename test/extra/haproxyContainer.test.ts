@@ -1,5 +1,5 @@
-// HAProxy in a container of a real Podman on the load-balancer machine, with the commands of docs/load-balancer.md:
-//   npx vitest run --project extra test/extra/haproxyContainer.test.ts
+// HAProxy in a container of a real Podman on the load-balancer machine, with the commands of
+// docs/load-balancer.md:
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOTS, rootFileSystem } from "../../embedded/toolchain/roots.ts";
 import { documentedCommands, PREPARE } from "../support/e2e/containerHost.ts";

@@ -1,11 +1,13 @@
-/** The load-balancer machine with HAProxy in a container, as docs/load-balancer.md says; without an image registry. */
+/**
+ * The load-balancer machine with HAProxy in a container, as docs/load-balancer.md says; no image registry.
+ */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROGRAM } from "../../../embedded/lab/stack.ts";
 
 /**
- * Podman as this machine can run it: nested in a container of systemd, on an overlay. The image is the machine's own
- * HAProxy and its libraries, which are then removed from the machine.
+ * Podman as this machine can run it: nested in a container of systemd, on an overlay. The image is the
+ * machine's own HAProxy and its libraries, which are then removed from the machine.
  */
 export const PREPARE = `
 set -eu

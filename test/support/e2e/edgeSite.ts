@@ -157,7 +157,8 @@ export class EdgeSite extends EdgeMachine {
   }
 
   /**
-   * Sends requests without a pause during the action, over kept connections and over new ones, to each of the ports.
+   * Sends requests without a pause during the action, over kept connections and over new ones, to each of the
+   * ports.
    *
    * @returns what failed.
    */

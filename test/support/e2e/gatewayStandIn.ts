@@ -16,7 +16,7 @@ import { wheels } from "../../../embedded/toolchain/wheels/wheels.ts";
 import type { Certificate } from "../certificates.ts";
 import { startGrpcEcho } from "./grpcEcho.ts";
 
-/** Header of each answer: the protocol in which the gateway was asked. */
+/** Header of each answer: the protocol of the request to the gateway. */
 export const PROTOCOL_HEADER = "x-gateway-protocol";
 
 /** What the server behind Envoy answers. */

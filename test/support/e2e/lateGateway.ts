@@ -12,7 +12,7 @@ const PORT = 8080;
 /** Of the gateway; the cable to the load balancer has others. */
 const ADDRESS = "192.0.2.10";
 
-/** How often it was asked. */
+/** Requests that it got. */
 export interface Counts {
   /** Connections with at least one request for the page. */
   readonly connections: number;

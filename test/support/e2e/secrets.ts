@@ -44,8 +44,9 @@ export async function allFilesBelow(directory: string): Promise<string> {
 const LOOKS = 12;
 
 /**
- * Command lines of all processes of the host and of the lab's machines, each once. A process is looked at when
- * it is new, every few milliseconds: looking at all of them all the time would slow down what is looked at.
+ * Command lines of all processes of the host and of the lab's machines, each once. A process is looked at
+ * when it is new, every few milliseconds: looking at all of them all the time would slow down what is looked
+ * at.
  */
 export async function duringProcesses(action: () => Promise<unknown>): Promise<string> {
   const lines = new Set<string>();

@@ -1,4 +1,4 @@
-/** A stand-in load balancer for the scripts: commands of the real names, in a directory at the front of PATH. */
+/** A stand-in load balancer for the scripts: commands of the real names, in a directory first on PATH. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -50,8 +50,8 @@ export function removeMachines(): void {
 }
 
 /**
- * A machine whose HAProxy is a few files: `worker` holds the process id, `loaded` the configuration it was started with.
- * It rejects "mode httpp", does not come up with "bind *:22", and cannot listen on port 23.
+ * A machine whose HAProxy is a few files: `worker` holds the process id, `loaded` the configuration it was
+ * started with. It rejects "mode httpp", does not come up with "bind *:22", and cannot listen on port 23.
  */
 export function makeMachine({
   original,
@@ -140,7 +140,8 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
     `[ALERT] (1) : config : [$file:$(grep -n '${what}' "$file" | cut -d : -f 1)] : unknown mode`;
   return {
     id: "echo 0",
-    // The admin socket; an HTTP answer, of another worker process than the newest with "lf-string stale"; port 23 is in use.
+    // The admin socket; an HTTP answer, of another worker process than the newest with "lf-string stale";
+    // port 23 is in use.
     perl: `case "$*" in
       *ExecStart*) exec /usr/bin/perl "$@";;
       *"show info") echo "Pid: $(cat $root/worker)";;
