@@ -30,7 +30,9 @@ const ISOLATED = globSync(UNIT).filter((file) => {
   return text.includes("vi.mock(") || helpers.some((helper) => text.includes(`/support/${helper}"`));
 });
 
-/** End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror, the page. */
+/**
+ * End-to-end files without a cluster: the load balancer's machine alone, a bare Debian, a mirror, the page.
+ */
 const ALONE = ["edge*", "bareHost", "official", "dashboardPage"].map((name) => `test/e2e/${name}.test.ts`);
 const PATIENCE = { testTimeout: 300_000, hookTimeout: 600_000 };
 
@@ -41,7 +43,8 @@ export default defineConfig({
       // Importing Pulumi, zod and ssh2 anew for each file would take longer than the tests do.
       { test: { name: "unit", include: [UNIT], exclude: ISOLATED, isolate: false, testTimeout: 30_000 } },
       { test: { name: "unit-isolated", include: ISOLATED, testTimeout: 30_000 } },
-      // Machines of other releases, and with more on them, which take minutes to make: see docs/load-balancer.md.
+      // Machines of other releases, and with more on them, which take minutes to make: see
+      // docs/load-balancer.md.
       {
         test: {
           name: "extra",

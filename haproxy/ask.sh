@@ -35,7 +35,7 @@ try_to_bind() {
     bind($socket, $pack->($port, $packed)) or print $!;' "$1" "$2"
 }
 
-# read_command_line PID: what a unit runs, from its properties on standard input and its main process (0: none).
+# read_command_line PID: what a unit runs, from its properties on standard input and its main process (or 0).
 #   program PATH       HAProxy
 #   other PATH         what the unit runs in its place
 #   path PATH          a file or directory that it reads, in order

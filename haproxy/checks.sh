@@ -74,7 +74,8 @@ install your distribution's haproxy, or set loadBalancer.reloadCommand (or --rel
 # A unit may run a container engine or a wrapper, whose files are not this machine's.
 check_program() {
   other=$(unit_lines other)
-  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; set loadBalancer.configFile to the file that \
+  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; set loadBalancer.configFile \
+to the file that \
 HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
 }
 
@@ -160,7 +161,7 @@ set loadBalancer.configFile (or --file) to the file that it reads"
 remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
 }
 
-# shares_port ADDRESS ADDRESSES: true when its port, or range such as 8000-8010, has one of the addresses' ports.
+# shares_port ADDRESS ADDRESSES: true when its port, or a range such as 8000-8010, has the port of an address.
 shares_port() {
   case ${1##*:} in '' | *[!0-9-]*) return 1 ;; esac
   first_port=${1##*:}

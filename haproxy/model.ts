@@ -122,9 +122,9 @@ export interface LabTls {
 }
 
 /**
- * The article's load balancer: `maxconn 2000`, 30 s for each idle time, 5 retries, port 80, every node at the gateway's
- * NodePort. Checks and the time to connect are this project's: a node that does not answer is out 2.25 s after the
- * first failed check, and a request goes to another node long before.
+ * The article's load balancer: `maxconn 2000`, 30 s for each idle time, 5 retries, port 80, every node at the
+ * gateway's NodePort. Checks and the time to connect are this project's: a node that does not answer is out
+ * 2.25 s after the first failed check, and a request goes to another node long before.
  * @throws Error when the gateway has no port `https` to pass TLS through to.
  */
 export function labModel({

@@ -277,8 +277,8 @@ what_serves() {
   echo "HAProxy worker $serving serves as before"
 }
 
-# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE, or of another file, that
-# they name.
+# complain MESSAGE REPORT FILE: the message, HAProxy's own lines, and each line of FILE, or of another file,
+# that they name.
 complain() {
   {
     echo "error: $1"

@@ -82,9 +82,9 @@ const PUSH = ["common.sh", "ask.sh", "unit.sh", "checks.sh", "push.sh"].map(read
 const RESTORE = ["common.sh", "ask.sh", "unit.sh", "restore.sh"].map(read).join("");
 
 /**
- * One line that every login shell (sh, bash, zsh, fish, csh) hands to sh unchanged: plain words and one pair of
- * single quotes, without backslash, `!` or newline in them. It runs the launcher, the first bytes of standard
- * input.
+ * One line that every login shell (sh, bash, zsh, fish, csh) hands to sh unchanged: plain words and one pair
+ * of single quotes, without backslash, `!` or newline in them. It runs the launcher, the first bytes of
+ * standard input.
  * @param marks words that the launcher ignores. They make it another command, so that Pulumi runs it again
  * (`triggers` would replace the resource, and restore the old file first).
  */

@@ -31,8 +31,8 @@ export function renderHaproxy(model: HaproxyModel): string {
 }
 
 /**
- * The section of a file beside others: a name of its own, and the defaults of this file. HAProxy reads all files
- * as one, so that its sections would otherwise take the defaults of the file before.
+ * The section of a file beside others: a name of its own, and the defaults of this file. HAProxy reads all
+ * files as one, so that its sections would otherwise take the defaults of the file before.
  */
 function apart(section: string, prefix: string | undefined): string {
   if (prefix === undefined) return section;
@@ -82,8 +82,10 @@ function defaults({ connectMilliseconds, timeoutSeconds, retries }: HaproxyModel
     "mode http",
     `timeout server ${whole(timeoutSeconds.server)}s`,
     `timeout client ${whole(timeoutSeconds.client)}s`,
-    "# Below the 1 s of a repeated SYN. Where the first SYN brings an ICMP error (a node without a gateway) and the second",
-    "# one succeeds, the error stays queued, and HAProxy 2.6 uses a whole core for as long as that connection lives.",
+    "# Below the 1 s of a repeated SYN. Where the first SYN brings an ICMP error (a node without a " +
+      "gateway) and the second",
+    "# one succeeds, the error stays queued, and HAProxy 2.6 uses a whole core for as long as that " +
+      "connection lives.",
     `timeout connect ${whole(connectMilliseconds)}ms`,
     `retries ${whole(retries)}`,
     "# A retry goes to another node. A reload closes an idle connection after its next answer, not before.",
@@ -175,8 +177,8 @@ function toBackend(name: string): string[] {
 }
 
 /**
- * The checks of all nodes end at the one gateway: when it is too busy to answer them, all nodes are out at once, though
- * it still answers requests. Envoy calls that panic mode.
+ * The checks of all nodes end at the one gateway: when it is too busy to answer them, all nodes are out at
+ * once, though it still answers requests. Envoy calls that panic mode.
  */
 function lastResort(name: string, lines: readonly string[]): string {
   return section(`backend ${word(name)}-unchecked`, [
@@ -226,7 +228,8 @@ function statsPage({ credential, ...listen }: NonNullable<StatsEndpoints["page"]
     "stats uri /",
     "stats hide-version",
     "# SHA-256 of the Authorization header, so that this file does not hold the password.",
-    `stats http-request auth realm HAProxy unless { req.hdr(authorization),sha2(256),hex -m str ${word(credential)} }`,
+    "stats http-request auth realm HAProxy unless { req.hdr(authorization),sha2(256),hex -m str " +
+      `${word(credential)} }`,
   ]);
 }
 
@@ -236,11 +239,15 @@ function checks(check: HealthCheck): string[] {
     "option httpchk",
     `http-check send meth GET uri ${word(check.path)} ver HTTP/1.1 hdr Host ${word(check.host)}`,
     "http-check expect status 200",
-    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)}`,
+    `default-server check port ${whole(check.port)} inter ${whole(check.intervalSeconds)}s fastinter ` +
+      `${whole(check.inDoubtMilliseconds)}ms fall ${whole(check.fall)} rise ${whole(check.rise)}`,
   ];
 }
 
-/** A server that does not acknowledge data within 2 s is gone. HAProxy 2.6 ignores `tcp-ut` on `default-server`. */
+/**
+ * A server that does not acknowledge data within 2 s is gone. HAProxy 2.6 ignores `tcp-ut` on
+ * `default-server`.
+ */
 function server({ name, address, port }: Server): string {
   return `server ${word(name)} ${socket({ address, port })} tcp-ut 2s`;
 }

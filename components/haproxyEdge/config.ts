@@ -61,7 +61,8 @@ const loadBalancer = object("give an object with host, user and hostKey, or with
   ),
   mode: field(
     z.enum(["file", "include"], { error: "give file or include, or nothing" }).optional(),
-    "On a machine that serves other sites. `include`: the file lives beside theirs; `file`: a push replaces " +
+    "On a machine that serves other sites. `include`: the file lives beside theirs; `file`: a push " +
+      "replaces " +
       "the file that is there, a destroy puts it back",
     "such a machine is refused",
   ),

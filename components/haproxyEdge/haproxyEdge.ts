@@ -19,8 +19,8 @@ export interface HaproxyEdgeArgs {
   /** The load balancer. */
   machine: LoadBalancer;
   /**
-   * Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason to
-   * push. @default none
+   * Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason
+   * to push. @default none
    */
   edits?: readonly string[] | undefined;
   /** Private key for the load balancer's user; empty for this machine. */
@@ -32,8 +32,8 @@ export interface HaproxyEdgeArgs {
 }
 
 /**
- * Renders haproxy.cfg and pushes it; where HAProxy does not serve with it, the previous file stays in use. Its deletion
- * puts back the file from before the first push.
+ * Renders haproxy.cfg and pushes it; where HAProxy does not serve with it, the previous file stays in use.
+ * Its deletion puts back the file from before the first push.
  */
 export class HaproxyEdge extends pulumi.ComponentResource {
   /** The pushed configuration. */
@@ -109,7 +109,9 @@ function labTls({ mode, redirect, certificate }: Tls, configFile: string): LabTl
   return { mode, redirect, certificateFile: certificateFile(configFile, certificate) };
 }
 
-/** With a password the whole file is a secret: it holds a hash, from which a weak password could be guessed. */
+/**
+ * With a password the whole file is a secret: it holds a hash, from which a weak password could be guessed.
+ */
 function endpoints({ prometheus, page }: Stats = {}): pulumi.Output<LabModelArgs["stats"]> {
   if (!page) return pulumi.output({ prometheus });
   const { user, password, address, port } = page;
@@ -161,7 +163,9 @@ function certificateAndKey(tls: Tls | undefined): pulumi.Input<string> {
 const holdsSecrets = ({ tls, stats }: HaproxyEdgeArgs) =>
   tls?.mode === "terminate" || stats?.page !== undefined;
 
-/** Nothing on the way up; on the way down an error, within 10 s, for a load balancer that is gone or replaced. */
+/**
+ * Nothing on the way up; on the way down an error, within 10 s, for a load balancer that is gone or replaced.
+ */
 function reachableArgs(
   { host, port, user, hostKey }: LoadBalancer,
   undo: pulumi.Resource,

@@ -22,7 +22,9 @@ export interface LoadBalancerAccess extends LoadBalancer {
 export interface LoadBalancerState {
   /** Why a push would fail, one a line. */
   readonly faults: readonly string[];
-  /** Edits by hand of haproxy.cfg, by hash, sorted: the file as it is, and the copies that pushes have kept. */
+  /**
+   * Edits by hand of haproxy.cfg, by hash, sorted: the file as it is, and the copies that pushes have kept.
+   */
   readonly edits: readonly string[];
 }
 

@@ -8,7 +8,7 @@ import type { Outputs } from "../../outputs.ts";
 import type { Instance } from "../instance.ts";
 import { sshTarget } from "../machines/loadBalancer.ts";
 
-/** `as pushed`, or what is different and what puts it right. */
+/** `as pushed`, or what is different and what repairs it. */
 export async function haproxyDrift(
   lab: Instance,
   pushed: Pick<Outputs, "configFile" | "configHash">,

@@ -28,7 +28,9 @@ interface MachineStatus {
 export interface Status {
   readonly name: string;
   readonly machines: readonly MachineStatus[];
-  /** Problem of the cluster's API, nodes that are not Ready, nodes that came or went since the last update. */
+  /**
+   * Problem of the cluster's API, nodes that are not Ready, nodes that came or went since the last update.
+   */
   readonly cluster: readonly string[];
   /** URL and weights, when the stack is up. */
   readonly stack: { url: string; weights: Record<string, number> } | null;

@@ -5,6 +5,7 @@ import { until } from "../../clients/process.ts";
 import { haproxyDrift } from "../../embedded/lab/haproxyDrift.ts";
 import { readFirstLine } from "../../haproxy/firstLine.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
+import { configOfSite } from "../support/e2e/otherSite.ts";
 import { type Sightings, trial } from "../support/e2e/trial.ts";
 
 const site = new EdgeSite("edge-modes");
@@ -268,20 +269,7 @@ END
   });
 });
 
-/** Sections of a site with names that this project uses too, before the server of page `a`. */
-function otherSite(port: number | string): string {
-  return `defaults
-  mode http
-  option idle-close-on-response
-  timeout connect 5s
-  timeout client 30s
-  timeout server 30s
-frontend http
-  bind *:${port}
-  default_backend k8s-istio-ingress-gateway
-backend k8s-istio-ingress-gateway
-  server a ${site.lab.gateway}:${site.portOf("a")}`;
-}
+const otherSite = (port: number | string) => configOfSite(site.lab.gateway, site.portOf("a"), port);
 
 /** Of every file of the others. */
 const checksums = () =>

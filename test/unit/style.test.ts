@@ -60,7 +60,8 @@ describe("every source, test and script", () => {
 
   test(`ends its lines at ${WIDTH} columns; in tests, its comments`, () => {
     const others = sources.filter(({ path }) => extname(path) !== ".go");
-    const counts = (line: string, path: string) => !path.startsWith("test/") || /^\s*(\/\*\*|\* |\/\/)/.test(line);
+    const counts = (line: string, path: string) =>
+      !path.startsWith("test/") || /^\s*(\/\*\*|\* |\/\/)/.test(line);
     const isLong = (line: string, path: string) =>
       line.length > WIDTH && counts(line, path) && !WHOLE.test(line);
     expect(places(others, isLong)).toEqual([]);

@@ -12,19 +12,18 @@ it("takes addresses of both kinds", () => {
   });
 });
 
-it.each([
-  "",
-  "8404",
-  "lb:8404",
-  "10.0.0.1:80",
-  "10.0.0.1:0",
-  "10.0.0.1:65536",
-  "::1:8404",
-  "10.0.0.1:9 ssl",
-  "*:9",
-])("refuses %j", (prometheus) => {
-  expect(faultsOf({ stats: { prometheus } })).toEqual([
-    expect.stringMatching(/^stats\.prometheus is .*: give an address/),
+it.each(["", "8404", "lb:8404", "10.0.0.1:0", "10.0.0.1:65536", "::1:8404", "10.0.0.1:9 ssl", "*:9"])(
+  "refuses %j",
+  (prometheus) => {
+    expect(faultsOf({ stats: { prometheus } })).toEqual([
+      expect.stringMatching(/^stats\.prometheus is .*: give an address/),
+    ]);
+  },
+);
+
+it("refuses a port that clients have", () => {
+  expect(faultsOf({ stats: { prometheus: "10.0.0.1:80" } })).toEqual([
+    'stats.prometheus is "10.0.0.1:80": clients have that port: give another one',
   ]);
 });
 

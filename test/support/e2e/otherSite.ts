@@ -1,0 +1,16 @@
+/** haproxy.cfg of a site that is not this project's. */
+
+/** Sections with names that this project uses too, for a server that plays a node. */
+export function configOfSite(address: string, serverPort: number | undefined, port: number | string): string {
+  return `defaults
+  mode http
+  option idle-close-on-response
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+frontend http
+  bind *:${port}
+  default_backend k8s-istio-ingress-gateway
+backend k8s-istio-ingress-gateway
+  server a ${address}:${serverPort}`;
+}
