@@ -188,11 +188,11 @@ function document(tables: string): string {
   return `# What metrics and traces cost
 
 \`monitoring\` with a scrape every 2 s and \`tracing\` of every request, both on and both off in turn, on an
-embedded lab: the proxies, Prometheus, Zipkin, HAProxy and the clients share its host's cores. ${CLIENTS} clients
-send without a pause; the steady pace is ${PACE} requests a second. The ratio is the median of the rounds'
-ratios, on divided by off. The weights are changed in the cluster itself, and the dashboard is read as its page
-reads it. The rates of the picture are of the last 10 s, so that shares agree when that window holds requests of
-the new weights alone. Made by \`node bench/observe.ts --write\`.
+embedded lab: the proxies, Prometheus, Zipkin, HAProxy and the clients share its host's cores. ${CLIENTS}
+clients send without a pause; the steady pace is ${PACE} requests a second. The ratio is the median of the
+rounds' ratios, on divided by off. The weights are changed in the cluster itself, and the dashboard is read
+as its page reads it. The rates of the picture are of the last 10 s, so that shares agree when that window
+holds requests of the new weights alone. Made by \`node bench/observe.ts --write\`.
 
 ${describeMachine()}.
 
