@@ -168,9 +168,13 @@ async function changeWeights(api: KubernetesApi, weights: Readonly<Record<string
   await api.patch(path, "merge", { spec: { http } });
 }
 
-const run = (command: string, ...args: string[]) =>
-  execa(join(ROOT, "lab"), [command, "--name", lab.name, ...args], { stdin: "ignore" });
-const pulumi = (...args: string[]) => run("pulumi", ...args);
+function run(command: string, ...args: string[]) {
+  return execa(join(ROOT, "lab"), [command, "--name", lab.name, ...args], { stdin: "ignore" });
+}
+
+function pulumi(...args: string[]) {
+  return run("pulumi", ...args);
+}
 
 async function timed(label: string, work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();

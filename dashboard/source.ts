@@ -32,6 +32,8 @@ export interface SourceArgs {
   readonly scrapeSeconds: number;
   /** Links to traces; none without tracing. */
   readonly links: readonly Link[];
+  /** Longest time for one answer of the API server, in milliseconds. @default 5000 */
+  readonly answerMs?: number | undefined;
 }
 
 /** Path of a Service behind the API server's proxy, without a slash at the end. */
@@ -77,7 +79,7 @@ export class Source {
 
   async #weights(): Promise<{ weights: Setting["weights"]; changedAt: number }> {
     const path = `/apis/networking.istio.io/v1/namespaces/${this.#args.namespace}/virtualservices/nginx`;
-    const object = await this.#args.api.get<VirtualServiceLike & { metadata: Written }>(path);
+    const object = await this.#args.api.get<VirtualServiceLike & { metadata: Written }>(path, this.#limit());
     if (!object) throw new Error(`there is no VirtualService nginx in namespace ${this.#args.namespace}`);
     const times = (object.metadata.managedFields ?? []).map(({ time }) => Date.parse(time ?? ""));
     return {
@@ -106,6 +108,11 @@ export class Source {
     return Object.fromEntries(found);
   }
 
+  /** A page that waits for a cluster that is away says so within seconds. */
+  #limit() {
+    return { answerMs: this.#args.answerMs ?? 5000 };
+  }
+
   #get(): PrometheusGet {
     const { api, prometheus } = this.#args;
     if ("url" in prometheus) {
@@ -117,7 +124,7 @@ export class Source {
     const prefix = proxyPath(prometheus);
     return async (path) => {
       const where = `in namespace ${prometheus.namespace}`;
-      const answer = await named(where, api.get<unknown>(`${prefix}${path}`));
+      const answer = await named(where, api.get<unknown>(`${prefix}${path}`, this.#limit()));
       if (answer === undefined) throw new Error(`there is no Service ${prometheus.service} ${where}`);
       return answer;
     };

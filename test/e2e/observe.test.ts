@@ -4,9 +4,10 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { execa } from "execa";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PROGRAM } from "../../embedded/lab/stack.ts";
+import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { allowed } from "../../probe/verdict.ts";
@@ -163,6 +164,8 @@ describe("the live page", () => {
       await writeFile(join(await pictureDirectory(), "dashboard.png"), await page.browser.screenshot());
       expect(loop.failures).toEqual({});
       await Promise.all([page.showsDeadNode(), page.showsStoppedVersion("v117")]);
+      const links = ["The latest traces", "Traces of v116", "Traces of v117", "Traces with errors"];
+      await expect.poll(() => page.linksWithTraces(), SOON).toEqual(links);
     } finally {
       await loop.stop();
     }
@@ -176,7 +179,16 @@ describe("the live page", () => {
     }
   });
 
-  test("--open prometheus and --open zipkin serve their own pages", async () => {
+  test("node dashboard/main.ts serves it beside any stack; --open serves other programs' own pages", async () => {
+    const beside = execa(process.execPath, ["dashboard/main.ts", "--port=0"], {
+      cwd: PROGRAM,
+      env: labEnvironment(lab.instance),
+      reject: false,
+    });
+    const address = new Promise<string>((resolve, reject) => {
+      beside.stdout.on("data", (line: Buffer) => resolve(`${line}`.trim()));
+      beside.then(({ stderr }) => reject(new Error(stderr)), reject);
+    });
     const opened = async (program: string, path: string) => {
       const { process, said } = lab.start("dashboard", "--open", program, "--port", "0");
       const url = (await said("Ctrl-C ends it.")).trim();
@@ -191,10 +203,13 @@ describe("the live page", () => {
       expect((await process).exitCode).toBe(0);
       return text;
     };
-    const [prometheus, zipkin] = await Promise.all([
+    const [own, prometheus, zipkin] = await Promise.all([
+      address.then(async (url) => (await fetch(url)).text()),
       opened("prometheus", "/api/v1/query?query=up"),
       opened("zipkin", "/api/v2/services"),
-    ]);
+    ]).finally(() => beside.kill("SIGINT"));
+    expect((await beside).exitCode).toBe(0);
+    expect(own).toContain("Traffic split of");
     expect(prometheus).toContain('"status":"success"');
     expect(zipkin).toContain("istio-ingressgateway");
   });

@@ -110,6 +110,23 @@ export class DashboardPage {
     await expect.poll(pods, SOON).toBe("3 of 3");
   }
 
+  /** The links to traces that lead to one at least, by their words. */
+  async linksWithTraces(): Promise<string[]> {
+    const links = (await this.browser.evaluate(
+      '[...document.querySelectorAll("#links a")].map((link) => [link.innerText, link.href])',
+    )) as [string, string][];
+    const found = await Promise.all(
+      links.map(async ([words, href]) => {
+        const { origin, searchParams } = new URL(href);
+        const api = new URL("/api/v2/traces?limit=1&lookback=900000", origin);
+        const annotation = searchParams.get("annotationQuery");
+        if (annotation) api.searchParams.set("annotationQuery", annotation);
+        return ((await (await fetch(api)).json()) as unknown[]).length > 0 ? [words] : [];
+      }),
+    );
+    return found.flat();
+  }
+
   /** @returns the exit code of the command. */
   async close(): Promise<number | undefined> {
     await this.browser.close();

@@ -127,6 +127,21 @@ test.each([
   await expect(picture()).rejects.toThrow(words);
 });
 
+test("an API server that does not answer is an error within the time for one answer", async () => {
+  const { api } = await apiOf({}, { silent: true });
+  const source = new Source({
+    api,
+    url: "http://shop/",
+    namespace: "shop",
+    versions: [],
+    prometheus: PROMETHEUS,
+    scrapeSeconds: 2,
+    links: [],
+    answerMs: 100,
+  });
+  await expect(source.picture(AbortSignal.timeout(20_000))).rejects.toThrow(/answer/);
+});
+
 test("a Prometheus of the user's own is queried at its address, not through the API server", async () => {
   const { requests, picture } = await sourceOf(cluster(), { prometheus: { url: "http://127.0.0.1:9/" } });
   await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9 does not answer: fetch failed");

@@ -86,6 +86,22 @@ test.skipIf(without)("errors of one version", () => {
   expect(check(series, [alert("VersionErrors")])).toContain('destination_workload="nginx-v117"');
 });
 
+test.skipIf(without)("a version that answers one request in fifty after more than a second", () => {
+  const bucket = (workload: string, le: string, perMinute: number) => ({
+    series: `istio_request_duration_milliseconds_bucket{reporter="source",destination_workload_namespace="default",destination_workload="nginx-${workload}",le="${le}"}`,
+    values: `0+${perMinute / 4}x80`,
+  });
+  const times = (workload: string, quick: number) => [
+    bucket(workload, "1000", quick),
+    bucket(workload, "5000", 1000),
+    bucket(workload, "+Inf", 1000),
+  ];
+  expect(check([...times("v116", 1000), ...times("v117", 1000)], [alert("VersionSlow")])).toBe("ok");
+  const outcome = check([...times("v116", 1000), ...times("v117", 980)], [alert("VersionSlow")]);
+  expect(outcome).toContain('destination_workload="nginx-v117"');
+  expect(outcome).not.toContain('destination_workload="nginx-v116"');
+});
+
 test.skipIf(without)("no gateway, a server that is down, an exporter that is silent", () => {
   const up = (job: string, extra: string, value: number) => ({
     series: `up{job="${job}"${extra}}`,
