@@ -7,6 +7,7 @@
  * and both off, in turn; then the time from a change of the weights to the dashboard's picture of it. It
  * takes seven minutes on a host that does nothing else. Progress goes to stderr, the tables to stdout.
  */
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -107,8 +108,9 @@ async function measurePage(count: number): Promise<Results["page"]> {
   const load = new AbortController();
   const requests = keepLoaded(load.signal);
   try {
-    const [first] = await Promise.race([firstLine(dashboard), dashboard.then(() => [""])]);
-    const pictureUrl = new URL("picture.json", first ?? "");
+    // A dashboard that ends before its first line rejects.
+    const first = await Promise.race([once(dashboard.stdout, "data"), dashboard]);
+    const pictureUrl = new URL("picture.json", String(Array.isArray(first) ? first[0] : "").trim());
     const result: { weights: number[]; shares: number[] } = { weights: [], shares: [] };
     for (let i = 1; i <= count; i++) {
       const weights = i % 2 === 1 ? { v116: 90, v117: 10 } : { v116: 50, v117: 50 };
@@ -139,11 +141,6 @@ async function measurePage(count: number): Promise<Results["page"]> {
 
 async function keepLoaded(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) await openLoop(page, PACE, 1);
-}
-
-async function firstLine(process: AsyncIterable<unknown>): Promise<string[]> {
-  for await (const line of process) return [String(line)];
-  return [];
 }
 
 async function versionsOf(url: URL): Promise<Picture["versions"]> {
