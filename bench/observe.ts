@@ -32,7 +32,7 @@ const page: Page = {
 /** Clients without a pause; requests a second at a steady pace; seconds of each. */
 const CLIENTS = 8;
 const PACE = 100;
-const SECONDS = 10;
+const SECONDS = 8;
 
 interface Size {
   readonly ups: number;
@@ -44,7 +44,7 @@ await new Command("bench/observe")
   .description("what monitoring and tracing of every request cost, on labs of its own")
   .option("--ups <number>", "pairs of `./lab up` from nothing", Number, 2)
   .option("--rounds <number>", "pairs of loads, with both on and off", Number, 3)
-  .option("--changes <number>", "changes of the weights that the page shows", Number, 5)
+  .option("--changes <number>", "changes of the weights that the page shows", Number, 4)
   .option("--write", "write docs/benchmarks-observability.md")
   .action(async ({ write, ...size }: Size & { write?: true }) => {
     try {
