@@ -5,7 +5,7 @@ export type TracingProtocol = "zipkin" | "otlp";
 /** Where spans go. */
 export interface Collector {
   readonly protocol: TracingProtocol;
-  /** Host name or address, as the mesh knows it. */
+  /** Host name or address, as the mesh resolves it. */
   readonly host: string;
   readonly port: number;
 }

@@ -1,7 +1,7 @@
 /**
  * A stand-in for Istio's telemetry filter, which a plain Envoy lacks: Envoy's stats access logger counts the
  * requests, and Prometheus' relabeling gives the series Istio's standard names and labels
- * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange knows is
+ * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange carries is
  * `unknown`: on the answering side the caller's workload, though not its principal. Sizes are those of the
  * bodies.
  */
@@ -140,7 +140,7 @@ const ownService = [
   relabel("reporter", "destination", `source_${name}`, "unknown"),
 ]);
 
-/** The Service of a request, out of Envoy's name for a cluster or out of the name that TLS asks for. */
+/** The Service of a request: from the name of the upstream cluster, or from the server name of TLS (SNI). */
 const service = [
   ["lab_cluster", "outbound\\|[^|]*\\|[^|]*\\|"],
   ["lab_server_name", "outbound_\\.[^_]*_\\.[^_]*_\\."],

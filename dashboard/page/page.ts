@@ -19,7 +19,7 @@ interface Answer {
   readonly problem?: string;
 }
 
-/** Changes the words only where they differ: a screen reader speaks each change. */
+/** Changes the words only where they differ: a screen reader announces each change. */
 function show(state: string, words: string): void {
   const element = byId("state");
   element.dataset.state = state;
