@@ -7,7 +7,7 @@ import type { Context } from "./context.ts";
 
 export function statusCommand(context: Context): Command {
   return new Command("status")
-    .description("machines, daemons, cluster, stack, and what is a stand-in")
+    .description("machines, daemons, cluster, stack, alerts, and what is a stand-in")
     .option("--json", "print one object")
     .addHelpText("after", "\nExit code: 0 up and well, 1 anything else.")
     .action(async ({ json }: { json?: true }) => {
@@ -17,7 +17,7 @@ export function statusCommand(context: Context): Command {
     });
 }
 
-function render({ machines, cluster, stack, haproxyConfig, parts, standIns }: Status): string {
+function render({ machines, cluster, stack, haproxyConfig, alerts, parts, standIns }: Status): string {
   return [
     ...machines.flatMap(({ machine, address, state, problems }) => [
       line(state === "running", machine, `${address.padEnd(15)} ${state}`),
@@ -30,6 +30,7 @@ function render({ machines, cluster, stack, haproxyConfig, parts, standIns }: St
       ? line(true, "stack", `${stack.url}  ${shares(stack.weights)}`)
       : line(false, "stack", "not up: ./lab up"),
     line(haproxyConfig === "as pushed", "haproxy.cfg", haproxyConfig),
+    ...section("Alerts:", alerts),
     ...section("Parts:", parts.map(describePart)),
     ...section("Stand-ins, for what this kind of machine cannot download:", standIns),
   ].join("\n");

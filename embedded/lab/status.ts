@@ -11,6 +11,7 @@ import { runningPid } from "../machines/machine.ts";
 import { BUILT_IMAGES } from "../toolchain/images/names.ts";
 import type { Part } from "../toolchain/parts.ts";
 import { ENVOY_VERSION, IMAGE_HUB, PROMETHEUS_VERSION } from "../versions.ts";
+import { alertsOf } from "./alerts.ts";
 import { haproxyDrift } from "./haproxyDrift.ts";
 import { type Made, readMade } from "./made.ts";
 import { type Node, nodeProblems } from "./nodeStatus.ts";
@@ -36,6 +37,8 @@ export interface Status {
   readonly stack: { url: string; weights: Record<string, number> } | null;
   /** Whether haproxy.cfg on the load balancer is what was pushed last. */
   readonly haproxyConfig: string;
+  /** Alerts of the lab's Prometheus. They do not make the lab less well. */
+  readonly alerts: readonly string[];
   /** Which parts are official artifacts, and which are built on this host, with the reason. */
   readonly parts: readonly Part[];
   readonly standIns: readonly string[];
@@ -56,6 +59,7 @@ export async function readStatus(lab: Instance): Promise<Status> {
     cluster,
     stack: outputs ? { url: outputs.url, weights: outputs.weights } : null,
     haproxyConfig,
+    alerts: outputs && cluster.length === 0 ? await alertsOf(lab, outputs) : [],
     parts: made?.parts ?? [],
     standIns: await standIns(lab, made),
     ok:

@@ -29,7 +29,6 @@ import { duringTraffic, trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
 const PAGES = ["v1.16.1", "v1.17.9"];
-/** Page to the pods' label `version`. */
 const VERSIONS: Record<string, string> = { "v1.16.1": "1.16", "v1.17.9": "1.17" };
 const SOON = { timeout: 60_000, interval: 500 };
 
@@ -40,6 +39,8 @@ beforeAll(async () => {
   await lab.run("up");
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
+const status = async () =>
+  JSON.parse((await lab.try("status", "--json")).stdout) as Record<"standIns" | "alerts", string[]>;
 
 describe("metrics", () => {
   test("every target answers: proxies, istiod, HAProxy, Prometheus itself", async () => {
@@ -92,8 +93,7 @@ describe("metrics", () => {
   });
 
   test("status names what stands in for Istio's telemetry filter", async () => {
-    const { standIns } = JSON.parse((await lab.try("status", "--json")).stdout) as { standIns: string[] };
-    expect(standIns.join("\n")).toContain("stats access logger");
+    expect((await status()).standIns.join("\n")).toContain("stats access logger");
   });
 });
 
@@ -220,6 +220,7 @@ describe("the live page", () => {
       await patchPrometheus(lab, { replicas: 0, template: { spec: { volumes } } });
       await expect.poll(() => page.state(), SOON).toBe("away");
       expect(await page.words()).toContain("does not answer");
+      expect((await status()).alerts).toMatchObject([expect.stringContaining("Prometheus does not answer")]);
       await patchPrometheus(lab, { replicas: 1 });
       await expect.poll(() => page.state(), SOON).toBe("live");
       const ballast = join((await prometheusPod(lab)).data, "ballast");
