@@ -234,10 +234,8 @@ async function dial(where: typeof site.machine, privateKey: string): Promise<voi
   await runRemotely({
     command: "cat",
     settings: { connection: { ...connectionTo(where, ""), privateKey } } as never,
-    previous: { stdout: "", stderr: "" } as never,
     signal: new AbortController().signal,
     onLine: () => undefined,
-    onWarning: () => undefined,
   });
 }
 

@@ -48,7 +48,7 @@ function replacing(type: string, before: Record<string, unknown>, { inputs: afte
     ? ["triggers"]
     : type === "pulumi:providers:kubernetes"
       ? ["clusterIdentifier"]
-      : immutablePaths(after, { configMapMutable: true, secretMutable: true });
+      : immutablePaths(after);
   return paths.filter((path) => !isDeepStrictEqual(at(before, path), at(after, path)));
 }
 

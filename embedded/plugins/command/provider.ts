@@ -38,16 +38,22 @@ export class CommandProvider implements Provider {
 
   async check({ type, news }: CheckRequest): Promise<CheckResult> {
     runnerOf(type);
-    const failures = ["assetPaths", "archivePaths"]
-      .filter((property) => news[property] !== undefined)
+    const known = type === REMOTE ? REMOTE_INPUTS : LOCAL_INPUTS;
+    const failures = Object.keys(withoutInternals(news))
+      .filter((property) => news[property] !== undefined && !known.includes(property))
       .map((property) => ({ property, reason: unsupported(property) }));
+    if (news.addPreviousOutputInEnv !== false)
+      failures.push({
+        property: "addPreviousOutputInEnv",
+        reason: unsupported("the previous output in the environment"),
+      });
     if (type !== REMOTE) return { inputs: news, failures };
     const { connection, failure } = checkConnection(news.connection);
     return { inputs: { ...news, connection }, failures: failure ? [...failures, failure] : failures };
   }
 
   async diff({ oldInputs, news }: DiffRequest): Promise<Diff> {
-    return { changes: changes(withoutInternals(oldInputs), withoutInternals(news)), replaces: ["triggers"] };
+    return { changes: changes(withoutInternals(oldInputs), withoutInternals(news)), replaces: [] };
   }
 
   async create({ urn, type, name, inputs, preview }: CreateRequest) {
@@ -104,16 +110,17 @@ export class CommandProvider implements Provider {
     return await runner({
       command: plain,
       settings: reveal(settings) as Properties,
-      previous,
       signal: this.#cancellation.signal,
       onLine: (line) => this.#log.status(urn, line),
-      onWarning: (text) => this.#log.message(urn, "warning", text),
     });
   }
 }
 
 const LOCAL = "command:local:Command";
 const REMOTE = "command:remote:Command";
+/** What the program gives its commands. */
+const REMOTE_INPUTS = ["addPreviousOutputInEnv", "connection", "create", "delete", "stdin", "update"];
+const LOCAL_INPUTS = ["addPreviousOutputInEnv", "create", "delete", "environment", "stdin", "update"];
 const NO_OUTPUT: Output = { stdout: "", stderr: "" };
 /** Loaded by the first remote command only. */
 const runRemotely: Runner = async (run) => (await import("./remote.ts")).runRemotely(run);

@@ -3,13 +3,7 @@ import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseHostKey } from "../../../clients/hostKey.ts";
 import { connect, type SshConnection, SshError, type SshTarget } from "../../../clients/ssh.ts";
-import {
-  type CommandRun,
-  environment,
-  type Output,
-  previousOutputVariables,
-  Transcript,
-} from "./transcript.ts";
+import { type CommandRun, type Output, Transcript } from "./transcript.ts";
 
 /** Defaults are set when the resource is checked; see the official `remote.Connection`. */
 export interface Connection {
@@ -20,7 +14,6 @@ export interface Connection {
   /** As in authorized_keys: type, base64, comment. Not given: any host is trusted. */
   hostKey?: string;
   agentSocketPath?: string;
-  /** -1 for no limit. */
   dialErrorLimit: number;
   /** In seconds; 0 for no limit. */
   perDialTimeout: number;
@@ -34,10 +27,9 @@ export async function runRemotely(run: CommandRun): Promise<Output> {
   const { settings, command } = run;
   const connection = await dial(settings.connection as unknown as Connection, run);
   try {
-    const env = await acceptedVariables(connection, run);
-    const transcript = new Transcript(settings, run.onLine);
+    const transcript = new Transcript(run.onLine);
     const input = (settings.stdin as string | undefined) ?? "";
-    const { stdout, stderr, ended } = await connection.start(command, { input, env });
+    const { stdout, stderr, ended } = await connection.start(command, { input });
     transcript.follow("stdout", stdout);
     transcript.follow("stderr", stderr);
     const { exitCode, signal } = await ended;
@@ -72,8 +64,8 @@ async function dial(connection: Connection, { onLine, signal }: CommandRun): Pro
     } catch (error) {
       const message = dialFailure(error, connection, target);
       if (isFinal(error)) throw new Error(message);
-      if (limit >= 0 && failures >= limit) throw new Error(`after ${failures} failed attempts: ${message}`);
-      onLine(`Dial ${failures + 1}/${limit === -1 ? "inf" : limit} failed: retrying`);
+      if (failures >= limit) throw new Error(`after ${failures} failed attempts: ${message}`);
+      onLine(`Dial ${failures + 1}/${limit} failed: retrying`);
     }
     await delay(Math.min(FIRST_RETRY_MS * RETRY_FACTOR ** failures, LONGEST_RETRY_MS), undefined, { signal });
   }
@@ -134,39 +126,3 @@ const SOCKET_ERRORS: Record<string, string> = {
   ENOENT: "no such file or directory",
   ENOTFOUND: "no such host",
 };
-
-/**
- * The variables that the server lets a user set. One of `environment` that it refuses is an error, one of the
- * previous output a warning. The client sends variables without an answer, so a shell over there reports what
- * has arrived.
- */
-async function acceptedVariables(
-  connection: SshConnection,
-  run: CommandRun,
-): Promise<Record<string, string>> {
-  const wanted = environment(run.settings);
-  const variables = { ...wanted, ...previousOutputVariables(run.settings, run.previous) };
-  const names = Object.keys(variables);
-  const odd = names.find((name) => !/^[A-Za-z_]\w*$/.test(name));
-  if (odd !== undefined) throw refused(odd);
-  if (names.length === 0) return {};
-  const test = names.map((name) => `[ -n "\${${name}+x}" ] || echo ${name}`).join("; ");
-  const { stdout } = await connection.run(test, { env: variables });
-  for (const name of stdout.split("\n").filter((line) => line !== "")) {
-    if (name in wanted) throw refused(name);
-    run.onWarning(`Unable to set '${name}'. ${ACCEPT_ENV_ADVICE}`);
-    delete variables[name];
-  }
-  return variables;
-}
-
-const ACCEPT_ENV_ADVICE =
-  "This only works if your SSH server is configured to accept these variables via AcceptEnv. " +
-  "Alternatively, if a Bash-like shell runs the command on the remote host, you could prefix the command " +
-  "itself with the variables in the form 'VAR=value command'";
-
-function refused(name: string): Error {
-  return new Error(
-    `could not set environment variable ${JSON.stringify(name)}: ssh: setenv failed. ${ACCEPT_ENV_ADVICE}`,
-  );
-}

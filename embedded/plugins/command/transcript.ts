@@ -11,15 +11,12 @@ export interface Output {
 /** A command of a resource, as its create, update or delete runs it. */
 export interface CommandRun {
   command: string;
-  /** The resource's inputs: stdin, environment, dir, interpreter, logging, connection … */
+  /** The resource's inputs: stdin, environment, connection … */
   settings: Properties;
-  /** The command gets it as PULUMI_COMMAND_STDOUT and _STDERR, unless `addPreviousOutputInEnv` is false. */
-  previous: Output;
   /** Fires when the user interrupts. */
   signal: AbortSignal;
-  /** Called for each line that is printed to a stream that `logging` names. */
+  /** Called for each line that is printed. */
   onLine(line: string): void;
-  onWarning(text: string): void;
 }
 
 /** Collects both streams: separately for the outputs, and in the order of arrival for an error message. */
@@ -27,15 +24,9 @@ export class Transcript {
   readonly #texts = { stdout: "", stderr: "" };
   #all = "";
   readonly #pending = { stdout: "", stderr: "" };
-  readonly #logged: { stdout: boolean; stderr: boolean };
   readonly #onLine: (line: string) => void;
 
-  constructor(settings: Properties, onLine: (line: string) => void) {
-    const logging = settings.logging ?? "stdoutAndStderr";
-    this.#logged = {
-      stdout: logging === "stdout" || logging === "stdoutAndStderr",
-      stderr: logging === "stderr" || logging === "stdoutAndStderr",
-    };
+  constructor(onLine: (line: string) => void) {
     this.#onLine = onLine;
   }
 
@@ -43,7 +34,7 @@ export class Transcript {
     stream.setEncoding("utf8").on("data", (chunk: string) => {
       this.#texts[name] += chunk;
       this.#all += chunk;
-      if (this.#logged[name]) this.#log(name, chunk);
+      this.#log(name, chunk);
     });
   }
 
@@ -69,18 +60,6 @@ export class Transcript {
     this.#pending[name] = lines.pop() ?? "";
     for (const line of lines) this.#onLine(line.replace(/\r$/, ""));
   }
-}
-
-export function environment(settings: Properties): Record<string, string> {
-  return (settings.environment ?? {}) as Record<string, string>;
-}
-
-export function previousOutputVariables(settings: Properties, previous: Output): Record<string, string> {
-  if (settings.addPreviousOutputInEnv === false) return {};
-  return {
-    ...(previous.stdout === "" ? {} : { PULUMI_COMMAND_STDOUT: previous.stdout }),
-    ...(previous.stderr === "" ? {} : { PULUMI_COMMAND_STDERR: previous.stderr }),
-  };
 }
 
 function withoutNewline(text: string): string {

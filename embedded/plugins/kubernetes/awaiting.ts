@@ -1,7 +1,6 @@
 /** Waits until an object is ready or gone, and judges it at a refresh. */
-import { isObject, type Properties } from "../values.ts";
+import { isObject } from "../values.ts";
 import type { Cluster, KubernetesObject, Reference } from "./cluster.ts";
-import { ANNOTATIONS, annotation } from "./objects.ts";
 import { Observation } from "./observation.ts";
 import { podFaults, RULES, type Verdict } from "./readiness.ts";
 
@@ -29,11 +28,9 @@ export class NotReady extends Error {
   }
 }
 
-/** From the resource option customTimeouts, else the annotation, else ten minutes. */
-export function timeoutOf(inputs: Properties, customSeconds: number): number {
-  if (customSeconds > 0) return customSeconds;
-  const annotated = Number(annotation(inputs, ANNOTATIONS.timeoutSeconds));
-  return annotated > 0 ? annotated : DEFAULT_TIMEOUT_SECONDS;
+/** From the resource option customTimeouts, else ten minutes. */
+export function timeoutOf(customSeconds: number): number {
+  return customSeconds > 0 ? customSeconds : DEFAULT_TIMEOUT_SECONDS;
 }
 
 /**
@@ -94,7 +91,7 @@ function faultsOfPods(live: KubernetesObject, observation: Observation): string[
  */
 export async function requireReady(live: KubernetesObject, cluster: Cluster): Promise<void> {
   const rule = RULES[`${live.apiVersion}/${live.kind}`];
-  if (!rule?.atRefresh) return;
+  if (rule === undefined) return;
   const { name, namespace } = live.metadata;
   const related = await Promise.all(
     rule.kinds.map(async (kind) => {

@@ -66,9 +66,9 @@ export class Cluster {
   readonly #kinds = new Map<string, Promise<Map<string, ResourceKind>>>();
 
   /** @throws ClusterUnreachable */
-  static async connect({ kubeconfig, context, cluster }: Config): Promise<Cluster> {
+  static async connect({ kubeconfig, context }: Config): Promise<Cluster> {
     try {
-      return new Cluster(await KubernetesApi.connect({ kubeconfig, context, cluster }));
+      return new Cluster(await KubernetesApi.connect({ kubeconfig, context }));
     } catch (error) {
       throw new ClusterUnreachable((error as Error).message);
     }
@@ -102,11 +102,6 @@ export class Cluster {
 
   async *watch(collection: Collection, resourceVersion: string, signal: AbortSignal) {
     yield* this.#api.watch<KubernetesObject>(await this.#collection(collection), { resourceVersion, signal });
-  }
-
-  async create(object: KubernetesObject, options: WriteOptions): Promise<KubernetesObject> {
-    const path = await this.#collection(referenceTo(object));
-    return await this.#answer(this.#api.create<KubernetesObject>(path, object, options));
   }
 
   /**

@@ -3,7 +3,7 @@
  */
 import { containsSecret, equal, isObject, type Properties, reveal, Secret, type Value } from "../values.ts";
 import type { KubernetesObject } from "./cluster.ts";
-import { normalize, toOutputs } from "./objects.ts";
+import { toOutputs } from "./objects.ts";
 
 /**
  * A resource's state: the live object, and under names with two underscores what the provider needs later.
@@ -28,12 +28,7 @@ export function previewOutputs(live: KubernetesObject, inputs: Properties): Prop
   return markSecrets(outputs, inputs);
 }
 
-/** The inputs of an object that is in no state yet. */
-export function newInputs(live: KubernetesObject): Properties {
-  const { status: _, ...inputs } = toOutputs(live);
-  return normalize(inputs);
-}
-
+/** The inputs as they would have to be for the live object. */
 export function liveInputs(inputs: Properties, recorded: Properties, live: KubernetesObject): Properties {
   return (drifted(reveal(inputs), reveal(recorded), toOutputs(live)) ?? {}) as Properties;
 }

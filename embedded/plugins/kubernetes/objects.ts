@@ -5,8 +5,6 @@ import type { KubernetesObject } from "./cluster.ts";
 /** Annotations by which a program steers the provider; see the official provider's documentation. */
 export const ANNOTATIONS = {
   skipAwait: "pulumi.com/skipAwait",
-  timeoutSeconds: "pulumi.com/timeoutSeconds",
-  patchForce: "pulumi.com/patchForce",
   patchFieldManager: "pulumi.com/patchFieldManager",
   deletionPropagation: "pulumi.com/deletionPropagationPolicy",
 } as const;
@@ -42,18 +40,9 @@ export function parseId(id: string): { namespace: string | undefined; name: stri
     : { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
 }
 
-/**
- * `kubernetes:core/v1:Service` → v1, Service; `kubernetes:apps/v1:DeploymentPatch` → apps/v1,
- * DeploymentPatch.
- */
-export function kindOfType(type: string): { apiVersion: string; kind: string } {
-  const [, module = "", kind = ""] = type.split(":");
-  return { apiVersion: module.replace(/^core\//, ""), kind };
-}
-
-/** A resource that owns some fields of an object, and not the object. */
+/** A resource that owns some fields of an object, and not the object, e.g. `kubernetes:core/v1:NamespacePatch`. */
 export function isPatch(type: string, kind: unknown): boolean {
-  const name = kindOfType(type).kind;
+  const name = type.split(":")[2] ?? "";
   return name.endsWith("Patch") && name !== kind;
 }
 
@@ -70,6 +59,12 @@ const UNSUPPORTED_KINDS = new Set([
   "v1/ResourceQuota",
 ]);
 
+/** Services that the official provider waits for in ways of their own. */
+const AWAITED_SERVICES = new Set(["ExternalName", "LoadBalancer"]);
+const UNSUPPORTED_ANNOTATIONS = ["patchForce", "replaceUnready", "timeoutSeconds", "waitFor"].map(
+  (name) => `pulumi.com/${name}`,
+);
+
 /** What of a resource the stand-in cannot do, in words for the user; undefined when it can do all. */
 export function unsupportedPart(type: string, inputs: Properties): string | undefined {
   const { apiVersion, kind } = inputs;
@@ -80,7 +75,10 @@ export function unsupportedPart(type: string, inputs: Properties): string | unde
     return unsupported(`kind ${name}`);
   if (kind === "Secret" && inputs.type === "kubernetes.io/service-account-token")
     return unsupported("a Secret of type kubernetes.io/service-account-token");
-  for (const mark of ["pulumi.com/waitFor", "pulumi.com/replaceUnready"])
+  if (inputs.immutable === true) return unsupported(`an immutable ${kind}`);
+  if (kind === "Service" && isObject(inputs.spec) && AWAITED_SERVICES.has(String(inputs.spec.type)))
+    return unsupported(`a Service of type ${String(inputs.spec.type)}`);
+  for (const mark of UNSUPPORTED_ANNOTATIONS)
     if (annotation(inputs, mark) !== undefined) return unsupported(`annotation ${mark}`);
   const metadata = reveal(inputs.metadata ?? {});
   if (!isObject(metadata)) return undefined;
@@ -101,16 +99,8 @@ export function comparable(inputs: Properties): Properties {
 }
 
 /** The property paths whose change needs a new object: the server refuses it, or it would go unnoticed. */
-export function immutablePaths(
-  { apiVersion, kind, immutable }: Properties,
-  { configMapMutable, secretMutable }: { configMapMutable: boolean; secretMutable: boolean },
-): string[] {
+export function immutablePaths({ apiVersion, kind }: Properties): string[] {
   const identity = ["apiVersion", "kind", "metadata.name", "metadata.namespace"];
-  const frozen = immutable === true;
-  if (apiVersion === "v1" && kind === "ConfigMap")
-    return !configMapMutable || frozen ? [...identity, "data", "binaryData"] : identity;
-  if (apiVersion === "v1" && kind === "Secret")
-    return !secretMutable || frozen ? [...identity, "type", "data", "stringData"] : [...identity, "type"];
   return [...identity, ...(IMMUTABLE[`${apiVersion}/${kind}`] ?? [])];
 }
 
@@ -124,6 +114,7 @@ const IMMUTABLE: Record<string, string[]> = {
     "spec.storageClassName",
     "spec.volumeName",
   ],
+  "v1/Secret": ["type"],
   "v1/Service": ["spec.clusterIP"],
 };
 
@@ -171,10 +162,10 @@ export function sameName(olds: Properties, after: Properties): boolean {
   return before.name === now.name && sameNamespace;
 }
 
-/** How dependents go: foreground, unless the annotation says otherwise. */
+/** How dependents are deleted: foreground, unless the annotation says otherwise. */
 export function propagationPolicy(inputs: Properties): string {
   const wanted = annotation(inputs, ANNOTATIONS.deletionPropagation)?.toLowerCase();
-  return wanted === "orphan" ? "Orphan" : wanted === "background" ? "Background" : "Foreground";
+  return wanted === "background" ? "Background" : "Foreground";
 }
 
 /** For these kinds the official provider lets `skipAwait` hold for deletion too. */

@@ -18,8 +18,8 @@ interface Entry extends Properties {
 const ATTEMPTS = 5;
 
 /**
- * Makes one manager the owner of the fields that Pulumi created by other means or that kubectl changed.
- * Without that, a field that leaves the program would stay, and one changed by kubectl would be a conflict.
+ * Makes one manager the owner of the fields that kubectl changed.
+ * Without that, a field that leaves the program would stay.
  */
 export async function adoptFields(
   cluster: Cluster,
@@ -60,11 +60,7 @@ function adoption({ metadata }: KubernetesObject, fieldManager: string): object[
 
 function isAdoptable({ manager, operation, subresource }: Entry, fieldManager: string): boolean {
   if (subresource !== undefined || manager === fieldManager) return false;
-  if (manager.startsWith("kubectl")) return true;
-  return (
-    operation === "Update" &&
-    /^(before-first-apply|pulumi-kubernetes|pulumi-resource-kubernetes)/.test(manager)
-  );
+  return manager.startsWith("kubectl") || (operation === "Update" && manager === "before-first-apply");
 }
 
 function union(a: Properties, b: Properties): Properties {

@@ -24,7 +24,7 @@ import {
   referenceTo,
 } from "./cluster.ts";
 import { type Config, configReplaces, readConfig, writeKubeconfig } from "./config.ts";
-import { liveInputs, markSecrets, newInputs, stateOf } from "./drift.ts";
+import { liveInputs, markSecrets, stateOf } from "./drift.ts";
 import {
   ANNOTATIONS,
   annotation,
@@ -33,7 +33,6 @@ import {
   immutablePaths,
   isDeletedWithoutWait,
   isPatch,
-  kindOfType,
   normalize,
   parseId,
   propagationPolicy,
@@ -42,16 +41,8 @@ import {
   unsupportedPart,
 } from "./objects.ts";
 import { adoptFields } from "./ownership.ts";
-import { createDryRun, type DryRun, previewOf, updateDryRun } from "./preview.ts";
-import {
-  apply,
-  create,
-  creationError,
-  fieldManagerOf,
-  hasManagers,
-  relinquish,
-  whenKindExists,
-} from "./writing.ts";
+import { previewOf } from "./preview.ts";
+import { creationError, fieldManagerOf, relinquish, whenKindExists } from "./writing.ts";
 
 export class KubernetesProvider implements Provider {
   readonly #log: Log;
@@ -68,7 +59,7 @@ export class KubernetesProvider implements Provider {
 
   async diffConfig(olds: Properties, news: Properties): Promise<Diff> {
     const changed = changes(withoutVersion(olds), withoutVersion(news));
-    return { changes: changed, replaces: configReplaces(olds, news, changed) };
+    return { changes: changed, replaces: configReplaces(olds, news) };
   }
 
   async configure(args: Properties): Promise<void> {
@@ -91,30 +82,24 @@ export class KubernetesProvider implements Provider {
     return { inputs: markSecrets(normalize(news), news) };
   }
 
-  async diff({ type, oldInputs, olds, news, ignoreChanges }: DiffRequest): Promise<Diff> {
+  async diff({ type, oldInputs, olds, news }: DiffRequest): Promise<Diff> {
     const after = comparable(news);
     const changed = changes(comparable(oldInputs), after);
-    for (const path of changed.keys())
-      if (ignoreChanges.some((ignored) => isWithin(path, ignored))) changed.delete(path);
     const patch = isPatch(type, news.kind);
-    const replaces = patch ? ["metadata.name", "metadata.namespace"] : immutablePaths(news, this.#config);
+    const replaces = patch ? ["metadata.name", "metadata.namespace"] : immutablePaths(news);
     const replacing = [...changed.keys()].some((path) => replaces.some((root) => isWithin(path, root)));
     return { changes: changed, replaces, deleteBeforeReplace: replacing && !patch && sameName(olds, after) };
   }
 
   async create({ urn, type, inputs, preview, timeoutSeconds }: CreateRequest) {
     const patch = isPatch(type, inputs.kind);
-    if (preview) {
-      const dryRun = createDryRun(this.#config.upsert, fieldManagerOf(inputs));
-      return { id: "", outputs: patch ? inputs : await this.#preview(urn, inputs, dryRun) };
-    }
+    const fieldManager = fieldManagerOf(inputs);
+    if (preview) return { id: "", outputs: patch ? inputs : await this.#preview(urn, inputs, fieldManager) };
     const cluster = await this.#connect();
     const object = toObject(inputs);
-    const fieldManager = fieldManagerOf(inputs);
-    const options = { upsert: patch || this.#config.upsert, fieldManager, force: this.#config.patchForce };
     let live: KubernetesObject;
     try {
-      live = await whenKindExists(() => create(cluster, object, options), {
+      live = await whenKindExists(() => cluster.apply(object, { fieldManager, force: true }), {
         signal: this.#cancellation.signal,
         onRetry: (text) => this.#log.status(urn, text),
       });
@@ -131,10 +116,10 @@ export class KubernetesProvider implements Provider {
     );
   }
 
-  async read({ urn, type, id, inputs, outputs }: ReadRequest): Promise<ReadResult | undefined> {
+  async read({ urn, id, inputs, outputs }: ReadRequest): Promise<ReadResult | undefined> {
     const { namespace, name } = parseId(id);
-    const fresh = Object.keys(inputs).length === 0 && outputs.kind === undefined;
-    const from = [inputs, outputs, kindOfType(type)].find(({ kind }) => kind !== undefined) as Properties;
+    const from = [inputs, outputs].find(({ kind }) => kind !== undefined);
+    if (from === undefined) throw new Error(unsupported("a read of an object that is in no state"));
     const { apiVersion, kind } = reveal(from) as Properties;
     let live: KubernetesObject;
     let cluster: Cluster;
@@ -148,13 +133,13 @@ export class KubernetesProvider implements Provider {
       throw new Error(`failed to read resource state due to unreachable cluster. ${UNREACHABLE_ADVICE}`);
     }
     const { __inputs, __initialApiVersion, ...recorded } = outputs;
-    const found = fresh ? newInputs(live) : liveInputs(inputs, recorded, live);
+    const found = liveInputs(inputs, recorded, live);
     const result: ReadResult = {
       id,
       inputs: markSecrets(found, inputs),
       outputs: stateOf(live, found, inputs, fieldManagerOf(inputs, outputs)),
     };
-    if (fresh || annotation(inputs, ANNOTATIONS.skipAwait) === "true") return result;
+    if (annotation(inputs, ANNOTATIONS.skipAwait) === "true") return result;
     try {
       await requireReady(live, cluster);
     } catch (error) {
@@ -167,16 +152,15 @@ export class KubernetesProvider implements Provider {
   async update({ urn, type, inputs, olds, oldInputs, preview, timeoutSeconds }: UpdateRequest) {
     const previousManager = fieldManagerOf(oldInputs, olds);
     const fieldManager = fieldManagerOf(inputs, { __fieldManager: previousManager });
-    if (preview) return await this.#preview(urn, inputs, updateDryRun(this.#config.patchForce, fieldManager));
+    if (preview) return await this.#preview(urn, inputs, fieldManager);
     const cluster = await this.#connect();
     const object = toObject(inputs);
     let live: KubernetesObject;
     try {
-      const before = await cluster.get(referenceTo(object));
+      await cluster.get(referenceTo(object));
       // A Patch resource owns what the program names, and adopts nothing.
       if (!isPatch(type, inputs.kind)) await adoptFields(cluster, referenceTo(object), fieldManager);
-      const force = this.#config.patchForce || !hasManagers(before);
-      live = await apply(cluster, object, { fieldManager, force });
+      live = await cluster.apply(object, { fieldManager, force: true });
     } catch (error) {
       throw new Error(`update of resource "${urn}" failed: ${(error as Error).message}`);
     }
@@ -206,7 +190,7 @@ export class KubernetesProvider implements Provider {
       throw new Error(`configured Kubernetes cluster is unreachable. ${UNREACHABLE_ADVICE}`);
     }
     if (isDeletedWithoutWait(reference.kind, oldInputs)) return;
-    await untilGone(reference, this.#waiting(cluster, urn, timeoutOf(oldInputs, timeoutSeconds)));
+    await untilGone(reference, this.#waiting(cluster, urn, timeoutOf(timeoutSeconds)));
     this.#log.status(urn, "");
   }
 
@@ -230,10 +214,10 @@ export class KubernetesProvider implements Provider {
   }
 
   /** What the server would make of it; the inputs alone where it cannot say. */
-  async #preview(urn: string, inputs: Properties, dryRun: DryRun): Promise<Properties> {
+  async #preview(urn: string, inputs: Properties, fieldManager: string): Promise<Properties> {
     if (containsUnknown(inputs)) return inputs;
     try {
-      return await previewOf(await this.#connect(), inputs, dryRun);
+      return await previewOf(await this.#connect(), inputs, fieldManager);
     } catch (error) {
       if (!(error instanceof ClusterUnreachable)) throw error;
       this.#log.message(urn, "warning", error.message);
@@ -254,7 +238,7 @@ export class KubernetesProvider implements Provider {
     const outputs = (live: KubernetesObject) => stateOf(live, inputs, inputs, fieldManager);
     if (annotation(inputs, ANNOTATIONS.skipAwait) === "true") return { id, outputs: outputs(written) };
     try {
-      const waiting = this.#waiting(await this.#connect(), urn, timeoutOf(inputs, timeoutSeconds));
+      const waiting = this.#waiting(await this.#connect(), urn, timeoutOf(timeoutSeconds));
       const live = await untilReady(written, waiting);
       this.#log.status(urn, "");
       return { id, outputs: outputs(live) };

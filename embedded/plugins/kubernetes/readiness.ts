@@ -16,8 +16,6 @@ export interface Verdict {
 export interface Rule {
   /** The kinds whose changes count, by `apiVersion`; the object's own is one of them. */
   readonly kinds: readonly { readonly apiVersion: string; readonly kind: string }[];
-  /** False: a refresh does not judge the object. */
-  readonly atRefresh: boolean;
   /**
    * @param live the object now
    * @param written the object as the write left it
@@ -34,7 +32,6 @@ export const RULES: Readonly<Record<string, Rule>> = {
       { apiVersion: "v1", kind: "Pod" },
       { apiVersion: "v1", kind: "PersistentVolumeClaim" },
     ],
-    atRefresh: true,
     judge: judgeDeployment,
   },
   "v1/Service": {
@@ -42,16 +39,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
       { apiVersion: "v1", kind: "Service" },
       { apiVersion: "v1", kind: "Endpoints" },
     ],
-    atRefresh: true,
     judge: judgeService,
-  },
-  "v1/PersistentVolumeClaim": {
-    kinds: [
-      { apiVersion: "v1", kind: "PersistentVolumeClaim" },
-      { apiVersion: "storage.k8s.io/v1", kind: "StorageClass" },
-    ],
-    atRefresh: false,
-    judge: judgeClaim,
   },
 };
 
@@ -74,18 +62,16 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
   const rolledOut = progressing?.reason === "NewReplicaSetAvailable" && progressing.status === "True";
   // The first revision is made, not rolled out.
   const first = revision === "1";
-  const unbound = unboundClaims(live, claims);
   const failing = [progressing, available].flatMap((each) =>
     each && each.status !== "True" ? [`[${String(each.reason)}] ${String(each.message)}`] : [],
   );
   const reasons = [
     ...failing,
-    ...(unbound.length > 0 ? [`Failed to bind PersistentVolumeClaim(s): "${unbound.join(",")}"`] : []),
     ...shortfall({ available: available?.status === "True", rolledOut: first || rolledOut, complete, first }),
     ...(set ? pods.filter((pod) => owns(set, pod)).flatMap(podFaults) : []),
   ];
   return {
-    ready: available?.status === "True" && complete && (first || rolledOut) && unbound.length === 0,
+    ready: available?.status === "True" && complete && (first || rolledOut),
     statuses: [
       ...failing.map((text) => ({ severity: "warning" as const, text })),
       ...(complete || set === undefined
@@ -126,19 +112,6 @@ function shortfall(is: {
     : ["Attempted to roll forward to new ReplicaSet, but minimum number of Pods did not become live"];
 }
 
-function unboundClaims(live: KubernetesObject, claims: readonly KubernetesObject[]): string[] {
-  const template = parts(live).spec.template;
-  const pod = isObject(template) && isObject(template.spec) ? template.spec : {};
-  const used = (Array.isArray(pod.volumes) ? pod.volumes : []).flatMap((volume) =>
-    isObject(volume) && isObject(volume.persistentVolumeClaim)
-      ? [volume.persistentVolumeClaim.claimName]
-      : [],
-  );
-  return claims
-    .filter((claim) => used.includes(claim.metadata.name ?? "") && parts(claim).status.phase !== "Bound")
-    .map((claim) => claim.metadata.name ?? "");
-}
-
 /** What is wrong with a pod, as far as the kubelet and the scheduler report it. */
 export function podFaults(pod: KubernetesObject): string[] {
   const { status } = parts(pod);
@@ -163,44 +136,24 @@ export function podFaults(pod: KubernetesObject): string[] {
 }
 
 function judgeService(live: KubernetesObject, known: Known): Verdict {
-  const { spec, status } = parts(live);
-  const ingress = isObject(status.loadBalancer) ? status.loadBalancer.ingress : undefined;
-  const addressed = spec.type !== "LoadBalancer" || (Array.isArray(ingress) && ingress.length > 0);
-  const special = spec.clusterIP === "None" || spec.type === "ExternalName";
+  const { spec } = parts(live);
+  const headless = spec.clusterIP === "None";
   const selects = isObject(spec.selector) && Object.keys(spec.selector).length > 0;
   const endpoints = known("Endpoints")?.find(({ metadata }) => metadata.name === live.metadata.name);
   const subsets = (Array.isArray(endpoints?.subsets) ? endpoints.subsets : []).filter(isObject);
   const some = (key: string) =>
     subsets.some((subset) => Array.isArray(subset[key]) && subset[key].length > 0);
-  const settled = special || !selects || (endpoints !== undefined && !some("notReadyAddresses"));
-  const reasons = [
-    ...(some("addresses")
-      ? []
-      : [
-          "Service does not target any Pods. Selected Pods may not be ready, or " +
-            "field '.spec.selector' may not match labels on any Pods",
-        ]),
-    ...(addressed ? [] : ["Service was not allocated an IP address; does your cloud provider support this?"]),
-  ];
-  const text = settled
-    ? "[2/3] Attempting to allocate IP address to Service"
-    : "[1/3] Finding Pods to direct traffic to";
+  const settled = headless || !selects || (endpoints !== undefined && !some("notReadyAddresses"));
   return {
-    ready: addressed && settled,
-    statuses: [{ severity: "info", text }],
-    reasons: special ? [] : reasons,
-  };
-}
-
-function judgeClaim(live: KubernetesObject, known: Known): Verdict {
-  const classes = known("StorageClass");
-  const { spec, status } = parts(live);
-  const storage = classes?.find(({ metadata }) => metadata.name === spec.storageClassName);
-  const waits = storage?.volumeBindingMode === "WaitForFirstConsumer" && status.phase === "Pending";
-  return {
-    ready: classes !== undefined && (waits || status.phase === "Bound"),
-    statuses: [],
-    reasons: [`PersistentVolumeClaim is ${String(status.phase ?? "new")}`],
+    ready: settled,
+    statuses: [{ severity: "info", text: "[1/3] Finding Pods to direct traffic to" }],
+    reasons:
+      headless || some("addresses")
+        ? []
+        : [
+            "Service does not target any Pods. Selected Pods may not be ready, or " +
+              "field '.spec.selector' may not match labels on any Pods",
+          ],
   };
 }
 

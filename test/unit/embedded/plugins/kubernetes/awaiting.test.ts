@@ -183,32 +183,6 @@ test("a Service is ready when no endpoint is pending", async () => {
   expect((await creation).id).toBe("default/svc");
 });
 
-test("a claim is ready when it is bound, or waits for its first pod", async () => {
-  const claim = (name: string, storageClassName: string) => ({
-    apiVersion: "v1",
-    kind: "PersistentVolumeClaim",
-    metadata: { name },
-    spec: { storageClassName },
-    status: { phase: "Pending" },
-  });
-  api.put("/apis/storage.k8s.io/v1/storageclasses/later", {
-    apiVersion: "storage.k8s.io/v1",
-    kind: "StorageClass",
-    metadata: { name: "later" },
-    volumeBindingMode: "WaitForFirstConsumer",
-  });
-  const creation = it.create(TYPES.claim, claim("b", "at-once"));
-  await watched("persistentvolumeclaims").toBe(true);
-  api.put("/api/v1/namespaces/default/persistentvolumeclaims/b", {
-    ...claim("b", "at-once"),
-    metadata: { name: "b", namespace: "default" },
-    status: { phase: "Bound" },
-  });
-  expect((await creation).id).toBe("default/b");
-  // After the other one, whose watch is the first one then.
-  expect((await it.create(TYPES.claim, claim("a", "later"))).id).toBe("default/a");
-});
-
 describe("delete", () => {
   const held = () =>
     api.put(PATHS.configMap, { ...configMap, metadata: { name: "page", finalizers: ["busy"] } } as never);

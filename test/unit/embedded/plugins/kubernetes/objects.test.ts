@@ -25,11 +25,13 @@ describe("diff", () => {
     },
   );
 
-  test("of a ConfigMap's data replaces it, unless the provider says that it can change", async () => {
+  test("of a ConfigMap's data updates it, of an immutable field replaces the object after its deletion", async () => {
     const news = { ...configMap, data: { a: "2" } };
-    expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: true });
-    await it.provider.configure({ enableConfigMapMutable: "true" });
     expect(await it.diff(TYPES.configMap, configMap, news)).toMatchObject({ deleteBeforeReplace: false });
+    const selector = { ...deployment, spec: { ...(deployment.spec as object), selector: {} } };
+    expect(await it.diff(TYPES.deployment, deployment, selector)).toMatchObject({
+      deleteBeforeReplace: true,
+    });
   });
 
   test("of the name makes the new object first", async () => {
@@ -45,6 +47,19 @@ test("what the stand-in cannot do is refused, by name", async () => {
     words("resource type kubernetes:helm.sh/v3:Release"),
   );
   await expect(it.check("kubernetes:core/v1:Pod", pod)).rejects.toThrow(words("kind v1/Pod"));
+  await expect(it.check(TYPES.configMap, { ...configMap, immutable: true })).rejects.toThrow(
+    words("an immutable ConfigMap"),
+  );
+  const service = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "s" },
+    spec: { type: "LoadBalancer" },
+  };
+  await expect(it.check(TYPES.service, service)).rejects.toThrow(words("a Service of type LoadBalancer"));
+  await expect(it.read(TYPES.service, "default/s")).rejects.toThrow(
+    words("a read of an object that is in no state"),
+  );
   await expect(it.check(TYPES.configMap, { ...configMap, metadata: {} })).rejects.toThrow(
     words("an object without metadata.name"),
   );

@@ -4,7 +4,6 @@ import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugin
 import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
 import {
   configMap,
-  failureOf,
   label,
   PATHS,
   TestProvider,
@@ -25,8 +24,6 @@ beforeEach(() => {
 });
 afterAll(() => api.stop());
 
-const upsert = () => it.provider.configure({ upsertExistingObjects: "true" });
-
 describe("create", () => {
   test(
     "returns the object as it is, with the id of the official provider " + "and a random field manager",
@@ -42,15 +39,7 @@ describe("create", () => {
     },
   );
 
-  test("without upsert is a plain create, and refused for an object that exists", async () => {
-    api.put(PATHS.configMap, configMap as never);
-    await expect(it.create(TYPES.configMap, configMap)).rejects.toThrow(/already exists/);
-    expect(it.writes).toMatchObject([{ method: "POST", query: { fieldManager: "pulumi-kubernetes" } }]);
-    expect((await it.create(TYPES.configMap, configMap, { preview: true })).outputs).toEqual(configMap);
-  });
-
-  test("with upsert is an apply that is not forced, under the manager in the state", async () => {
-    await upsert();
+  test("is a forced apply under the manager in the state, another one at each create", async () => {
     const managers = [];
     for (const _ of ["made", "there already"]) {
       const { outputs } = await it.create(TYPES.configMap, configMap);
@@ -59,20 +48,19 @@ describe("create", () => {
         method: "PATCH",
         path: PATHS.configMap,
         contentType: "application/apply-patch+yaml",
-        query: { force: "false", fieldManager: outputs.__fieldManager },
+        query: { force: "true", fieldManager: outputs.__fieldManager },
       });
     }
-    // Another manager at each create: after a kill two of them own the object.
+    // After a kill two of them would own the object.
     expect(managers[0]).not.toBe(managers[1]);
     expect(it.writes).toHaveLength(2);
   });
 
-  test("the annotation patchFieldManager names the manager, and enablePatchForce forces", async () => {
-    await it.provider.configure({ upsertExistingObjects: "true", enablePatchForce: "true" });
+  test("the annotation patchFieldManager names the manager", async () => {
     const metadata = { name: "page", annotations: { "pulumi.com/patchFieldManager": "lab" } };
     const { outputs } = await it.create(TYPES.configMap, { ...configMap, metadata });
     expect(outputs.__fieldManager).toBe("lab");
-    expect(it.writes).toMatchObject([{ query: { force: "true", fieldManager: "lab" } }]);
+    expect(it.writes).toMatchObject([{ query: { fieldManager: "lab" } }]);
   });
 
   test("of a custom resource waits for its kind, and previews without it", async () => {
@@ -120,23 +108,23 @@ describe("update", () => {
     ...more,
   });
 
-  test("applies the inputs as the manager in the state, not forced", async () => {
+  test("applies the inputs as the manager in the state, forced", async () => {
     managed(entry("other", {}));
     const outputs = await update({ ...configMap, data: { a: "2" } });
     expect(outputs).toMatchObject({ data: { a: "2" }, __fieldManager: "pulumi-kubernetes-11111111" });
     expect(it.writes).toMatchObject([
       {
         contentType: "application/apply-patch+yaml",
-        query: { fieldManager: "pulumi-kubernetes-11111111", force: "false" },
+        query: { fieldManager: "pulumi-kubernetes-11111111", force: "true" },
         body: { data: { a: "2" } },
       },
     ]);
   });
 
-  test("adopts before that what it created plainly, and what kubectl changed", async () => {
+  test("adopts before that what kubectl changed", async () => {
     const controller = entry("kube-controller-manager", { "f:status": {} }, { subresource: "status" });
     managed(
-      entry("pulumi-kubernetes", { "f:data": { "f:a": {} } }),
+      entry("kubectl-scale", { "f:data": { "f:a": {} } }),
       entry("kubectl-edit", { "f:data": { "f:b": {} } }),
       controller,
     );
@@ -179,7 +167,7 @@ describe("update", () => {
   test("as a preview is a dry run", async () => {
     managed(entry("other", {}));
     expect(await update({ ...configMap, data: { a: "2" } }, true)).toMatchObject({ data: { a: "2" } });
-    expect(it.writes).toMatchObject([{ query: { dryRun: "All", force: "false" } }]);
+    expect(it.writes).toMatchObject([{ query: { dryRun: "All" } }]);
   });
 
   test("of an object that is gone says so", async () => {
@@ -193,7 +181,7 @@ describe("a Patch resource", () => {
     expect(id).toBe("default");
     expect(outputs).toMatchObject({ metadata: { labels: { "istio-injection": "enabled" } } });
     expect(it.writes).toMatchObject([
-      { contentType: "application/apply-patch+yaml", query: { force: "false" } },
+      { contentType: "application/apply-patch+yaml", query: { force: "true" } },
     ]);
   });
 
@@ -217,45 +205,8 @@ describe("a Patch resource", () => {
 });
 
 describe("read", () => {
-  const service = {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: "svc", namespace: "default", managedFields: [] },
-    spec: { type: "LoadBalancer", ports: [{ name: "http2", port: 80, nodePort: 30934 }] },
-    status: { loadBalancer: {} },
-  };
-  const servicePath = "/api/v1/namespaces/default/services/svc";
-
-  test(
-    "without a state gets an object by its id, under another manager each " + "time, and does not judge it",
-    async () => {
-      api.put(servicePath, service);
-      const [first, second] = [
-        await it.read(TYPES.service, "default/svc"),
-        await it.read(TYPES.service, "default/svc"),
-      ];
-      expect(first?.outputs).toMatchObject({ spec: service.spec, status: service.status });
-      expect(first?.outputs.metadata).not.toHaveProperty("managedFields");
-      expect(first?.inputs).not.toHaveProperty("status");
-      expect(first?.outputs.__fieldManager).toMatch(/^pulumi-kubernetes-/);
-      expect(first?.outputs.__fieldManager).not.toBe(second?.outputs.__fieldManager);
-    },
-  );
-
-  test("of a Service without an address is unhealthy at a refresh, unless it is not waited for", async () => {
-    api.put(servicePath, service);
-    const { managedFields: _, ...metadata } = service.metadata;
-    const inputs = { ...service, metadata };
-    const error = await failureOf(it.read(TYPES.service, "default/svc", inputs, inputs));
-    expect(error.reasons).toContain(
-      "Service was not allocated an IP address; does your cloud provider support this?",
-    );
-    const skipped = { ...inputs, metadata: { ...metadata, annotations: { "pulumi.com/skipAwait": "true" } } };
-    expect((await it.read(TYPES.service, "default/svc", skipped, skipped))?.id).toBe("default/svc");
-  });
-
   test("of nothing is nothing, of a kind that is gone too", async () => {
-    expect(await it.read(TYPES.service, "default/none")).toBeUndefined();
+    expect(await it.read(TYPES.configMap, "default/none", configMap, configMap)).toBeUndefined();
     expect(await it.read(TYPES.widget, "default/w", widget, widget)).toBeUndefined();
   });
 });
