@@ -13,8 +13,8 @@ import { makeImage } from "./image.ts";
 const QEMU = "qemu-system-x86_64";
 
 /**
- * On a busy host a run took 9 minutes in which the API server gave up at its start; one with pods has not been
- * measured. After this time something hangs.
+ * On a busy host a run took 9 minutes in which the API server gave up at its start; one with pods has not
+ * been measured. After this time something hangs.
  */
 const LIMIT_MINUTES = 150;
 

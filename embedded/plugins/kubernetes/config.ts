@@ -61,7 +61,8 @@ const PATHS: readonly [list: string, member: string, keys: readonly string[]][] 
  * Writes a kubeconfig that is an argument to `$TMPDIR/kubeconfigXXXXXX`, as the official provider does at
  * each start, for Helm, and leaves there. Relative paths in it lead from the working directory, as they do
  * there.
- * @throws in the official provider's words where it is neither a file nor a kubeconfig, such as a list of files
+ * @throws in the official provider's words where it is neither a file nor a kubeconfig, such as a list of
+ * files
  */
 export function writeKubeconfig(kubeconfig: string): string {
   const config = parsed(contentOf(kubeconfig));

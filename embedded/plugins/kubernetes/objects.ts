@@ -40,7 +40,10 @@ export function parseId(id: string): { namespace: string | undefined; name: stri
     : { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
 }
 
-/** A resource that owns some fields of an object, and not the object, e.g. `kubernetes:core/v1:NamespacePatch`. */
+/**
+ * A resource that owns some fields of an object, and not the object, e.g.
+ * `kubernetes:core/v1:NamespacePatch`.
+ */
 export function isPatch(type: string, kind: unknown): boolean {
   const name = type.split(":")[2] ?? "";
   return name.endsWith("Patch") && name !== kind;
