@@ -4,6 +4,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { until } from "../../clients/process.ts";
 import { haproxyDrift } from "../../embedded/lab/haproxyDrift.ts";
 import { readFirstLine } from "../../haproxy/firstLine.ts";
+import { certificateFile } from "../../haproxy/push.ts";
+import { makeCertificate } from "../support/certificates.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { configOfSite } from "../support/e2e/otherSite.ts";
 import { type Sightings, trial } from "../support/e2e/trial.ts";
@@ -13,8 +15,6 @@ const MAIN = "/etc/haproxy/haproxy.cfg";
 const DIRECTORY = "/etc/haproxy/conf.d";
 const OURS = `${DIRECTORY}/zz-istio-lab.cfg`;
 const PORTS = { http: 8080, https: 8443 };
-/** A port that HAProxy takes from its unit's environment. */
-const FROM_ENVIRONMENT = ["$", "{SITE_PORT}"].join("");
 /** The other site has port 80. */
 const BOTH = [80, PORTS.http];
 let where = "";
@@ -24,7 +24,7 @@ beforeAll(async () => {
   where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
   // As Debian ships it, with a site of its own, which has names that this project's own file has too.
   await site.inside(`cat >>${MAIN} <<'END'
-${otherSite(80)}
+${configOfSite(site.lab.gateway, site.portOf("a"), 80)}
 END
 systemctl reload haproxy`);
   await answers(80, "a");
@@ -125,6 +125,25 @@ describe("a file beside another site's", () => {
     Object.assign(site.machine, { local: false });
   });
 
+  test("has TLS, a redirect and metrics on ports of its own, and its key goes with it", async () => {
+    const made = makeCertificate("nginx.hung.org.hk");
+    const tls = {
+      ...{ mode: "terminate" as const, redirect: true },
+      certificateFile: certificateFile(OURS, made.certificate),
+    };
+    const stats = { prometheus: { address: "127.0.0.1", port: 9101 } };
+    const pushed = await site.push(site.config("b", { tls, stats }), { pem: made.certificate + made.key });
+    expect(pushed).toMatchObject({ exitCode: 0, stderr: "" });
+    const curl = "curl --silent --connect-to ::127.0.0.1: --cacert /run/ca.pem --location";
+    await site.inside(`cat >/run/ca.pem <<'END'\n${made.certificate}\nEND`);
+    expect(await site.inside(`${curl} http://nginx.hung.org.hk:${PORTS.http}/`)).toBe("b");
+    const metrics = await site.inside("curl --silent http://127.0.0.1:9101/metrics");
+    expect(metrics).toContain('haproxy_frontend_status{proxy="istio-lab-edge-modes-https"');
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
+    expect(await site.restore()).toMatchObject({ exitCode: 0 });
+    expect(await site.inside(`ls -A ${DIRECTORY}; rm /run/ca.pem`)).toBe("");
+  });
+
   describe("once it is pushed", () => {
     beforeEach(async () => {
       expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0, stderr: "" });
@@ -206,70 +225,6 @@ describe("a file beside another site's", () => {
     });
   });
 });
-
-describe("HAProxy as distributions and people set it up", () => {
-  test("SELinux that forbids NodePorts: the command that allows them", async () => {
-    // Stand-ins of getenforce and getsebool: Debian has no policy for HAProxy.
-    await site.inside(`cd /usr/local/sbin
-      printf '#!/bin/sh\\necho Enforcing\\n' >getenforce; printf '#!/bin/sh\\necho "$1 --> off"\\n' >getsebool
-      chmod +x getenforce getsebool`);
-    expect((await site.look()).faults).toEqual([
-      `${where}: SELinux forbids HAProxy to connect to NodePorts; allow it: setsebool -P haproxy_connect_any on`,
-    ]);
-    await site.inside("rm /usr/local/sbin/getenforce /usr/local/sbin/getsebool");
-  });
-
-  test("a unit of another name, a build of its own, a directory in CFGDIR: found, checked with its words", async () => {
-    await site.inside(`
-      mkdir -p /srv/site; printf '%s\\n' 'CFGDIR=/srv/site' 'SITE_PORT=8070' >/etc/default/site
-      cp /usr/sbin/haproxy /usr/local/sbin/haproxy-site
-      cat >/srv/site/main.cfg <<'END'
-${otherSite(FROM_ENVIRONMENT)}
-END
-      cat >/etc/systemd/system/haproxy@.service <<'END'
-[Service]
-EnvironmentFile=-/etc/default/%i
-ExecStart=/usr/local/sbin/haproxy-site -Ws -f $CFGDIR -p /run/haproxy-%i.pid
-ExecReload=/bin/kill -USR2 $MAINPID
-Type=notify
-END
-      systemctl daemon-reload; systemctl start haproxy@site`);
-    await answers(8070, "a");
-    expect((await site.look()).faults).toEqual([]);
-    Object.assign(site.machine, { unit: "haproxy@site" });
-    expect((await site.look()).faults).toEqual([
-      `${where}: haproxy@site.service does not read ${DIRECTORY}; set loadBalancer.configFile (or --file) to /srv/site/zz-istio-lab.cfg`,
-    ]);
-    site.machine.configFile = "/srv/site/zz-istio-lab.cfg";
-    expect(await site.look()).toEqual({ faults: [], edits: [] });
-    expect(await site.push(site.config("b"))).toMatchObject({ exitCode: 0, stderr: "" });
-    expect([await get(8070), await get(PORTS.http)]).toEqual(["a", "b"]);
-    expect(await site.restore()).toMatchObject({ exitCode: 0 });
-    // Without haproxy.service, the instance is named.
-    Object.assign(site.machine, { unit: "haproxy-gone" });
-    expect((await site.look()).faults[0]).toContain(
-      "systemd has no haproxy-gone.service; set loadBalancer.unit (or --unit) to haproxy or haproxy@site, install",
-    );
-    Object.assign(site.machine, { unit: "haproxy", configFile: OURS });
-    await site.inside(
-      "systemctl stop haproxy@site; rm /etc/systemd/system/haproxy@.service; systemctl daemon-reload",
-    );
-  });
-
-  test("a unit that runs a container engine: the settings that it needs", async () => {
-    await site.inside(`
-      printf '[Service]\\nExecStart=/usr/bin/podman run --net=host haproxy\\n' >/etc/systemd/system/haproxy-box.service
-      systemctl daemon-reload`);
-    Object.assign(site.machine, { unit: "haproxy-box", mode: undefined });
-    expect((await site.look()).faults).toContain(
-      `${where}: haproxy-box.service runs /usr/bin/podman, not HAProxy itself; set loadBalancer.configFile to the file that HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it`,
-    );
-    Object.assign(site.machine, { unit: "haproxy", mode: "include" });
-    await site.inside("rm /etc/systemd/system/haproxy-box.service; systemctl daemon-reload");
-  });
-});
-
-const otherSite = (port: number | string) => configOfSite(site.lab.gateway, site.portOf("a"), port);
 
 /** Of every file of the others. */
 const checksums = () =>
