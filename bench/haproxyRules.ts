@@ -1,8 +1,9 @@
 /**
- * What the rules for clients cost (forwarded headers, limits, times): requests through HAProxy with today's file and
- * with plain.haproxy.cfg, which has none of them, in turn on one machine. It needs no lab that is up:
+ * What the rules for clients cost (forwarded headers, limits, times): requests through HAProxy with today's
+ * file and with plain.haproxy.cfg, which has none of them, in turn on one machine. It needs no lab that is
+ * up:
  *
- *     node bench/haproxyRules.ts --rounds 15
+ * node bench/haproxyRules.ts --rounds 15
  *
  * Exit code 1: a request failed, or today's file is more than 5 % slower by the median of the rounds.
  */

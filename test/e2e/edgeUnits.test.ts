@@ -1,4 +1,5 @@
-// HAProxy as distributions and people set it up: SELinux, units of other names, builds of their own, containers.
+// HAProxy as distributions and people set it up: SELinux, units of other names, builds of their own,
+// containers.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
