@@ -75,7 +75,8 @@ async function compare(edge: EdgeMachine, rounds: number, requests: number): Pro
 
 function row(name: string, rounds: readonly Round[]): string {
   const median = (of: (round: Round) => number) => quantile(rounds.map(of), 0.5);
-  return `| ${name} | ${Math.round(median(({ perSecond }) => perSecond))} | ${median((each) => each.p99).toFixed(2)} |`;
+  const rate = Math.round(median(({ perSecond }) => perSecond));
+  return `| ${name} | ${rate} | ${median(({ p99 }) => p99).toFixed(2)} |`;
 }
 
 /** Requests without a pause over kept connections. @throws Error for any answer but the page */
