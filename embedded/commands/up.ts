@@ -8,7 +8,7 @@ import { requireInotify } from "../host/inotify.ts";
 import { group, runTasks } from "../host/progress.ts";
 import { requireFreeSubnet } from "../host/subnet.ts";
 import type { Instance } from "../instance.ts";
-import { namesResolve, roomForMachines, startTasks } from "../lab/lab.ts";
+import { roomForMachines, startTasks } from "../lab/lab.ts";
 import { imagesOf } from "../lab/made.ts";
 import { initStack } from "../lab/newStack.ts";
 import { wantedImages } from "../lab/observability.ts";
@@ -16,7 +16,7 @@ import { choosePlugins, type Plugin, pluginWarnings } from "../lab/plugins.ts";
 import { showSplit } from "../lab/split.ts";
 import { pulumiOnTerminal } from "../lab/stack.ts";
 import type { From } from "../toolchain/parts.ts";
-import { ensureToolchain, type Toolchain, type Wanted } from "../toolchain/toolchain.ts";
+import { ensureToolchain, type Wanted } from "../toolchain/toolchain.ts";
 import type { Context } from "./context.ts";
 
 /** Title of everything that the machines are made of. */
@@ -80,27 +80,12 @@ async function up(lab: Instance, { quiet, program, monitoring, from }: UpOptions
       await initStack(lab, await imagesOf(lab, tools), { monitoring });
     },
   };
-  const machines = startTasks(lab, tools, [stack], { untilNamesResolve: !program });
-  await runTasks([group(`machines of lab "${lab.name}"`, machines)], { quiet });
+  await runTasks([group(`machines of lab "${lab.name}"`, startTasks(lab, tools, [stack]))], { quiet });
   note(describePlugins(plugins));
   for (const line of pluginWarnings(plugins)) console.error(`lab: ${line}`);
   if (!program) return;
-  await runProgram(lab, tools, quiet);
+  await pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...(quiet ? ["--suppress-progress"] : [])]);
   await showSplit(lab, note);
-}
-
-/** Runs the Pulumi program while the cluster's DNS starts, which its pods need and its first steps do not. */
-async function runProgram(lab: Instance, tools: Toolchain, quiet: boolean): Promise<void> {
-  const flags = quiet ? ["--suppress-progress"] : [];
-  const [pulumi, dns] = await Promise.allSettled([
-    pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...flags]),
-    namesResolve(lab, tools),
-  ]);
-  if (pulumi.status === "fulfilled" && dns.status === "rejected") throw dns.reason;
-  if (pulumi.status === "fulfilled") return;
-  // Without DNS no pod of the mesh starts: its error is the cause.
-  if (dns.status === "rejected") console.error(`lab: ${(dns.reason as Error).message}`);
-  throw pulumi.reason;
 }
 
 /** One line that names the plugins of a run. */

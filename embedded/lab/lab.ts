@@ -39,13 +39,11 @@ export async function roomForMachines(lab: Instance): Promise<number> {
  *
  * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines
  * start.
- * @param untilNamesResolve whether the last step ends with {@link namesResolve}. @default true
  */
 export function startTasks(
   lab: Instance,
   tools: Toolchain,
   meanwhile: readonly ListrTask[] = [],
-  { untilNamesResolve = true } = {},
 ): ListrTask[] {
   const kubectl = join(tools.tools, "kubectl");
   let repaired: MachineSpec[] = [];
@@ -78,7 +76,7 @@ export function startTasks(
                 task.output = "waiting for the nodes";
                 await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
                 await nodesReady(lab, kubectl);
-                if (!untilNamesResolve && repaired.length === 0) return;
+                // A pod of it that runs also shows that nodes are schedulable: some time after they are Ready.
                 task.output = "waiting for the cluster's DNS";
                 await dnsReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
@@ -109,11 +107,6 @@ export function startTasks(
         ),
     },
   ];
-}
-
-/** Resolves when the cluster's DNS answers: the last part of a start, which the program need not wait for. */
-export function namesResolve(lab: Instance, tools: Toolchain): Promise<void> {
-  return dnsReady(lab, join(tools.tools, "kubectl"));
 }
 
 /**
