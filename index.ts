@@ -126,7 +126,10 @@ export const { configFile } = loadBalancer;
 export const { configHash } = edge;
 /** Version name to page: the page of an answer identifies its version. */
 export const pages = pagesOf(versions);
-/** Where Prometheus and Zipkin answer; undefined where they are off. */
-export const { monitoring, tracing } = observability ?? {};
+// Pulumi warns of an output that is undefined, and not of null.
+/** Where Prometheus answers; null where monitoring is off. */
+export const monitoring = observability?.monitoring ?? null;
+/** Where traces go; null where tracing is off. */
+export const tracing = observability?.tracing ?? null;
 /** Version name to the label `version` of its pods. */
 export const versionLabels = Object.fromEntries(versions.map(({ name, version }) => [name, version]));

@@ -20,6 +20,6 @@ export function observedOf(outputs: Outputs, url: string): Observed {
     scrapeSeconds: monitoring.scrapeSeconds,
     gateway: monitoring.gateway,
     versionLabels: versionLabels ?? {},
-    zipkin: tracing,
+    zipkin: tracing ?? undefined,
   };
 }

@@ -76,7 +76,7 @@ export function startTasks(
                 task.output = "waiting for the nodes";
                 await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
                 await nodesReady(lab, kubectl);
-                // A pod of it that runs also shows that nodes are schedulable: some time after they are Ready.
+                // A running pod of it also shows that nodes are schedulable, which is later than Ready.
                 task.output = "waiting for the cluster's DNS";
                 await dnsReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);

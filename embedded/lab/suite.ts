@@ -1,7 +1,7 @@
 /** All checks of the project, in two lanes: what needs a cluster, and beside it everything else. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { execa } from "execa";
 import { run } from "../../clients/process.ts";
 import { PROGRAM } from "./stack.ts";
@@ -10,7 +10,9 @@ import { PROGRAM } from "./stack.ts";
 interface Report {
   readonly numPassedTests: number;
   readonly testResults: readonly {
+    /** Absolute path of the file. */
     readonly name: string;
+    readonly status: string;
     readonly assertionResults: readonly { readonly status: string; readonly fullName: string }[];
   }[];
 }
@@ -94,9 +96,12 @@ export class Suite {
       () => undefined,
     );
     await rm(dir, { recursive: true });
-    const failed = (report?.testResults ?? []).flatMap(({ assertionResults }) =>
-      assertionResults.filter(({ status }) => status === "failed").map(({ fullName }) => fullName),
-    );
+    const failed = (report?.testResults ?? []).flatMap(({ name, status, assertionResults }) => {
+      const tests = assertionResults.filter((test) => test.status === "failed");
+      // A file whose lab does not start has no test that failed.
+      if (status === "failed" && tests.length === 0) return [relative(PROGRAM, name)];
+      return tests.map(({ fullName }) => fullName);
+    });
     // A suite that breaks outside its tests counts as a failure too.
     if (exitCode !== 0 && failed.length === 0) failed.push(`vitest --project ${project}`);
     return [report?.numPassedTests ?? 0, failed];

@@ -97,6 +97,8 @@ describe("the whole program", () => {
       configHash: /^# istio-lab owner=organization\/istio-lab\/test sha256=(\w+)$/m.exec(config)?.[1],
       pages: { v116: "v1.16.1\n", v117: "v1.17.9\n" },
       versionLabels: { v116: "1.16", v117: "1.17" },
+      monitoring: null,
+      tracing: null,
     });
   });
 

@@ -42,7 +42,8 @@ export class Refusals {
 
   async stop(): Promise<void> {
     for (const server of this.#servers) server.close();
-    await rm(this.work, { recursive: true });
+    // It is not there where the lab did not start.
+    if (this.work) await rm(this.work, { recursive: true });
   }
 
   /**

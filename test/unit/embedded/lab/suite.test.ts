@@ -3,6 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { PROGRAM } from "../../../../embedded/lab/stack.ts";
 import { Suite } from "../../../../embedded/lab/suite.ts";
 
 let bin: string;
@@ -60,6 +61,17 @@ describe("the suite", () => {
       "vitest --project e2e-alone",
       "vitest --project unit*",
     ]);
+  });
+
+  it("names a file whose set-up fails", async () => {
+    const results = [{ name: join(PROGRAM, "test/e2e/x.test.ts"), status: "failed", assertionResults: [] }];
+    const report = JSON.stringify({ numPassedTests: 0, testResults: results });
+    await command(
+      "vitest",
+      `for word; do case $word in --outputFile.json=*) echo '${report}' >"\${word#*=}" ;; esac; done; exit 1`,
+    );
+    const [, failed] = await suite("x.test.ts").sideBySide();
+    expect(failed).toContain("test/e2e/x.test.ts");
   });
 
   it("runs given files alone, without the checks that are not tests", async () => {
