@@ -5,9 +5,10 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** End-to-end files that take minutes. They start first, so that none of them runs alone at the end. */
-const LONGEST = ["interrupted", "changes", "observe", "load", "policies", "lab", "https"].map(
-  (name) => `${name}.test.ts`,
-);
+const LONGEST = [
+  ...["interrupted", "changes", "observe", "load", "policies"],
+  ...["ground", "lab", "https", "preflight", "sharing"],
+].map((name) => `${name}.test.ts`);
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
