@@ -21,6 +21,7 @@ import { adminKubeconfig } from "../embedded/machines/controlPlane.ts";
 import { closedLoop, openLoop, type Page } from "./load.ts";
 import { describeMachine } from "./machine.ts";
 import { type Loads, type Results, type Round, renderObserve } from "./observeTable.ts";
+import { note, timed } from "./timed.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const DOCUMENT = join(ROOT, "docs/benchmarks-observability.md");
@@ -61,9 +62,9 @@ async function measure({ ups, rounds, changes }: Size): Promise<Results> {
   const up: Results["up"] & { on: number[]; off: number[] } = { on: [], off: [] };
   for (let i = 1; i <= ups; i++) {
     await run("down", "--fast", "--quiet");
-    up.off.push(await timed(`up ${i} of ${ups}, off`, () => run("up", "--no-monitoring")));
+    up.off.push(await timed(`up ${i} of ${ups}, off`, () => run("up", "--no-monitoring"), 1));
     await run("down", "--fast", "--quiet");
-    up.on.push(await timed(`up ${i} of ${ups}, on`, () => run("up")));
+    up.on.push(await timed(`up ${i} of ${ups}, on`, () => run("up"), 1));
   }
   useLabTools(lab);
   const shown = await measurePage(changes);
@@ -90,7 +91,7 @@ async function turn(state: "on" | "off"): Promise<void> {
   await pulumi("config", "set", "--path", "monitoring.enabled", String(on));
   if (on) await pulumi("config", "set", "--path", "tracing.provider", "zipkin");
   else await pulumi("config", "rm", "--path", "tracing.provider");
-  await timed(`switched ${state}`, () => pulumi("up", "--yes", "--skip-preview"));
+  await timed(`switched ${state}`, () => pulumi("up", "--yes", "--skip-preview"), 1);
 }
 
 async function measureLoads(label: string): Promise<Loads> {
@@ -171,18 +172,6 @@ function run(command: string, ...args: string[]) {
 
 function pulumi(...args: string[]) {
   return run("pulumi", ...args);
-}
-
-async function timed(label: string, work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  const seconds = (performance.now() - start) / 1000;
-  note(`${label}: ${seconds.toFixed(1)} s`);
-  return seconds;
-}
-
-function note(text: string): void {
-  console.error(text);
 }
 
 function document(tables: string): string {

@@ -19,6 +19,7 @@ import { RequestStream } from "../probe/stream.ts";
 import { type Bench, describeSetting, ROOT, readBench } from "./setting.ts";
 import type { Sample } from "./statistics.ts";
 import { type ReloadResults, type Results, renderResults, type ShiftResults } from "./table.ts";
+import { note, timed } from "./timed.ts";
 import { handWay, pulumiWay, type Way, type Weights } from "./ways.ts";
 
 const EVEN: Weights = { v116: 50, v117: 50 };
@@ -147,16 +148,4 @@ the rounds' ratios; below 1 the Pulumi program is quicker. Made by
 
 ${renderResults(results)}
 `;
-}
-
-async function timed(label: string, work: () => Promise<unknown>): Promise<number> {
-  const start = performance.now();
-  await work();
-  const seconds = (performance.now() - start) / 1000;
-  note(`${label}: ${seconds.toFixed(2)} s`);
-  return seconds;
-}
-
-function note(text: string): void {
-  console.error(text);
 }
