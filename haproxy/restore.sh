@@ -67,8 +67,7 @@ keep_an_edit() {
 # Files that are refused without ours would keep HAProxy from reloading, and from its next start.
 check_others() {
   if accepts || ! accepts "$file"; then return; fi
-  accepts || true
-  printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5 | sed 's/^/  /' >&2 || true
+  refusal | sed 's/^/  /' >&2
   fail "HAProxy refuses its other files without $file; change them first. Nothing was changed"
 }
 
@@ -81,13 +80,10 @@ leave() {
   trap '' HUP INT TERM PIPE
   rm -f "$file" "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
-  if reload_if_active; then
-    [ -z "$worker_socket" ] || rm -f "$worker_socket"
+  if serves_without_ours; then
     say "removed: $file; HAProxy goes on with its other files"
   else
-    accepts || true
-    why=$(printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5) || true
-    say "removed: $file, but HAProxy does not reload without it: $why"
+    say "removed: $file, but HAProxy does not reload without it: $(refusal)"
   fi
 }
 
@@ -100,13 +96,11 @@ put_back() {
   mv -f "$before" "$file"
   rm -f "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
-  if reload_if_active; then
-    [ -z "$worker_socket" ] || rm -f "$worker_socket"
+  if serves_without_ours; then
     say "restored: $file, as it was before the first push"
   else
-    accepts "$file" || true
-    why=$(printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5) || true
-    say "restored: $file, as it was before the first push, but HAProxy does not reload with it: $why"
+    say "restored: $file, as it was before the first push, but HAProxy does not reload with it:" \
+      "$(refusal "$file")"
   fi
 }
 
@@ -125,6 +119,18 @@ take_away() {
     systemctl stop "$unit" 2>/dev/null || true
     say "removed: $file, there was none before the first push; HAProxy is stopped"
   fi
+}
+
+# HAProxy reloads, and its new process does not need the socket of a worker process of ours.
+serves_without_ours() {
+  reload_if_active || return 1
+  [ -z "$worker_socket" ] || rm -f "$worker_socket"
+}
+
+# refusal [FILE]: HAProxy's own lines on the files that `accepts` checks, five at most.
+refusal() {
+  accepts "$@" || true
+  printf '%s\n' "$report" | grep -F '[ALERT]' | head -n 5 || true
 }
 
 # A stopped HAProxy stays stopped.
