@@ -3,8 +3,8 @@ import { mkdir } from "node:fs/promises";
 import { execa } from "execa";
 import { until } from "../clients/process.ts";
 import type { LoadBalancer } from "../components/haproxyEdge/config.ts";
+import { type Instance, instance } from "../embedded/host/instance.ts";
 import { runTasks } from "../embedded/host/progress.ts";
-import { type Instance, instance } from "../embedded/instance.ts";
 import { stop } from "../embedded/lab/lab.ts";
 import {
   knownHostsFile,

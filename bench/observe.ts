@@ -15,7 +15,7 @@ import { Command } from "commander";
 import { execa } from "execa";
 import { KubernetesApi } from "../clients/kubernetes.ts";
 import type { Picture } from "../dashboard/picture.ts";
-import { instance } from "../embedded/instance.ts";
+import { instance } from "../embedded/host/instance.ts";
 import { useLabTools } from "../embedded/lab/stack.ts";
 import { adminKubeconfig } from "../embedded/machines/controlPlane.ts";
 import { closedLoop, openLoop, type Page } from "./load.ts";

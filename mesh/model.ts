@@ -44,3 +44,15 @@ export interface Routes {
   /** Secret in the gateway's namespace with certificate and key. @default the gateway serves no https */
   readonly credential?: string | undefined;
 }
+
+/** How port 443 is served. */
+export interface Tls {
+  /** Who holds the certificate: the load balancer (`terminate`) or the ingress gateway (`passthrough`). */
+  readonly mode: "terminate" | "passthrough";
+  /** True: port 80 answers with a redirect to https. */
+  readonly redirect: boolean;
+  /** Chain in PEM, the server's own certificate first. */
+  readonly certificate: string;
+  /** Its key, PKCS #8 in PEM, in plain: wrap it in a secret before it goes anywhere. */
+  readonly key: string;
+}

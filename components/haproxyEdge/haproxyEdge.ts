@@ -5,8 +5,8 @@ import { readFirstLine } from "../../haproxy/firstLine.ts";
 import { credential, type LabModelArgs, type LabTls, labModel } from "../../haproxy/model.ts";
 import { certificateFile, push, restore } from "../../haproxy/push.ts";
 import { renderHaproxy } from "../../haproxy/render.ts";
+import type { Tls } from "../../mesh/model.ts";
 import type { Stats } from "../stats/config.ts";
-import type { Tls } from "../tls/config.ts";
 import type { LoadBalancer } from "./config.ts";
 
 export interface HaproxyEdgeArgs {

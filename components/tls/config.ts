@@ -1,6 +1,7 @@
 /** Settings of port 443: who holds the certificate, and the certificate itself. */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { z } from "zod";
+import type { Tls } from "../../mesh/model.ts";
 import { type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import { flag, object } from "../../settings/values.ts";
 import { trafficSplitSettings } from "../trafficSplit/config.ts";
@@ -9,18 +10,6 @@ const WANT_CERTIFICATE =
   "give the server's certificate and its chain in PEM: pulumi config set --secret tlsCertificate < " +
   "fullchain.pem";
 const WANT_KEY = "give the certificate's private key in PEM: pulumi config set --secret tlsKey < privkey.pem";
-
-/** How port 443 is served. */
-export interface Tls {
-  /** Who holds the certificate: the load balancer (`terminate`) or the ingress gateway (`passthrough`). */
-  readonly mode: "terminate" | "passthrough";
-  /** True: port 80 answers with a redirect to https. */
-  readonly redirect: boolean;
-  /** Chain in PEM, the server's own certificate first. */
-  readonly certificate: string;
-  /** Its key, PKCS #8 in PEM, in plain: wrap it in a secret before it goes anywhere. */
-  readonly key: string;
-}
 
 export const tlsSettings = slice({
   keys: {

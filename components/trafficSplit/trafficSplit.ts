@@ -11,6 +11,7 @@ import {
   type VirtualServiceLike,
   virtualServiceSpec,
 } from "../../mesh/istio.ts";
+import type { Tls } from "../../mesh/model.ts";
 import { type GatewayRef, ISTIO_GATEWAY, type Routes, type Subset, type Weights } from "../../mesh/model.ts";
 import {
   apiVersionOf,
@@ -19,7 +20,6 @@ import {
   metadataOf,
   type OwnedObject,
 } from "../../mesh/ownedObject.ts";
-import type { Tls } from "../tls/config.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
 

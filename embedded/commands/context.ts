@@ -5,8 +5,8 @@ import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError } from "../../clients/process.ts";
+import { faultInName, findInstance, type Instance, stateHome, upCommand } from "../host/instance.ts";
 import { withLock } from "../host/lock.ts";
-import { faultInName, findInstance, type Instance, stateHome, upCommand } from "../instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 
 /** Options that every command takes, before or after its name. */

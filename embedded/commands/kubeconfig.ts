@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { execa } from "execa";
-import { cacheHome } from "../instance.ts";
+import { cacheHome } from "../host/instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import type { Context } from "./context.ts";
 

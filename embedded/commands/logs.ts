@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import { LabError, passThrough } from "../../clients/process.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import type { Context } from "./context.ts";
 
 interface Flags {

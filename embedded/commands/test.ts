@@ -1,13 +1,14 @@
 /** `./lab test`: every check of the project, the end-to-end tests on labs of their own included. */
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { passThrough } from "../../clients/process.ts";
+import { cacheHome } from "../host/instance.ts";
 import { group, runTasks } from "../host/progress.ts";
-import { cacheHome } from "../instance.ts";
 import { PLUGINS_VARIABLE, requireOfficialPlugins } from "../lab/plugins.ts";
 import { PROGRAM } from "../lab/stack.ts";
 import { Suite } from "../lab/suite.ts";
 import { ensureBrowser } from "../toolchain/browser.ts";
-import { ensureToolchain, type Toolchain, type Wanted } from "../toolchain/toolchain.ts";
+import { ensureToolchain } from "../toolchain/toolchain.ts";
 import { TOOLCHAIN } from "./up.ts";
 
 interface Flags {
@@ -39,23 +40,18 @@ export function testCommand(): Command {
     });
 }
 
-async function testOnStock(): Promise<number> {
-  const { testStock } = await import("../../test/stock/stock.ts");
-  return testStock(await toolchain({ monitoring: false, tracing: false }));
-}
-
-function toolchain(wanted: Wanted = {}): Promise<Toolchain> {
-  return ensureToolchain(
-    (steps) => runTasks([group(TOOLCHAIN, steps)]),
-    (line) => console.error(`lab: ${line}`),
-    { monitoring: true, tracing: true, ...wanted },
-  );
+function testOnStock(): Promise<number> {
+  return passThrough(process.execPath, ["--no-warnings", "test/stock/stock.ts"], { cwd: PROGRAM });
 }
 
 /** Prints `N passed, N failed` last, and returns the exit code. */
 async function testEverything(files: readonly string[], { write, plugins }: Flags): Promise<number> {
   if (plugins === "official") await requireOfficialPlugins();
-  await toolchain();
+  await ensureToolchain(
+    (steps) => runTasks([group(TOOLCHAIN, steps)]),
+    (line) => console.error(`lab: ${line}`),
+    { monitoring: true, tracing: true },
+  );
   // First, so that a browser that cannot be installed is reported at once and not after minutes of tests.
   if (files.length === 0) await ensureBrowser();
   const suite = new Suite(files, {

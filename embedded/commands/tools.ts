@@ -1,7 +1,7 @@
 /** `./lab pulumi`, `kubectl`, `istioctl` and `ssh`: the tool itself, in the lab's environment. */
 import { Command } from "commander";
 import { passThrough } from "../../clients/process.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { labEnvironment, PROGRAM } from "../lab/stack.ts";
 import { recoverState } from "../lab/stackState.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";

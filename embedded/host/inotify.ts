@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LabError } from "../../clients/process.ts";
-import { type Instance, instance } from "../instance.ts";
-import { isUnified } from "../machines/cgroups.ts";
+import { isUnified } from "./cgroupVersion.ts";
+import { type Instance, instance } from "./instance.ts";
 
 /**
  * What root's processes of one lab take, at rest and at most: a few more while systemd boots. On cgroup v1,

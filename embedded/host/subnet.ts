@@ -1,6 +1,6 @@
 /** Checks that a lab's subnet is free on this host, and finds one that is. */
 import { LabError, run } from "../../clients/process.ts";
-import { type Instance, POD_CIDR, SERVICE_CIDR } from "../instance.ts";
+import { type Instance, POD_CIDR, SERVICE_CIDR } from "./instance.ts";
 
 /** A network that is in use, and by what. */
 export interface Taken {

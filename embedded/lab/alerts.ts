@@ -3,7 +3,7 @@ import { execa } from "execa";
 import { firingAlerts } from "../../dashboard/prometheus.ts";
 import { proxyPath } from "../../dashboard/source.ts";
 import type { Outputs } from "../../outputs.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { labEnvironment } from "./stack.ts";
 

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { makeCertificate, makeCertificateAuthority } from "../machines/certificates.ts";
 
 /** The program's default host, and the hosts of its Gateway. */

@@ -5,7 +5,7 @@ import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";
 import { look } from "../../haproxy/push.ts";
 import { parseReport } from "../../haproxy/report.ts";
 import type { Outputs } from "../../outputs.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { sshTarget } from "../machines/loadBalancer.ts";
 
 /** `as pushed`, or what is different and what repairs it. */

@@ -4,7 +4,7 @@ import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
-import { cacheHome, type Instance, type MachineSpec } from "../instance.ts";
+import { cacheHome, type Instance, type MachineSpec } from "../host/instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";

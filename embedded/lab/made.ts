@@ -1,7 +1,7 @@
 /** What a lab is made of: which of its parts are official artifacts, and which images its machines have. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import type { ImageNames } from "../toolchain/images/names.ts";
 import type { Part } from "../toolchain/parts.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";

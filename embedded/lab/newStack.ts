@@ -4,11 +4,11 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setAll } from "../../clients/pulumi.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../machines/loadBalancer.ts";
 import type { ImageNames } from "../toolchain/images/names.ts";
-import { ISTIO_VERSION } from "../versions.ts";
+import { ISTIO_VERSION } from "../toolchain/versions/versions.ts";
 import { httpsFiles } from "./certificate.ts";
 import { passphraseFile, pulumi, stackFile } from "./stack.ts";
 

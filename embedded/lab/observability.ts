@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parse } from "yaml";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import type { Wanted } from "../toolchain/toolchain.ts";
 import { stackFile } from "./stack.ts";
 

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
+import { cacheHome } from "../host/instance.ts";
 import { withLock } from "../host/lock.ts";
-import { cacheHome } from "../instance.ts";
 import { officialPlugin } from "../toolchain/official/official.ts";
 import { officialOrigin } from "../toolchain/official/origin.ts";
 import { Unavailable } from "../toolchain/official/source.ts";

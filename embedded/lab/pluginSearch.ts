@@ -6,7 +6,7 @@ import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, re
 import { realpath } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, dirname, join, sep } from "node:path";
-import { cacheHome, stateHome } from "../instance.ts";
+import { cacheHome, stateHome } from "../host/instance.ts";
 import { PLUGIN_NAMES, type PluginName, STAND_IN_MARK } from "./pluginInstall.ts";
 import { compareVersions, parseVersion, reportedVersion, serves, wantedVersion } from "./pluginVersion.ts";
 

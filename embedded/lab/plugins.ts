@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError } from "../../clients/process.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { withDownloads } from "./pluginDownload.ts";
 import { installPlugin, PLUGIN_NAMES, type PluginName } from "./pluginInstall.ts";
 import { type FoundPlugin, findPlugins } from "./pluginSearch.ts";

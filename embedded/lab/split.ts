@@ -5,7 +5,7 @@ import type { Outputs } from "../../outputs.ts";
 import type { ProbeDefaults } from "../../probe/command.ts";
 import { type ProbeReport, probe } from "../../probe/probe.ts";
 import { renderReport, renderResolution } from "../../probe/render.ts";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 import { httpsFiles } from "./certificate.ts";
 import { pageOf, requireOutputs } from "./stack.ts";
 

@@ -4,7 +4,7 @@ import { delimiter, dirname, join } from "node:path";
 import { LabError, launch } from "../../clients/process.ts";
 import { type Outputs, pageAt, readOutputs } from "../../outputs.ts";
 import type { ProbeDefaults } from "../../probe/command.ts";
-import { cacheHome, type Instance, upCommand } from "../instance.ts";
+import { cacheHome, type Instance, upCommand } from "../host/instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { httpsFiles } from "./certificate.ts";
 import { pluginPath, pulumiHome } from "./plugins.ts";

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Instance } from "../instance.ts";
+import type { Instance } from "../host/instance.ts";
 
 /**
  * Repairs the stack's state after Pulumi was killed or the host crashed: what `pulumi cancel` and

@@ -3,16 +3,12 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LabError, until } from "../../clients/process.ts";
+import { isUnified } from "../host/cgroupVersion.ts";
 
 const ROOT = "/sys/fs/cgroup";
 
 /** Controllers of cgroup v2 that the kubelet, runc or systemd-nspawn use. */
 const CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
-
-/** Whether the host has cgroup v2 alone, and not also the controllers of v1. */
-export function isUnified(): boolean {
-  return existsSync(join(ROOT, "cgroup.controllers"));
-}
 
 /** Mount points of cgroup v1 controllers and of cgroup v2, whichever this host has. */
 export async function hierarchies(): Promise<string[]> {

@@ -3,8 +3,8 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { LabError, run } from "../../clients/process.ts";
+import { CLUSTER_DNS_IP, type Instance } from "../host/instance.ts";
 import { patience, VARIABLE } from "../host/patience.ts";
-import { CLUSTER_DNS_IP, type Instance } from "../instance.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { whileDaemonsRun } from "./daemons.ts";
 

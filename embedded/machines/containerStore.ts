@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { run, succeeds, until } from "../../clients/process.ts";
-import type { MachineSpec } from "../instance.ts";
+import type { MachineSpec } from "../host/instance.ts";
 import { initPid } from "./machine.ts";
 
 /**

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, run } from "../../clients/process.ts";
-import type { MachineSpec } from "../instance.ts";
+import type { MachineSpec } from "../host/instance.ts";
 
 /** Milliseconds between two looks at the daemons. */
 const INTERVAL = 500;

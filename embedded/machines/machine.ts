@@ -4,8 +4,8 @@ import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../clients/process.ts";
+import type { MachineSpec } from "../host/instance.ts";
 import { patience } from "../host/patience.ts";
-import type { MachineSpec } from "../instance.ts";
 import { enterCgroup, makeCgroup, removeCgroup } from "./cgroups.ts";
 
 const SCRIPTS = import.meta.dirname;

@@ -1,7 +1,7 @@
 /** The lab's network: a switch in a namespace of its own, a cable to every machine and one to the host. */
 import { readdir } from "node:fs/promises";
 import { run, succeeds } from "../../clients/process.ts";
-import type { Instance, MachineSpec } from "../instance.ts";
+import type { Instance, MachineSpec } from "../host/instance.ts";
 
 /** Names inside the switch's namespace. */
 const BRIDGE = "bridge";

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
+import type { Instance, MachineSpec } from "../host/instance.ts";
 import { patience } from "../host/patience.ts";
-import type { Instance, MachineSpec } from "../instance.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { deadDaemons } from "./daemons.ts";
 import { powerOff, runningPid } from "./machine.ts";

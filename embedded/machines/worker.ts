@@ -2,7 +2,7 @@
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../instance.ts";
+import { CLUSTER_DNS_IP, type Instance, POD_CIDR, type WorkerSpec } from "../host/instance.ts";
 import { containerdConfig } from "./containerd.ts";
 import { cloneStore } from "./containerStore.ts";
 import { pkiDir, serverUrl } from "./controlPlane.ts";

@@ -1,8 +1,8 @@
 /** Finds, downloads or makes what the lab's machines are made of, in a cache that all labs share. */
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
+import { cacheHome } from "../host/instance.ts";
 import { withLock } from "../host/lock.ts";
-import { cacheHome } from "../instance.ts";
 import { goBinaries, type OnProgress } from "./go/go.ts";
 import { COREDNS, type GoModule, ISTIO, KUBERNETES, PROMETHEUS, PULUMI } from "./go/modules.ts";
 import { corednsImage, nginxImage, pauseImage, pilotImage, proxyImage } from "./images/images.ts";

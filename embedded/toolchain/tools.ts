@@ -1,7 +1,7 @@
 /** The directory of programs that the lab's commands and checks put on PATH. */
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { cacheHome } from "../instance.ts";
+import { cacheHome } from "../host/instance.ts";
 
 /**
  * A directory for PATH: links to these programs, and the load balancer's own HAProxy for the checks. Each is

@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run, until } from "../../clients/process.ts";
 import { initPid } from "../../embedded/machines/machine.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import {

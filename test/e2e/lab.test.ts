@@ -2,7 +2,7 @@
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { haproxyWorker } from "../../bench/edgeMachine.ts";
-import { KUBERNETES_SERVICE_IP } from "../../embedded/instance.ts";
+import { KUBERNETES_SERVICE_IP } from "../../embedded/host/instance.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { bypassFilters, podNetworks, resolvedBy, strayMachines } from "../support/e2e/machines.ts";
 import { changedSettings, leaksOnHost, tracesOf } from "../support/e2e/traces.ts";

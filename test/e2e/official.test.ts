@@ -5,13 +5,17 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { cacheHome } from "../../embedded/host/instance.ts";
 import { runTasks } from "../../embedded/host/progress.ts";
-import { cacheHome } from "../../embedded/instance.ts";
 import { OFFICIAL_IMAGES } from "../../embedded/toolchain/official/images.ts";
 import { parseImageName } from "../../embedded/toolchain/official/registry.ts";
 import type { From } from "../../embedded/toolchain/parts.ts";
 import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
-import { ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../../embedded/versions.ts";
+import {
+  ISTIO_VERSION,
+  KUBERNETES_VERSION,
+  PULUMI_VERSION,
+} from "../../embedded/toolchain/versions/versions.ts";
 import { registryProgram, TestRegistry } from "../support/registry.ts";
 
 const cache = cacheHome();

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { parse, stringify } from "yaml";
-import type { MachineSpec } from "../../embedded/instance.ts";
+import type { MachineSpec } from "../../embedded/host/instance.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";

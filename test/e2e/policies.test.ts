@@ -1,7 +1,7 @@
 // A cluster with rules of its own: policies of the namespace, and an Istio that another tool installed its
 // own way.
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { trial } from "../support/e2e/trial.ts";

@@ -12,7 +12,7 @@ import { pluginPath } from "../../embedded/lab/plugins.ts";
 import { labEnvironment } from "../../embedded/lab/stack.ts";
 import { makeCertificateAuthority } from "../../embedded/machines/certificates.ts";
 import { pkiDir } from "../../embedded/machines/controlPlane.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";

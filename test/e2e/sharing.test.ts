@@ -9,7 +9,7 @@ import { EdgeMachine } from "../../bench/edgeMachine.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { BUILT_IMAGES } from "../../embedded/toolchain/images/names.ts";
-import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";

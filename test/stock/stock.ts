@@ -6,8 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { succeeds } from "../../clients/process.ts";
+import { runTasks } from "../../embedded/host/progress.ts";
 import { installPackages } from "../../embedded/toolchain/browser.ts";
-import type { Toolchain } from "../../embedded/toolchain/toolchain.ts";
+import { ensureToolchain } from "../../embedded/toolchain/toolchain.ts";
 import { makeImage } from "./image.ts";
 
 const QEMU = "qemu-system-x86_64";
@@ -23,7 +24,8 @@ const LIMIT_MINUTES = 150;
  *
  * @returns the exit code: 0 when every finding of the guest is as it should be
  */
-export async function testStock(tools: Toolchain): Promise<number> {
+async function testStock(): Promise<number> {
+  const tools = await ensureToolchain(runTasks, (line) => console.error(`lab: ${line}`));
   if (!(await succeeds(QEMU, ["--version"]))) await installPackages("the stock machine", ["qemu-system-x86"]);
   const dir = await mkdtemp(join(tmpdir(), "istio-lab-stock-"));
   try {
@@ -56,3 +58,5 @@ export async function testStock(tools: Toolchain): Promise<number> {
     await rm(dir, { recursive: true, force: true });
   }
 }
+
+process.exitCode = await testStock();

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { requireRoom } from "../../host/disk.ts";
-import { cacheHome } from "../../instance.ts";
+import { cacheHome } from "../../host/instance.ts";
 
 /** What is kept, and where. */
 export interface Entry {

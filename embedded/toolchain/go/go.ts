@@ -2,7 +2,7 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, launch } from "../../../clients/process.ts";
-import { cacheHome } from "../../instance.ts";
+import { cacheHome } from "../../host/instance.ts";
 import { cached, contentOf } from "../cache/cache.ts";
 import { goCommand } from "../wheels/wheels.ts";
 import type { GoModule } from "./modules.ts";

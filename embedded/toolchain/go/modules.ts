@@ -1,5 +1,5 @@
 /** The Go modules of this folder: which commands are built from each, and with which version in them. */
-import { IMAGE_HUB, ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../../versions.ts";
+import { IMAGE_HUB, ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../versions/versions.ts";
 
 const kubernetesVersion = "k8s.io/component-base/version";
 const istioVersion = "istio.io/istio/pkg/version";

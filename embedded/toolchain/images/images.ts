@@ -2,9 +2,9 @@
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
-import { ISTIO_VERSION } from "../../versions.ts";
 import { goModuleDir } from "../go/go.ts";
 import { ISTIO } from "../go/modules.ts";
+import { ISTIO_VERSION } from "../versions/versions.ts";
 import { BUILT_IMAGES } from "./names.ts";
 import { certificates, collect, type ImageRecipe, users } from "./recipe.ts";
 

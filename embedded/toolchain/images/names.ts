@@ -5,7 +5,7 @@ import {
   ISTIO_VERSION,
   PROMETHEUS_VERSION,
   ZIPKIN_VERSION,
-} from "../../versions.ts";
+} from "../versions/versions.ts";
 
 /** Which image a lab uses for what. */
 export interface ImageNames {

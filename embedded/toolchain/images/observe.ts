@@ -5,8 +5,8 @@ import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { LabError, run } from "../../../clients/process.ts";
-import { ZIPKIN_VERSION } from "../../versions.ts";
 import { cached, contentOf } from "../cache/cache.ts";
+import { ZIPKIN_VERSION } from "../versions/versions.ts";
 import { BUILT_IMAGES } from "./names.ts";
 import { collect, type ImageRecipe, users } from "./recipe.ts";
 

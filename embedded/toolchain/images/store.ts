@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { link, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, run } from "../../../clients/process.ts";
-import type { MachineSpec } from "../../instance.ts";
+import type { MachineSpec } from "../../host/instance.ts";
 import { containerdConfig } from "../../machines/containerd.ts";
 import { imageKey, noteImages } from "../../machines/containerStore.ts";
 import { prepare } from "../../machines/machine.ts";

@@ -5,7 +5,7 @@ import { mkdir, open as openFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { isInterrupted, LabError } from "../../../clients/process.ts";
-import { cacheHome } from "../../instance.ts";
+import { cacheHome } from "../../host/instance.ts";
 import { type Opened, reasonOf, Unavailable } from "./source.ts";
 
 /** How often a connection may be cut. */

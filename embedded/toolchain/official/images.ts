@@ -1,8 +1,8 @@
 /** The official images: their names, and by what each is known to be the right one. */
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
-import { COREDNS_VERSION, ISTIO_VERSION, ZIPKIN_VERSION } from "../../versions.ts";
 import type { ImageNames } from "../images/names.ts";
+import { COREDNS_VERSION, ISTIO_VERSION, ZIPKIN_VERSION } from "../versions/versions.ts";
 import { keptOfficial } from "./official.ts";
 import type { Origin } from "./origin.ts";
 import { type Manifest, parseImageName, pull } from "./registry.ts";

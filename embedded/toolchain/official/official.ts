@@ -2,8 +2,8 @@
 import { chmod, mkdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { run } from "../../../clients/process.ts";
-import { ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../../versions.ts";
 import { cached, type Entry } from "../cache/cache.ts";
+import { ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../versions/versions.ts";
 import { checksumOf, download } from "./download.ts";
 import type { Origin } from "./origin.ts";
 import { Unavailable } from "./source.ts";

@@ -1,7 +1,7 @@
 /** Remembers for a day which hosts and files cannot be had, so that an `up` does not wait for them again. */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { cacheHome } from "../../instance.ts";
+import { cacheHome } from "../../host/instance.ts";
 import { type Source, Unavailable } from "./source.ts";
 
 const DAY = 24 * 3_600_000;

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { expect } from "vitest";
 import { until } from "../../../clients/process.ts";
-import { type Instance, instance } from "../../../embedded/instance.ts";
+import { type Instance, instance } from "../../../embedded/host/instance.ts";
 import { labEnvironment } from "../../../embedded/lab/stack.ts";
 import { deadDaemons } from "../../../embedded/machines/daemons.ts";
 import { processesIn } from "../../../embedded/machines/machine.ts";

@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { cacheHome } from "../../../embedded/instance.ts";
+import { cacheHome } from "../../../embedded/host/instance.ts";
 
 /** Things of the host, one a line, such as `kernel.panic = 0`. */
 export interface HostSettings {

@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { run } from "../../../clients/process.ts";
-import type { Instance } from "../../../embedded/instance.ts";
+import type { Instance } from "../../../embedded/host/instance.ts";
 
 const PORT = 8080;
 /** Of the gateway; the cable to the load balancer has others. */

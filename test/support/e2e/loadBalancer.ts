@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { haproxyWorker, onLoadBalancer } from "../../../bench/edgeMachine.ts";
-import type { Instance } from "../../../embedded/instance.ts";
+import type { Instance } from "../../../embedded/host/instance.ts";
 import { labEnvironment, PROGRAM } from "../../../embedded/lab/stack.ts";
 import { knownHostsFile, SSH_USER, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 

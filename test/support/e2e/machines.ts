@@ -1,7 +1,7 @@
 /** Looks into the machines of a running lab from the host: the network of their pods, their cgroups. */
 import { readdir, readFile } from "node:fs/promises";
 import { execa } from "execa";
-import { CLUSTER_DNS_IP, type Instance, type MachineSpec } from "../../../embedded/instance.ts";
+import { CLUSTER_DNS_IP, type Instance, type MachineSpec } from "../../../embedded/host/instance.ts";
 import { initPid, runningPid } from "../../../embedded/machines/machine.ts";
 
 /** The network of one pod. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { execa } from "execa";
 import { until } from "../../../clients/process.ts";
-import type { MachineSpec } from "../../../embedded/instance.ts";
+import type { MachineSpec } from "../../../embedded/host/instance.ts";
 
 /** Runs in the machine's network, where pods reach it. */
 export class OtlpCollector {

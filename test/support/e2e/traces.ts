@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execa } from "execa";
-import type { Instance } from "../../../embedded/instance.ts";
+import type { Instance } from "../../../embedded/host/instance.ts";
 import { PROGRAM, stackFile } from "../../../embedded/lab/stack.ts";
 import { changes, type HostSettings, hostSettings, loaded } from "./hostSettings.ts";
 import type { Sightings } from "./trial.ts";

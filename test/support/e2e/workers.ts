@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
-import type { WorkerSpec } from "../../../embedded/instance.ts";
+import type { WorkerSpec } from "../../../embedded/host/instance.ts";
 import type { KubernetesObject, TestLab } from "./harness.ts";
 
 /**

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { requireInotify } from "../../../../embedded/host/inotify.ts";
-import { instance } from "../../../../embedded/instance.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 
 let state: string;
 beforeEach(async () => {

@@ -2,8 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { run } from "../../../../clients/process.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 import { freeSubnet, overlaps, requireFreeSubnet } from "../../../../embedded/host/subnet.ts";
-import { instance } from "../../../../embedded/instance.ts";
 
 const root = process.getuid?.() === 0;
 

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { instance } from "../../../../embedded/instance.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 import { alertsOf } from "../../../../embedded/lab/alerts.ts";
 
 const MONITORING = {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { type Instance, instance } from "../../../../embedded/instance.ts";
+import { type Instance, instance } from "../../../../embedded/host/instance.ts";
 import { wantedImages } from "../../../../embedded/lab/observability.ts";
 import { stackFile } from "../../../../embedded/lab/stack.ts";
 

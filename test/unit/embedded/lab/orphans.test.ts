@@ -5,7 +5,7 @@ import { chmodSync, copyFileSync, mkdtempSync, readFileSync, writeFileSync } fro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { type Instance, instance } from "../../../../embedded/instance.ts";
+import { type Instance, instance } from "../../../../embedded/host/instance.ts";
 import { endOrphans } from "../../../../embedded/lab/orphans.ts";
 import { pulumiHome } from "../../../../embedded/lab/plugins.ts";
 import { PROGRAM } from "../../../../embedded/lab/stack.ts";

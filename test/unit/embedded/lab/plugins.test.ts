@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type Instance, instance } from "../../../../embedded/instance.ts";
+import { type Instance, instance } from "../../../../embedded/host/instance.ts";
 import {
   choosePlugins,
   findInstalled,

@@ -1,7 +1,7 @@
 /** Tests of embedded/lab/stack.ts. */
 import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
-import { instance } from "../../../../embedded/instance.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 import { pluginPath, pulumiHome } from "../../../../embedded/lab/plugins.ts";
 import { labEnvironment } from "../../../../embedded/lab/stack.ts";
 

@@ -6,7 +6,7 @@ import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { instance } from "../../../../embedded/instance.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 import { recoverState, savedOutputs } from "../../../../embedded/lab/stackState.ts";
 
 let root: string;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { until } from "../../../../clients/process.ts";
-import { instance, type WorkerSpec } from "../../../../embedded/instance.ts";
+import { instance, type WorkerSpec } from "../../../../embedded/host/instance.ts";
 import { cloneStore, importImages, noteImages } from "../../../../embedded/machines/containerStore.ts";
 import { initPid } from "../../../../embedded/machines/machine.ts";
 

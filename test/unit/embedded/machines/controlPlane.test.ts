@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Instance, instance } from "../../../../embedded/instance.ts";
+import { type Instance, instance } from "../../../../embedded/host/instance.ts";
 import { controlPlaneReady, makePki, pkiDir } from "../../../../embedded/machines/controlPlane.ts";
 
 let state: string;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { MachineSpec } from "../../../../embedded/instance.ts";
+import type { MachineSpec } from "../../../../embedded/host/instance.ts";
 import { deadDaemons, whileDaemonsRun } from "../../../../embedded/machines/daemons.ts";
 
 const SUPERVISE = join(import.meta.dirname, "../../../../embedded/machines/supervise.sh");

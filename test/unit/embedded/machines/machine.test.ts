@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { MachineSpec } from "../../../../embedded/instance.ts";
+import type { MachineSpec } from "../../../../embedded/host/instance.ts";
 import { makeCgroup, removeCgroup } from "../../../../embedded/machines/cgroups.ts";
 import { runningPid } from "../../../../embedded/machines/machine.ts";
 

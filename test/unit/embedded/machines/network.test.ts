@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { afterEach, describe, expect, onTestFinished, test } from "vitest";
-import { instance } from "../../../../embedded/instance.ts";
+import { instance } from "../../../../embedded/host/instance.ts";
 import { startNetwork, stopNetwork } from "../../../../embedded/machines/network.ts";
 import { iptables } from "../../../support/e2e/hostSettings.ts";
 

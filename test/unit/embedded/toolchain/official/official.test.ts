@@ -12,7 +12,11 @@ import {
   officialPulumi,
 } from "../../../../../embedded/toolchain/official/official.ts";
 import { officialOrigin } from "../../../../../embedded/toolchain/official/origin.ts";
-import { ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../../../../../embedded/versions.ts";
+import {
+  ISTIO_VERSION,
+  KUBERNETES_VERSION,
+  PULUMI_VERSION,
+} from "../../../../../embedded/toolchain/versions/versions.ts";
 import { ArtifactServer } from "../../../../support/artifactServer.ts";
 
 const BINARIES = [

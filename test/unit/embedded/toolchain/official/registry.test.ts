@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { cacheHome } from "../../../../../embedded/instance.ts";
+import { cacheHome } from "../../../../../embedded/host/instance.ts";
 import { parseImageName, pull, Registry } from "../../../../../embedded/toolchain/official/registry.ts";
 import { requireSignature } from "../../../../../embedded/toolchain/official/signature.ts";
 import { httpClient, overHttp } from "../../../../../embedded/toolchain/official/source.ts";

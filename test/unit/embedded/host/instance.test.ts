@@ -1,8 +1,8 @@
-/** Tests of embedded/instance.ts. */
+/** Tests of embedded/host/instance.ts. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { overlaps } from "../../../embedded/host/subnet.ts";
-import { faultInName, instance } from "../../../embedded/instance.ts";
+import { faultInName, instance } from "../../../../embedded/host/instance.ts";
+import { overlaps } from "../../../../embedded/host/subnet.ts";
 
 const names = fc.stringMatching(/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/);
 
