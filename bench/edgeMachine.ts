@@ -42,7 +42,6 @@ export class EdgeMachine {
       host: this.lab.loadBalancer.address,
       port: 22,
       user: SSH_USER,
-      hostKey: "",
       configFile: "/etc/haproxy/haproxy.cfg",
     };
   }

@@ -13,11 +13,10 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Command } from "commander";
 import { execa } from "execa";
-import { KubernetesApi } from "../clients/kubernetes.ts";
+import type { KubernetesApi } from "../clients/kubernetes.ts";
 import type { Picture } from "../dashboard/picture.ts";
 import { instance } from "../embedded/host/instance.ts";
-import { useLabTools } from "../embedded/lab/stack.ts";
-import { adminKubeconfig } from "../embedded/machines/controlPlane.ts";
+import { connectToCluster, useLabTools } from "../embedded/lab/stack.ts";
 import { closedLoop, openLoop, type Page } from "./load.ts";
 import { describeMachine } from "./machine.ts";
 import { type Loads, type Results, type Round, renderObserve } from "./observeTable.ts";
@@ -105,7 +104,7 @@ async function measureLoads(label: string): Promise<Loads> {
 /** Changes the weights in the cluster itself, and reads the picture as often as it is measured. */
 async function measurePage(count: number): Promise<Results["page"]> {
   const dashboard = execa(join(ROOT, "lab"), ["dashboard", "--name", lab.name, "--port", "0"]);
-  const api = await KubernetesApi.connect({ kubeconfig: adminKubeconfig(lab) });
+  const api = await connectToCluster(lab);
   const load = new AbortController();
   const requests = keepLoaded(load.signal);
   try {

@@ -33,7 +33,7 @@ export async function readBench(work: string): Promise<Bench> {
   const { page, outputs, config: settings, cluster } = await selectedStack(ROOT, { secrets: true });
   const config = settings as unknown as StackConfig;
   const { host, user } = config.loadBalancer;
-  const hostKey = bestHostKey(config.loadBalancer.hostKey)?.text ?? "";
+  const hostKey = bestHostKey(config.loadBalancer.hostKey);
   const port = Number(config.loadBalancer.port ?? 22);
   // OpenSSH expects the last line ended; Pulumi keeps the value without it.
   const privateKey = `${config.loadBalancerPrivateKey.trimEnd()}\n`;
@@ -65,7 +65,10 @@ export async function readBench(work: string): Promise<Bench> {
       LB_PORT: String(port),
       LB_USER: user,
       LB_KEY: await file("key", privateKey),
-      LB_KNOWN_HOSTS: await file("known_hosts", `${port === 22 ? host : `[${host}]:${port}`} ${hostKey}\n`),
+      LB_KNOWN_HOSTS: await file(
+        "known_hosts",
+        `${port === 22 ? host : `[${host}]:${port}`} ${hostKey?.text}\n`,
+      ),
     },
   };
 }

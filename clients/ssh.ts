@@ -2,7 +2,7 @@
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";
-import { type HostKey, parseHostKey } from "./hostKey.ts";
+import type { HostKey } from "./hostKey.ts";
 import { SshError, toSshError } from "./sshError.ts";
 
 export { SshError, type SshFault } from "./sshError.ts";
@@ -14,8 +14,8 @@ export interface SshTarget {
   /** Port of sshd. */
   readonly port: number;
   readonly user: string;
-  /** The machine's public host key, `TYPE BASE64`. @default any machine is trusted */
-  readonly hostKey?: string | undefined;
+  /** The machine's public host key. @default any machine is trusted */
+  readonly hostKey?: HostKey | undefined;
   /** Private key in plain. @default none */
   readonly privateKey?: string | undefined;
   /** @default the private key has none */
@@ -74,7 +74,7 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
   // Loaded here: it takes a tenth of a second, and a caller has other checks to start first.
   const { default: ssh2 } = await import("ssh2");
   const key = target.privateKey ? ssh2.utils.parseKey(target.privateKey, target.passphrase) : undefined;
-  const expected = target.hostKey === undefined ? undefined : hostKeyOf(target.hostKey);
+  const expected = target.hostKey;
   const client = new ssh2.Client();
   const { signal, timeoutMs = 0 } = options;
   if (signal?.aborted) throw timedOut();
@@ -160,13 +160,6 @@ export class SshConnection {
   close(): void {
     this.#client.end();
   }
-}
-
-/** @throws SshError */
-function hostKeyOf(text: string): HostKey {
-  const key = parseHostKey(text);
-  if (key === undefined) throw new SshError("host-key-format", "no key found");
-  return key;
 }
 
 function credentials(target: SshTarget, keyIsReadable: boolean): ConnectConfig {

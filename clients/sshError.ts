@@ -7,8 +7,6 @@ export type SshFault =
   | "agent"
   /** ssh2 cannot read the private key, and nothing else opened the door. */
   | "private-key"
-  /** `hostKey` is not a public key. */
-  | "host-key-format"
   /** The machine showed another host key; nothing was sent. */
   | "host-key"
   /** No common algorithm, or the peer is not an SSH server. */

@@ -1,7 +1,7 @@
 /** Values that settings are made of: what each may be, and what would be right where it is not. */
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
-import { bestHostKey, parseHostKeys } from "../clients/hostKey.ts";
+import { bestHostKey, type HostKey, parseHostKeys } from "../clients/hostKey.ts";
 import type { Listen } from "../haproxy/model.ts";
 import type { CheckContext } from "./slice.ts";
 
@@ -113,7 +113,7 @@ export const hostKey = () =>
     .string({ error: WANT_HOST_KEY })
     .refine((value) => (parseHostKeys(value)?.length ?? 0) > 0, { error: WANT_HOST_KEY, abort: true })
     .refine((value) => bestHostKey(value) !== undefined, { error: NO_RSA })
-    .transform((value) => bestHostKey(value)?.text ?? "");
+    .transform((value) => bestHostKey(value) as HostKey);
 
 const PRIVATE_KEY =
   /^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\s:,-]+\r?\n-----END ([A-Z]+ )?PRIVATE KEY-----$/;

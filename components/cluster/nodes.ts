@@ -10,7 +10,11 @@ export interface KubernetesNode extends KubernetesObject {
     readonly taints?: readonly { readonly key?: string; readonly effect: string }[];
   };
   readonly status?: {
-    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly message?: string;
+    }[];
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
   };
 }

@@ -1,5 +1,6 @@
 /** Settings of the load balancer: the machine with HAProxy, and the nodes behind it. */
 import { z } from "zod";
+import type { HostKey } from "../../clients/hostKey.ts";
 import type { Ports } from "../../haproxy/model.ts";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import {
@@ -90,9 +91,10 @@ export interface LoadBalancer {
   readonly host: string;
   /** Of sshd. */
   readonly port: number;
-  /** Empty for this machine, as is the host key. */
+  /** Empty for this machine. */
   readonly user: string;
-  readonly hostKey: string;
+  /** @default this machine, or any that answers */
+  readonly hostKey?: HostKey | undefined;
   /** Ports for clients. @default 80 and 443 */
   readonly ports?: Ports | undefined;
   readonly configFile: string;
@@ -182,10 +184,10 @@ function checkTogether(machine: z.output<typeof loadBalancer>, { raw, valuesOf, 
 }
 
 function resolved({ httpPort, httpsPort, ...rest }: z.output<typeof loadBalancer>): LoadBalancer {
-  const { host = "127.0.0.1", port = 22, user = "", hostKey = "" } = rest;
+  const { host = "127.0.0.1", port = 22, user = "" } = rest;
   const usual = rest.mode === "include" ? "/etc/haproxy/conf.d/zz-istio-lab.cfg" : "/etc/haproxy/haproxy.cfg";
   const configFile = rest.configFile ?? usual;
-  return { ...rest, host, port, user, hostKey, configFile, ports: { http: httpPort, https: httpsPort } };
+  return { ...rest, host, port, user, configFile, ports: { http: httpPort, https: httpsPort } };
 }
 
 /** The capability's part of the configuration. */

@@ -85,7 +85,7 @@ export function connectionTo({ host, port, user, hostKey }: LoadBalancer, privat
     host,
     port,
     user,
-    hostKey,
+    hostKey: hostKey?.text,
     privateKey: pulumi.secret(privateKey),
     dialErrorLimit: 2,
     perDialTimeout: 8,
@@ -175,7 +175,7 @@ function reachableArgs(
     environment: {
       ISTIO_LAB_MACHINE: `${user}@${host}`,
       ISTIO_LAB_PORT: String(port),
-      ISTIO_LAB_HOST_KEY: hostKey,
+      ISTIO_LAB_HOST_KEY: hostKey?.text ?? "",
       ISTIO_LAB_UNDO: undo.urn,
     },
     addPreviousOutputInEnv: false,

@@ -1,5 +1,5 @@
 /** Checks whether a push to the load balancer would succeed, by the same way in; changes nothing there. */
-import { fingerprint, parseHostKey } from "../../clients/hostKey.ts";
+import { fingerprint } from "../../clients/hostKey.ts";
 import { SshError, type SshResult } from "../../clients/ssh.ts";
 import { look } from "../../haproxy/push.ts";
 import { listenAddresses } from "../../haproxy/render.ts";
@@ -107,7 +107,7 @@ function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): str
     case "host-key":
       return (
         `shows the host key ${fingerprint(error.shown)}, ` +
-        `and loadBalancer.hostKey is ${fingerprint(parseHostKey(hostKey)?.bytes)}: nothing was sent to it. ` +
+        `and loadBalancer.hostKey is ${fingerprint(hostKey?.bytes)}: nothing was sent to it. ` +
         "If the machine was reinstalled, compare with " +
         "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on it and set loadBalancer.hostKey"
       );

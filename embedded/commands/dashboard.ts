@@ -1,21 +1,14 @@
 /** `./lab dashboard`: the page that shows the lab live, or the pages of Prometheus and Zipkin. */
 import type { Command } from "commander";
-import { KubernetesApi } from "../../clients/kubernetes.ts";
 import { LabError } from "../../clients/process.ts";
 import { dashboardCommand } from "../../dashboard/command.ts";
 import { observedOf } from "../../dashboard/stack.ts";
-import { labEnvironment, pageOf, requireOutputs } from "../lab/stack.ts";
-import { adminKubeconfig } from "../machines/controlPlane.ts";
+import { connectToCluster, pageOf, requireOutputs } from "../lab/stack.ts";
 import type { Context } from "./context.ts";
 
 export function labDashboardCommand(context: Context): Command {
   return dashboardCommand({
-    async connect() {
-      const lab = await context.running();
-      // kubectl is the lab's own.
-      process.env.PATH = labEnvironment(lab).PATH;
-      return KubernetesApi.connect({ kubeconfig: adminKubeconfig(lab) });
-    },
+    connect: async () => connectToCluster(await context.running()),
     async observed() {
       const lab = await context.running();
       const outputs = await requireOutputs(lab);

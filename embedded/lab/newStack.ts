@@ -44,7 +44,7 @@ async function machineSettings(lab: Instance, images: ImageNames): Promise<Recor
     kubeconfig: adminKubeconfig(lab),
     "loadBalancer.host": lab.loadBalancer.address,
     "loadBalancer.user": SSH_USER,
-    "loadBalancer.hostKey": await hostKey(lab),
+    "loadBalancer.hostKey": (await hostKey(lab)).text,
     // In use once the user sets tls.mode.
     tlsCertificate: await readFile(httpsFiles(lab).certificate, "utf8"),
     "istio.version": ISTIO_VERSION,

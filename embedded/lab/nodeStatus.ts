@@ -1,37 +1,26 @@
-/** The nodes of a lab's cluster: which are not ready, and which the load balancer does not know of. */
-
-/** As the API server has it. */
-export interface Node {
-  readonly metadata: { readonly name: string };
-  readonly spec?: { readonly unschedulable?: boolean };
-  readonly status: {
-    readonly conditions: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly message: string;
-    }[];
-  };
-}
+/** The nodes of a lab's cluster: which are not ready, and which the load balancer lacks or has too many. */
+import { type KubernetesNode, sortNodes } from "../../components/cluster/nodes.ts";
 
 /** @param balanced names of the nodes behind the load balancer; undefined where they are chosen by hand */
-export function nodeProblems(nodes: readonly Node[], balanced: readonly string[] | undefined): string[] {
-  const ready = ({ status }: Node) => status.conditions.find(({ type }) => type === "Ready");
-  const isReady = (node: Node) => ready(node)?.status === "True";
-  const notReady = nodes
-    .filter((node) => !isReady(node))
-    .map((node) => `node ${node.metadata.name} is not Ready: ${ready(node)?.message ?? "no report"}`);
+export function nodeProblems(
+  nodes: readonly KubernetesNode[],
+  balanced: readonly string[] | undefined,
+): string[] {
+  const notReady = nodes.flatMap(({ metadata, status }) => {
+    const ready = status?.conditions?.find(({ type }) => type === "Ready");
+    return ready?.status === "True"
+      ? []
+      : [`node ${metadata.name} is not Ready: ${ready?.message ?? "no report"}`];
+  });
   if (!balanced) return notReady;
-  const usable = nodes
-    .filter((node) => isReady(node) && !node.spec?.unschedulable)
-    .map(({ metadata }) => metadata.name);
-  const named = (names: readonly string[]) => names.map((name) => `node ${name}`);
+  const usable = sortNodes(nodes).usable.map(({ name }) => name);
   return [
     ...notReady,
-    ...named(usable.filter((name) => !balanced.includes(name))).map(
-      (node) => `${node} is not behind the load balancer yet: ./lab up`,
-    ),
-    ...named(balanced.filter((name) => !usable.includes(name))).map(
-      (node) => `${node} is behind the load balancer, and takes no pods any more: ./lab up`,
-    ),
+    ...usable
+      .filter((name) => !balanced.includes(name))
+      .map((name) => `node ${name} is not behind the load balancer yet: ./lab up`),
+    ...balanced
+      .filter((name) => !usable.includes(name))
+      .map((name) => `node ${name} is behind the load balancer, and takes no pods any more: ./lab up`),
   ];
 }

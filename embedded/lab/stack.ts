@@ -1,6 +1,7 @@
 /** Pulumi on the lab's stack: its environment, its commands, its outputs. */
 import { readFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
+import { type ConnectOptions, KubernetesApi } from "../../clients/kubernetes.ts";
 import { LabError, launch } from "../../clients/process.ts";
 import { type Outputs, pageAt, readOutputs } from "../../outputs.ts";
 import type { ProbeDefaults } from "../../probe/command.ts";
@@ -21,6 +22,12 @@ function toolsDir(): string {
 /** Puts kubectl and the other tools of the lab on this process's own PATH. */
 export function useLabTools(lab: Instance): void {
   process.env.PATH = labEnvironment(lab).PATH;
+}
+
+/** A client of the lab's cluster; it runs the lab's own kubectl. @throws KubectlError */
+export function connectToCluster(lab: Instance, options: ConnectOptions = {}): Promise<KubernetesApi> {
+  useLabTools(lab);
+  return KubernetesApi.connect({ kubeconfig: adminKubeconfig(lab) }, options);
 }
 
 /** The settings of the lab's stack, beside Pulumi.dev.yaml. Git does not track the file. */

@@ -1,10 +1,10 @@
 /** What is up and well in a lab, and what is not. */
 import { readFile } from "node:fs/promises";
-import { execa } from "execa";
 import { parse } from "yaml";
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import type { KubernetesNode } from "../../components/cluster/nodes.ts";
 import type { Outputs } from "../../outputs.ts";
 import type { Instance, MachineSpec } from "../host/instance.ts";
-import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { deadDaemons } from "../machines/daemons.ts";
 import { deadUnits } from "../machines/loadBalancer.ts";
 import { runningPid } from "../machines/machine.ts";
@@ -14,9 +14,12 @@ import { ENVOY_VERSION, IMAGE_HUB, PROMETHEUS_VERSION } from "../toolchain/versi
 import { alertsOf } from "./alerts.ts";
 import { haproxyDrift } from "./haproxyDrift.ts";
 import { type Made, readMade } from "./made.ts";
-import { type Node, nodeProblems } from "./nodeStatus.ts";
+import { nodeProblems } from "./nodeStatus.ts";
 import { findInstalled } from "./plugins.ts";
-import { labEnvironment, stackFile, stackOutputs } from "./stack.ts";
+import { connectToCluster, stackFile, stackOutputs } from "./stack.ts";
+
+/** Longest time for one answer of the API server. */
+const ANSWER_MS = 5000;
 
 interface MachineStatus {
   readonly machine: string;
@@ -49,7 +52,9 @@ export async function readStatus(lab: Instance): Promise<Status> {
   const machines = await Promise.all(lab.machines.map((machine) => machineStatus(lab, machine)));
   const on = (machine: MachineSpec) => machines.some((m) => m.machine === machine.name && m.state !== "off");
   const outputs = on(lab.controlPlane) ? await stackOutputs(lab).catch(() => undefined) : undefined;
-  const cluster = on(lab.controlPlane) ? await clusterProblems(lab, outputs) : ["the control plane is off"];
+  const { cluster, alerts } = on(lab.controlPlane)
+    ? await clusterStatus(lab, outputs)
+    : { cluster: ["the control plane is off"], alerts: [] };
   const haproxyConfig =
     outputs && on(lab.loadBalancer) ? await haproxyDrift(lab, outputs) : "unknown: not up";
   const made = await readMade(lab);
@@ -59,7 +64,7 @@ export async function readStatus(lab: Instance): Promise<Status> {
     cluster,
     stack: outputs ? { url: outputs.url, weights: outputs.weights } : null,
     haproxyConfig,
-    alerts: outputs && cluster.length === 0 ? await alertsOf(lab, outputs) : [],
+    alerts,
     parts: made?.parts ?? [],
     standIns: await standIns(lab, made),
     ok:
@@ -83,14 +88,22 @@ async function machineStatus(lab: Instance, machine: MachineSpec): Promise<Machi
   return { machine: name, address, state: problems.length > 0 ? "broken" : "running", problems };
 }
 
-async function clusterProblems(lab: Instance, outputs: Outputs | undefined): Promise<string[]> {
-  const nodes = ["get", "nodes", "--output=json", "--request-timeout=5s"];
-  const kubectl = ["--kubeconfig", adminKubeconfig(lab), ...nodes];
-  const result = await execa("kubectl", kubectl, { env: labEnvironment(lab), reject: false });
-  if (result.failed) return [`the API server does not answer: ${result.stderr.split("\n").at(-1)}`];
-  const { items } = JSON.parse(result.stdout) as { items: Node[] };
-  const balanced = (await hasNodesByHand(lab)) ? undefined : outputs?.nodes?.map(({ name }) => name);
-  return nodeProblems(items, balanced);
+async function clusterStatus(
+  lab: Instance,
+  outputs: Outputs | undefined,
+): Promise<Pick<Status, "cluster" | "alerts">> {
+  let api: KubernetesApi | undefined;
+  try {
+    api = await connectToCluster(lab, { answerMs: ANSWER_MS });
+    const { items } = await api.list<KubernetesNode>("/api/v1/nodes");
+    const balanced = (await hasNodesByHand(lab)) ? undefined : outputs?.nodes?.map(({ name }) => name);
+    const cluster = nodeProblems(items, balanced);
+    return { cluster, alerts: outputs && cluster.length === 0 ? await alertsOf(api, outputs) : [] };
+  } catch (error) {
+    return { cluster: [`the API server does not answer: ${(error as Error).message}`], alerts: [] };
+  } finally {
+    await api?.close();
+  }
 }
 
 async function hasNodesByHand(lab: Instance): Promise<boolean> {

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { type Ended, launch, run, until } from "../../clients/process.ts";
+import { type HostKey, parseHostKey } from "../../clients/hostKey.ts";
+import { type Ended, LabError, launch, run, until } from "../../clients/process.ts";
 import type { SshTarget } from "../../clients/ssh.ts";
 import type { Instance } from "../host/instance.ts";
 import { patience } from "../host/patience.ts";
@@ -24,10 +25,12 @@ export function knownHostsFile(lab: Instance): string {
   return join(lab.dir, "ssh", "known_hosts");
 }
 
-/** The machine's public host key, `ssh-ed25519 AAAA…`. */
-export async function hostKey(lab: Instance): Promise<string> {
-  const [type, key] = (await readFile(join(lab.dir, "ssh", "host_ed25519.pub"), "utf8")).split(" ");
-  return `${type} ${key}`;
+/** The machine's public host key. */
+export async function hostKey(lab: Instance): Promise<HostKey> {
+  const file = join(lab.dir, "ssh", "host_ed25519.pub");
+  const key = parseHostKey(await readFile(file, "utf8"));
+  if (!key) throw new LabError(`${file} holds no public host key`);
+  return key;
 }
 
 /** How its user logs on. */
@@ -108,7 +111,7 @@ export async function makeKeys(lab: Instance): Promise<void> {
     run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", join(ssh, file)]);
   if (!existsSync(sshKeyFile(lab))) await keygen("id_ed25519", `istio-lab ${lab.name}`);
   if (!existsSync(join(ssh, "host_ed25519"))) await keygen("host_ed25519", lab.loadBalancer.name);
-  await writeFile(knownHostsFile(lab), `${lab.loadBalancer.address} ${await hostKey(lab)}\n`);
+  await writeFile(knownHostsFile(lab), `${lab.loadBalancer.address} ${(await hostKey(lab)).text}\n`);
 
   const staged = `${files}.partial`;
   const home = join(staged, "home", SSH_USER, ".ssh");

@@ -1,6 +1,8 @@
 // Every fault of a push that a load-balancer machine can have: the old haproxy.cfg goes on serving.
+import { readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, describe, expect } from "vitest";
+import { type HostKey, parseHostKey } from "../../clients/hostKey.ts";
 import { until } from "../../clients/process.ts";
 import { connectionTo } from "../../components/haproxyEdge/haproxyEdge.ts";
 import { hostKey, SSH_USER, sshKeyFile } from "../../embedded/machines/loadBalancer.ts";
@@ -241,7 +243,6 @@ async function dial(where: typeof site.machine, privateKey: string): Promise<voi
 
 const readKey = async () => (await execa("cat", [sshKeyFile(site.lab)])).stdout.concat("\n");
 
-async function otherHostKey(): Promise<string> {
-  const { stdout } = await execa("cut", ["-d", " ", "-f", "1,2", `${sshKeyFile(site.lab)}.pub`]);
-  return stdout;
+async function otherHostKey(): Promise<HostKey | undefined> {
+  return parseHostKey(await readFile(`${sshKeyFile(site.lab)}.pub`, "utf8"));
 }

@@ -119,7 +119,7 @@ describe("haproxy.cfg edited by hand", () => {
 describe("an update that cannot reach the load balancer changes nothing, and the next one does", () => {
   trial("another machine answers there: it receives neither name nor key", async (seen) => {
     const { stdout: other } = await execa("cut", ["-d", " ", "-f", "1,2", `${sshKeyFile(instance)}.pub`]);
-    const right = await hostKey(instance);
+    const { text: right } = await hostKey(instance);
     await lab.set({ "loadBalancer.hostKey": other, "stats.prometheus": "127.0.0.1:9111" });
     const before = await onLoadBalancer(instance, LOG_ONS);
     const said = await failingUpdate(seen);

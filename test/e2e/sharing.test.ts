@@ -173,7 +173,7 @@ async function moveShop(): Promise<void> {
   for (const port of Object.values(nodePorts)) passages.push(await passage(port));
   await setShop({
     "loadBalancer.host": edge.machine.host,
-    "loadBalancer.hostKey": await hostKey(edge.lab),
+    "loadBalancer.hostKey": (await hostKey(edge.lab)).text,
     "nodes[0].name": "rancher-node02",
     "nodes[0].address": edge.lab.gateway,
   });

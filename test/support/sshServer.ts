@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import ssh2, { type Server, type ServerChannel } from "ssh2";
+import { type HostKey, parseHostKey } from "../../clients/hostKey.ts";
 import type { SshTarget } from "../../clients/ssh.ts";
 
 /** `public` is `TYPE BASE64`. */
@@ -27,6 +28,13 @@ export interface Run {
 
 /** Answers a command; without an exit the command ends with status 0. */
 export type Answer = (channel: ServerChannel, run: Run) => void;
+
+/** @throws Error for a text that is no public key */
+export function hostKeyOf(text: string): HostKey {
+  const key = parseHostKey(text);
+  if (!key) throw new Error(`${text} is no public key`);
+  return key;
+}
 
 const HOST_KEY = keyPair();
 const USER_KEY = keyPair();
@@ -72,7 +80,7 @@ export class SshServer {
       host: "127.0.0.1",
       port,
       user: "debian",
-      hostKey: HOST_KEY.public,
+      hostKey: hostKeyOf(HOST_KEY.public),
       privateKey: USER_KEY.private,
     };
   }
@@ -99,6 +107,6 @@ export class SshServer {
 }
 
 interface KeyedTarget {
-  readonly hostKey: string;
+  readonly hostKey: HostKey;
   readonly privateKey: string;
 }

@@ -1,7 +1,7 @@
 /** Runs a command over SSH, as `remote.Command` does. */
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseHostKey } from "../../../clients/hostKey.ts";
+import { type HostKey, parseHostKey } from "../../../clients/hostKey.ts";
 import { connect, type SshConnection, SshError, type SshTarget } from "../../../clients/ssh.ts";
 import { type CommandRun, type Output, Transcript } from "./transcript.ts";
 
@@ -62,7 +62,7 @@ async function dial(connection: Connection, { onLine, signal }: CommandRun): Pro
     try {
       return await connect(target, { timeoutMs: perDialTimeout * 1000 });
     } catch (error) {
-      const message = dialFailure(error, connection, target);
+      const message = dialFailure(error, target);
       if (isFinal(error)) throw new Error(message);
       if (failures >= limit) throw new Error(`after ${failures} failed attempts: ${message}`);
       onLine(`Dial ${failures + 1}/${limit} failed: retrying`);
@@ -73,27 +73,28 @@ async function dial(connection: Connection, { onLine, signal }: CommandRun): Pro
 
 /** Found before the machine is dialled: another try would find the same. */
 function isFinal(error: unknown): boolean {
-  return error instanceof SshError && ["agent", "host-key-format", "private-key"].includes(error.kind);
+  return error instanceof SshError && ["agent", "private-key"].includes(error.kind);
 }
 
 function targetOf({ host, port, user, privateKey, hostKey, agentSocketPath }: Connection): SshTarget {
   const agent = agentSocketPath ?? process.env.SSH_AUTH_SOCK;
-  return { host, port, user, privateKey, hostKey, agent: agent || undefined };
+  return { host, port, user, privateKey, hostKey: hostKeyOf(hostKey), agent: agent || undefined };
+}
+
+function hostKeyOf(text: string | undefined): HostKey | undefined {
+  if (text === undefined) return undefined;
+  const key = parseHostKey(text);
+  if (key === undefined) throw new Error("failed to parse host key: ssh: no key found");
+  return key;
 }
 
 /** In the words of Go's ssh package. */
-function dialFailure(
-  error: unknown,
-  { host, port, user, hostKey = "" }: Connection,
-  target: SshTarget,
-): string {
+function dialFailure(error: unknown, { host, port, user, hostKey, agent }: SshTarget): string {
   if (!(error instanceof SshError)) throw error;
   const address = `${host}:${port}`;
   switch (error.kind) {
     case "agent":
-      return `dial unix ${target.agent}: connect: ${SOCKET_ERRORS[error.code ?? ""] ?? error.message}`;
-    case "host-key-format":
-      return `failed to parse host key: ssh: ${error.message}`;
+      return `dial unix ${agent}: connect: ${SOCKET_ERRORS[error.code ?? ""] ?? error.message}`;
     case "private-key":
       return `ssh: ${error.message}`;
     case "denied":
@@ -105,9 +106,8 @@ function dialFailure(
       return `ssh: handshake failed: ssh: host key mismatch (${address})`;
     case "handshake": {
       // The official provider offers the key's own type alone, which for RSA means SHA-1.
-      const type = parseHostKey(hostKey)?.type;
       const reason = /no matching host key/i.test(error.message)
-        ? `no common algorithm for host key; we offered: [${type}]`
+        ? `no common algorithm for host key; we offered: [${hostKey?.type}]`
         : error.message;
       return `ssh: handshake failed: ssh: ${reason} (${address})`;
     }

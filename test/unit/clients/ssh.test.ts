@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from "node:net";
 import ssh2, { type ServerChannel } from "ssh2";
 import { afterEach, describe, expect, it } from "vitest";
 import { connect, runOverSsh, SshError } from "../../../clients/ssh.ts";
-import { keyPair, SshServer } from "../../support/sshServer.ts";
+import { hostKeyOf, keyPair, SshServer } from "../../support/sshServer.ts";
 
 const closing: (() => unknown)[] = [];
 afterEach(() => {
@@ -89,9 +89,9 @@ describe("a command", () => {
 describe("a log-on that fails", () => {
   it("shows the other host key, and sends nothing", async () => {
     const server = await start();
-    const error = await errorOf(connect({ ...server.target, hostKey: keyPair().public }));
+    const error = await errorOf(connect({ ...server.target, hostKey: hostKeyOf(keyPair().public) }));
     expect(error.kind).toBe("host-key");
-    expect(error.shown?.toString("base64")).toBe(server.target.hostKey.split(" ")[1]);
+    expect(error.shown).toEqual(server.target.hostKey.bytes);
     expect(server.logOns).toEqual([]);
   });
 
@@ -104,13 +104,7 @@ describe("a log-on that fails", () => {
   it("says when the host key is of a type that the machine lacks", async () => {
     const server = await start();
     const rsa = ssh2.utils.generateKeyPairSync("rsa", { bits: 2048 }).public;
-    expect((await errorOf(connect({ ...server.target, hostKey: rsa }))).kind).toBe("handshake");
-  });
-
-  it("says when the host key is none", async () => {
-    const server = await start();
-    const error = await errorOf(connect({ ...server.target, hostKey: "ssh-ed25519 nonsense" }));
-    expect(error.kind).toBe("host-key-format");
+    expect((await errorOf(connect({ ...server.target, hostKey: hostKeyOf(rsa) }))).kind).toBe("handshake");
   });
 
   it("says when the key is not accepted, or cannot be read", async () => {

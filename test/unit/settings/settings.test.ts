@@ -4,10 +4,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { capabilities } from "../../../capabilities.ts";
+import { parseHostKey } from "../../../clients/hostKey.ts";
 import { ISTIO_GATEWAY } from "../../../mesh/model.ts";
 import { loadSettings, parseSettings } from "../../../settings/settings.ts";
 import { key, slice } from "../../../settings/slice.ts";
-import { LEAST, PRIVATE_KEY, startMocks } from "../../support/mocks.ts";
+import { HOST_KEY, LEAST, PRIVATE_KEY, startMocks } from "../../support/mocks.ts";
 import { faultsOf, settings } from "../../support/settings.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -40,6 +41,7 @@ describe("parseSettings", () => {
       nodes: [],
       loadBalancer: {
         ...LEAST.loadBalancer,
+        hostKey: parseHostKey(HOST_KEY),
         local: false,
         port: 22,
         ports: { http: 80, https: 443 },

@@ -188,11 +188,11 @@ describe("the host key", () => {
     ],
     ["the same after `cut -d ' ' -f 2-`", `SSH-2.0-OpenSSH_9.8\n${rsa}\n${HOST_KEY}\n`],
   ])("is %s", (_, text) => {
-    expect(settings(hostKey(text)).loadBalancer.hostKey).toBe(HOST_KEY);
+    expect(settings(hostKey(text)).loadBalancer.hostKey?.text).toBe(HOST_KEY);
   });
 
   it("is the ecdsa key of a machine that has no ed25519 key", () => {
-    expect(settings(hostKey(`lb ${rsa}\nlb ${ecdsa}`)).loadBalancer.hostKey).toBe(ecdsa);
+    expect(settings(hostKey(`lb ${rsa}\nlb ${ecdsa}`)).loadBalancer.hostKey?.text).toBe(ecdsa);
   });
 
   it.each([

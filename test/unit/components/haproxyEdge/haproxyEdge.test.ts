@@ -1,6 +1,7 @@
 /** Tests of components/haproxyEdge/haproxyEdge.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
+import { parseHostKey } from "../../../../clients/hostKey.ts";
 import { HaproxyEdge } from "../../../../components/haproxyEdge/haproxyEdge.ts";
 import { find, HOST_KEY, PRIVATE_KEY, settled, startMocks } from "../../../support/mocks.ts";
 
@@ -11,7 +12,7 @@ describe("HaproxyEdge", () => {
     host: "10.0.0.1",
     port: 2222,
     user: "debian",
-    hostKey: HOST_KEY,
+    hostKey: parseHostKey(HOST_KEY),
     configFile: "/etc/haproxy/haproxy.cfg",
   };
   const args = {
@@ -56,7 +57,7 @@ describe("HaproxyEdge", () => {
 
   it("does the same on this machine, without SSH", async () => {
     const resources = await startMocks();
-    const here = { ...machine, local: true, host: "127.0.0.1", user: "", hostKey: "" };
+    const here = { ...machine, local: true, host: "127.0.0.1", user: "", hostKey: undefined };
     const config = await settled(new HaproxyEdge("edge", { ...args, machine: here, privateKey: "" }).config);
     await pulumi.runtime.disconnect();
     const commands = resources.filter(({ type }) => type.startsWith("command:"));

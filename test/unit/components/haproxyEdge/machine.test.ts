@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { nameOf, runnerFor } from "../../../../components/haproxyEdge/machine.ts";
 
 const HERE = {
-  ...{ local: true, host: "127.0.0.1", port: 22, user: "", hostKey: "", privateKey: "" },
+  ...{ local: true, host: "127.0.0.1", port: 22, user: "", privateKey: "" },
   configFile: "/etc/haproxy/haproxy.cfg",
 };
 

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { checkLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
 import { REPORT_BEGINS, REPORT_ENDS } from "../../../../haproxy/push.ts";
-import { keyPair, SshServer } from "../../../support/sshServer.ts";
+import { hostKeyOf, keyPair, SshServer } from "../../../support/sshServer.ts";
 
 // Against an SSH server on loopback; test/e2e/edge.test.ts does the same with a real sshd, sudo and HAProxy.
 const otherKey = keyPair();
@@ -90,7 +90,7 @@ describe("a push that would fail", () => {
 
   it("shows the host key of another machine, and sends it nothing", async () => {
     const { server, access } = await machine();
-    expect((await check({ ...access, hostKey: otherKey.public })).faults).toEqual([
+    expect((await check({ ...access, hostKey: hostKeyOf(otherKey.public) })).faults).toEqual([
       expect.stringMatching(
         /^load balancer debian@\S+ shows the host key SHA256:\S{43}, and loadBalancer\.hostKey is SHA256:\S{43}: nothing was sent to it\. .*set loadBalancer\.hostKey$/,
       ),

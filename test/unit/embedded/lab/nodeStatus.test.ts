@@ -1,11 +1,15 @@
 /** Tests of embedded/lab/nodeStatus.ts. */
 import { expect, it } from "vitest";
-import { type Node, nodeProblems } from "../../../../embedded/lab/nodeStatus.ts";
+import type { KubernetesNode } from "../../../../components/cluster/nodes.ts";
+import { nodeProblems } from "../../../../embedded/lab/nodeStatus.ts";
 
-const node = (name: string, status = "True", unschedulable = false): Node => ({
+const node = (name: string, status = "True", unschedulable = false): KubernetesNode => ({
   metadata: { name },
   spec: { unschedulable },
-  status: { conditions: [{ type: "Ready", status, message: "kubelet stopped" }] },
+  status: {
+    conditions: [{ type: "Ready", status, message: "kubelet stopped" }],
+    addresses: [{ type: "InternalIP", address: "10.0.0.2" }],
+  },
 });
 
 it("a node that is not Ready is named with its reason", () => {
