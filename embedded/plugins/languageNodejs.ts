@@ -10,7 +10,7 @@ import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { announce, empty, endWithEngine, pluginInfo, serve, unary } from "./server.ts";
-import { decode, type Properties } from "./values.ts";
+import { unsupported } from "./values.ts";
 
 const require = createRequire(import.meta.url);
 const messages: typeof import("@pulumi/pulumi/proto/language_pb.js") = require("@pulumi/pulumi/proto/language_pb.js");
@@ -45,10 +45,7 @@ async function main(): Promise<void> {
       return new messages.LanguageHandshakeResponse();
     }),
     getPluginInfo: unary(() => pluginInfo(sdkVersion(createRequire(import.meta.url)))),
-    getRequiredPlugins: unary(() => new messages.GetRequiredPluginsResponse()),
     getRequiredPackages: unary(() => new messages.GetRequiredPackagesResponse()),
-    getProgramDependencies: unary(() => new messages.GetProgramDependenciesResponse()),
-    runtimeOptionsPrompts: unary(() => new messages.RuntimeOptionsResponse()),
     about: unary(() =>
       new messages.AboutResponse().setExecutable(process.execPath).setVersion(process.version),
     ),
@@ -71,17 +68,13 @@ async function run(request: RunRequest, engineAddress: string, programs: Set<Chi
       `the package @pulumi/pulumi is not installed in ${directory}; run \`npm install\` there first`,
     );
   }
-  const options = decode(request.getInfo()?.getOptions()?.toJavaScript() ?? {}) as Properties;
-  const nodeArguments =
-    typeof options.nodeargs === "string" ? options.nodeargs.split(/\s+/).filter(Boolean) : [];
-  const program = spawn(
-    process.execPath,
-    [...nodeArguments, runner, ...programArguments(request, engineAddress, directory)],
-    {
-      env: { ...process.env, ...programEnvironment(request, options) },
-      stdio: ["ignore", "inherit", "inherit"],
-    },
-  );
+  const { typescript, ...others } = request.getInfo()?.getOptions()?.toJavaScript() ?? {};
+  if (typescript !== false) return response.setError(unsupported("Pulumi's own TypeScript loader"));
+  for (const option of Object.keys(others)) return response.setError(unsupported(`runtime option ${option}`));
+  const program = spawn(process.execPath, [runner, ...programArguments(request, engineAddress, directory)], {
+    env: { ...process.env, ...programEnvironment(request) },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
   programs.add(program);
   try {
     return await outcome(program);
@@ -111,17 +104,11 @@ function programArguments(request: RunRequest, engineAddress: string, directory:
   ];
 }
 
-function programEnvironment(request: RunRequest, options: Properties): Record<string, string> {
-  const config: Record<string, string> = {};
-  for (const [key, value] of request.getConfigMap().getEntryList()) config[key] = value;
-  const environment: Record<string, string> = {
-    PULUMI_CONFIG: JSON.stringify(config),
+function programEnvironment(request: RunRequest): Record<string, string> {
+  return {
+    PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().getEntryList())),
     PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
   };
-  // Pulumi's own TypeScript loader is on unless the project says `typescript: false`.
-  if (options.typescript !== false) environment.PULUMI_NODEJS_TYPESCRIPT = "true";
-  if (typeof options.tsconfig === "string") environment.PULUMI_NODEJS_TSCONFIG_PATH = options.tsconfig;
-  return environment;
 }
 
 function outcome(program: ChildProcess) {

@@ -3,16 +3,7 @@ import * as grpc from "@grpc/grpc-js";
 import { EngineLog } from "./engineLog.ts";
 import { type Diff, InitializationError, type Log, type Provider, type ResourceRequest } from "./provider.ts";
 import { announce, empty, endWithEngine, pluginInfo, serve, unary } from "./server.ts";
-import {
-  anys,
-  fromStruct,
-  type Message,
-  messages,
-  type plugin,
-  services,
-  status,
-  toStruct,
-} from "./stubs.ts";
+import { anys, fromStruct, type Message, messages, services, status, toStruct } from "./stubs.ts";
 import { isWithin, unsupported } from "./values.ts";
 
 /**
@@ -44,14 +35,7 @@ function providerService(
       log.connect(request.getEngineAddress());
       return new messages.ProviderHandshakeResponse().setAcceptSecrets(true);
     }),
-    attach: unary((request: InstanceType<typeof plugin.PluginAttach>) => {
-      log.connect(request.getAddress());
-      return empty();
-    }),
     getPluginInfo: unary(() => pluginInfo(version)),
-    getSchema: unary(() => new messages.GetSchemaResponse().setSchema("{}")),
-    getMapping: unary(() => new messages.GetMappingResponse()),
-    getMappings: unary(() => new messages.GetMappingsResponse()),
 
     checkConfig: unary((request: Message<"CheckRequest">) =>
       new messages.CheckResponse().setInputs(request.getNews()),
@@ -66,10 +50,8 @@ function providerService(
       await provider.configure?.(fromStruct(request.getArgs()));
       return new messages.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
     }),
-    invoke: unary(async (request: Message<"InvokeRequest">) => {
-      if (provider.invoke === undefined) throw new Error(unsupported(`function ${request.getTok()}`));
-      const result = await provider.invoke(request.getTok(), fromStruct(request.getArgs()));
-      return new messages.InvokeResponse().setReturn(toStruct(result));
+    invoke: unary((request: Message<"InvokeRequest">) => {
+      throw new Error(unsupported(`function ${request.getTok()}`));
     }),
 
     check: unary(async (request: Message<"CheckRequest">) => {

@@ -5,7 +5,6 @@ import type { Changes, Properties } from "./values.ts";
 export interface Provider {
   diffConfig?(olds: Properties, news: Properties): Promise<Diff>;
   configure?(args: Properties): Promise<void>;
-  invoke?(token: string, args: Properties): Promise<Properties>;
   check(request: CheckRequest): Promise<CheckResult>;
   diff(request: DiffRequest): Promise<Diff>;
   create(request: CreateRequest): Promise<{ id: string; outputs: Properties }>;

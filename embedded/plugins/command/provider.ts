@@ -85,10 +85,6 @@ export class CommandProvider implements Provider {
     await this.#run(runnerOf(type), urn, state.delete, state, previousOutput(state));
   }
 
-  async invoke(token: string): Promise<Properties> {
-    throw new Error(unsupported(`function ${token}`));
-  }
-
   cancel(): void {
     this.#cancellation.abort();
   }
@@ -139,7 +135,8 @@ function previousOutput(state: Properties): Output {
 
 /** Defaults of the official provider; times in seconds. */
 const CONNECTION_DEFAULTS = { user: "root", port: 22, dialErrorLimit: 10, perDialTimeout: 15 };
-const UNSUPPORTED_WAYS = ["proxy", "password", "privateKeyPassword"];
+/** What the program gives a connection. */
+const CONNECTION_INPUTS = ["host", "hostKey", "privateKey", ...Object.keys(CONNECTION_DEFAULTS)];
 
 /** The whole connection is a secret, as the official provider makes it: it can hold a private key. */
 function checkConnection(given: Properties[string] | undefined) {
@@ -151,12 +148,11 @@ function checkConnection(given: Properties[string] | undefined) {
   const connection = new Secret({ ...CONNECTION_DEFAULTS, ...inner });
   if (inner.host === undefined || reveal(inner.host) === "")
     return { connection, failure: { property: "connection.host", reason: "is required" } };
-  const way = UNSUPPORTED_WAYS.map((name) => ({ name, property: `connection.${name}` })).find(
-    ({ name }) => inner[name] !== undefined,
-  );
-  if (way !== undefined)
-    return { connection, failure: { property: way.property, reason: unsupported(way.property) } };
-  return { connection };
+  const other = Object.keys(inner).find((name) => !CONNECTION_INPUTS.includes(name));
+  const property = `connection.${other}`;
+  return other === undefined
+    ? { connection }
+    : { connection, failure: { property, reason: unsupported(property) } };
 }
 
 /** The engine adds the version; names with two underscores are Pulumi's own. */

@@ -13,7 +13,6 @@ export interface Connection {
   privateKey?: string;
   /** As in authorized_keys: type, base64, comment. Not given: any host is trusted. */
   hostKey?: string;
-  agentSocketPath?: string;
   dialErrorLimit: number;
   /** In seconds; 0 for no limit. */
   perDialTimeout: number;
@@ -76,9 +75,9 @@ function isFinal(error: unknown): boolean {
   return error instanceof SshError && ["agent", "private-key"].includes(error.kind);
 }
 
-function targetOf({ host, port, user, privateKey, hostKey, agentSocketPath }: Connection): SshTarget {
-  const agent = agentSocketPath ?? process.env.SSH_AUTH_SOCK;
-  return { host, port, user, privateKey, hostKey: hostKeyOf(hostKey), agent: agent || undefined };
+function targetOf({ host, port, user, privateKey, hostKey }: Connection): SshTarget {
+  const agent = process.env.SSH_AUTH_SOCK || undefined;
+  return { host, port, user, privateKey, hostKey: hostKeyOf(hostKey), agent };
 }
 
 function hostKeyOf(text: string | undefined): HostKey | undefined {

@@ -109,8 +109,6 @@ export function immutablePaths({ apiVersion, kind }: Properties): string[] {
 
 const IMMUTABLE: Record<string, string[]> = {
   "apps/v1/Deployment": ["spec.selector"],
-  "rbac.authorization.k8s.io/v1/ClusterRoleBinding": ["roleRef"],
-  "rbac.authorization.k8s.io/v1/RoleBinding": ["roleRef"],
   "v1/PersistentVolumeClaim": [
     "spec.accessModes",
     "spec.selector",

@@ -194,10 +194,6 @@ export class KubernetesProvider implements Provider {
     this.#log.status(urn, "");
   }
 
-  async invoke(token: string): Promise<Properties> {
-    throw new Error(unsupported(`function ${token}`));
-  }
-
   cancel(): void {
     this.#cancellation.abort();
   }

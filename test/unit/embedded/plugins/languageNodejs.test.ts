@@ -45,7 +45,7 @@ function program(script: string): void {
 }
 
 function run(
-  options: Record<string, boolean | string> = {},
+  options: Record<string, boolean | string> = { typescript: false },
   host = client,
 ): Promise<{ error: string; bail: boolean }> {
   const info = new messages.ProgramInfo()
@@ -78,7 +78,7 @@ describe("the language host", () => {
       const { PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT } = process.env;
       console.log(JSON.stringify({ argv: process.argv.slice(2), PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT }));
     `);
-    expect(await run({ typescript: false })).toEqual({ error: "", bail: false });
+    expect(await run()).toEqual({ error: "", bail: false });
     await expect.poll(() => output).toMatch(/\n$/);
     expect(JSON.parse(output)).toEqual({
       argv: [
@@ -92,10 +92,13 @@ describe("the language host", () => {
     });
   });
 
-  test("turns Pulumi's TypeScript loader on unless the project turns it off", async () => {
-    program("console.log(process.env.PULUMI_NODEJS_TYPESCRIPT, process.execArgv.join())");
-    await run({ nodeargs: "--no-warnings" });
-    await expect.poll(() => output).toBe("true --no-warnings\n");
+  test("refuses Pulumi's TypeScript loader and other options of the runtime", async () => {
+    program("console.log('ran')");
+    expect((await run({})).error).toMatch(/^not supported by the stand-in: Pulumi's own TypeScript loader;/);
+    expect((await run({ typescript: false, nodeargs: "--no-warnings" })).error).toMatch(
+      /^not supported by the stand-in: runtime option nodeargs;/,
+    );
+    expect(output).toBe("");
   });
 
   test("says nothing of an error that the program has reported itself", async () => {
@@ -137,7 +140,7 @@ describe("the language host", () => {
       grpc.credentials.createInsecure(),
     );
     // The answer can be lost: the host ends as soon as there is one.
-    const running = run({}, ofOrphan).catch(() => undefined);
+    const running = run(undefined, ofOrphan).catch(() => undefined);
     await expect.poll(() => existsSync(started) && readFileSync(started, "utf8"), PATIENCE).toMatch(/\d/);
     const programPid = readFileSync(started, "utf8");
     await killEngine();

@@ -67,7 +67,7 @@ describe("remote.Command", () => {
 
   test("what is not supported is refused before anything is dialled", async () => {
     const failures = async (connection: Properties) => (await checked({ connection })).failures;
-    for (const way of ["proxy", "password", "privateKeyPassword"])
+    for (const way of ["proxy", "password", "privateKeyPassword", "agentSocketPath"])
       expect(await failures({ host: "h", [way]: "x" })).toEqual([
         expect.stringContaining(`connection.${way}: not supported by the stand-in: connection.${way};`),
       ]);

@@ -63,9 +63,6 @@ test("what the stand-in cannot do is refused, by name", async () => {
   await expect(it.check(TYPES.configMap, { ...configMap, metadata: {} })).rejects.toThrow(
     words("an object without metadata.name"),
   );
-  await expect(it.provider.invoke("kubernetes:yaml:decode")).rejects.toThrow(
-    words("function kubernetes:yaml:decode"),
-  );
   await expect(it.provider.configure({ renderYamlToDirectory: "/x" })).rejects.toThrow(
     words("provider argument renderYamlToDirectory"),
   );
