@@ -1,8 +1,9 @@
 /** The Kubernetes provider in this process, on a fake API server, with requests made short for tests. */
+import { afterAll, beforeEach } from "vitest";
 import { KubernetesProvider } from "../../embedded/plugins/kubernetes/provider.ts";
 import type { InitializationError, Severity } from "../../embedded/plugins/provider.ts";
 import type { Properties } from "../../embedded/plugins/values.ts";
-import type { FakeApiServer } from "./fakeApiServer.ts";
+import { FakeApiServer } from "./fakeApiServer.ts";
 
 export const TYPES = {
   configMap: "kubernetes:core/v1:ConfigMap",
@@ -52,21 +53,31 @@ export interface Line {
 }
 
 export class TestProvider {
-  readonly lines: Line[] = [];
-  readonly provider: KubernetesProvider;
+  lines: Line[] = [];
+  provider: KubernetesProvider;
   readonly #api: FakeApiServer;
 
   constructor(api: FakeApiServer) {
     this.#api = api;
+    this.provider = this.#new();
+  }
+
+  /** Begins anew, as after a start of the plugin. */
+  reset(): void {
+    this.lines = [];
+    this.provider = this.#new();
+  }
+
+  #new(): KubernetesProvider {
     const add = (text: string, severity: Severity) => {
       if (text !== "") this.lines.push({ text, severity });
     };
-    this.provider = new KubernetesProvider(
+    return new KubernetesProvider(
       {
         status: (_urn, text, severity = "info") => add(text, severity),
         message: (_urn, severity, text) => add(text, severity),
       },
-      async () => api.cluster(),
+      async () => this.#api.cluster(),
     );
   }
 
@@ -104,6 +115,18 @@ export class TestProvider {
     const request = { id: "x", olds: before, oldInputs: before, news: after, ignoreChanges: [] };
     return this.provider.diff({ ...named(type), ...request });
   }
+}
+
+/** A fake API server for a file of tests, and the provider on it; each test begins with both empty. */
+export async function fakeCluster(): Promise<{ readonly api: FakeApiServer; readonly it: TestProvider }> {
+  const api = await FakeApiServer.start();
+  const it = new TestProvider(api);
+  beforeEach(() => {
+    api.reset();
+    it.reset();
+  });
+  afterAll(() => api.stop());
+  return { api, it };
 }
 
 function named(type: string) {

@@ -89,15 +89,12 @@ export function unsupportedPart(type: string, inputs: Properties): string | unde
   return metadata.name === undefined ? unsupported("an object without metadata.name") : undefined;
 }
 
-/** Kinds without a namespace, of those that the program can make. */
-const CLUSTER_SCOPED = new Set(["ClusterRole", "ClusterRoleBinding", "Namespace", "StorageClass"]);
-
 /** No namespace and "default" are the same; a kind without namespaces has none, whatever the program says. */
 export function comparable(inputs: Properties): Properties {
   const normal = normalize(inputs);
   if (!isObject(normal.metadata)) return normal;
   const { namespace, ...metadata } = normal.metadata;
-  if (CLUSTER_SCOPED.has(String(normal.kind))) return { ...normal, metadata };
+  if (normal.kind === "Namespace") return { ...normal, metadata };
   return { ...normal, metadata: { ...metadata, namespace: namespace || "default" } };
 }
 
@@ -109,6 +106,7 @@ export function immutablePaths({ apiVersion, kind }: Properties): string[] {
 
 const IMMUTABLE: Record<string, string[]> = {
   "apps/v1/Deployment": ["spec.selector"],
+  "rbac.authorization.k8s.io/v1/RoleBinding": ["roleRef"],
   "v1/PersistentVolumeClaim": [
     "spec.accessModes",
     "spec.selector",

@@ -1,29 +1,18 @@
 /** Tests of embedded/plugins/kubernetes/awaiting.ts. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
+import { describe, expect, test } from "vitest";
 import {
   configMap,
   deployment,
   failureOf,
+  fakeCluster,
   PATHS,
-  TestProvider,
   TYPES,
   widget,
 } from "../../../../support/kubernetesProvider.ts";
 
 const PATIENCE = { timeout: 20_000 };
 const SET = "/apis/apps/v1/namespaces/default/replicasets/web-1";
-let api: FakeApiServer;
-let it: TestProvider;
-
-beforeAll(async () => {
-  api = await FakeApiServer.start();
-});
-beforeEach(() => {
-  api.reset();
-  it = new TestProvider(api);
-});
-afterAll(() => api.stop());
+const { api, it } = await fakeCluster();
 
 const watched = (plural: string) =>
   expect.poll(

@@ -1,19 +1,8 @@
 /** Tests of embedded/plugins/kubernetes/objects.ts. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
-import { configMap, deployment, TestProvider, TYPES } from "../../../../support/kubernetesProvider.ts";
+import { describe, expect, test } from "vitest";
+import { configMap, deployment, fakeCluster, TYPES } from "../../../../support/kubernetesProvider.ts";
 
-let api: FakeApiServer;
-let it: TestProvider;
-
-beforeAll(async () => {
-  api = await FakeApiServer.start();
-});
-beforeEach(() => {
-  api.reset();
-  it = new TestProvider(api);
-});
-afterAll(() => api.stop());
+const { api, it } = await fakeCluster();
 
 describe("diff", () => {
   test(

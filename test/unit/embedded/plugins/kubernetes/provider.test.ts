@@ -1,28 +1,17 @@
 /** Tests of embedded/plugins/kubernetes/provider.ts. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
-import { FakeApiServer } from "../../../../support/fakeApiServer.ts";
 import {
   configMap,
+  fakeCluster,
   label,
   PATHS,
-  TestProvider,
   TYPES,
   widget,
   widgetKind,
 } from "../../../../support/kubernetesProvider.ts";
 
-let api: FakeApiServer;
-let it: TestProvider;
-
-beforeAll(async () => {
-  api = await FakeApiServer.start();
-});
-beforeEach(() => {
-  api.reset();
-  it = new TestProvider(api);
-});
-afterAll(() => api.stop());
+const { api, it } = await fakeCluster();
 
 describe("create", () => {
   test(
