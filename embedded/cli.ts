@@ -31,12 +31,12 @@ try {
 } catch (error) {
   process.exitCode = report(error);
 }
-// Without it, an open lock or what a cancelled task left behind would keep the process running.
+// An open lock, or a cancelled task's open handle, would keep the process running.
 process.exit();
 
 function addGlobalOptions(command: Command): void {
   command
-    .option("--name <name>", "which lab; several run side by side (default: lab)")
+    .option("--name <name>", "which lab; several can run side by side (default: lab)")
     .addOption(
       new Option("--subnet <a.b.c.0/24>", "the machines' network, when the lab's own is taken").argParser(
         prefixOf,
@@ -46,8 +46,7 @@ function addGlobalOptions(command: Command): void {
 }
 
 /**
- * Prints an error as a user needs it, and returns the exit code; an unforeseen one is thrown again, with its
- * stack.
+ * Prints an error in one line and returns the exit code. An unforeseen error is thrown again, with its stack.
  */
 function report(error: unknown): number {
   if (isInterrupted()) {
@@ -64,8 +63,8 @@ function report(error: unknown): number {
 }
 
 /**
- * A disk that is full, read-only or another user's: the message names the path, and a stack would add
- * nothing.
+ * The disk is full or read-only, or the path belongs to another user. The message names the path; a stack
+ * would add nothing.
  */
 function isOfFileSystem(error: unknown): error is Error {
   const { code } = error as { code?: unknown };

@@ -1,6 +1,6 @@
 /**
- * The list of the lab's commands. Each loads its file when it is called: `./lab kubectl` should start at
- * once.
+ * The list of the lab's commands. A command's file is loaded when the command is called, so that `./lab
+ * kubectl` starts at once.
  */
 import type { Command } from "commander";
 import type { Context } from "./context.ts";
@@ -27,8 +27,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Build>>> = {
 };
 
 /**
- * Builds the commands that a command line may mean: those that occur among its words. All of them where none
- * does (`--help`, a misspelt name) and for completion.
+ * Builds the commands whose names occur among the words of the command line. Builds all of them for
+ * completion, and where no name occurs (`--help`, a misspelt name).
  */
 export async function buildCommands(words: readonly string[], context: Context): Promise<Command[]> {
   const named = Object.keys(COMMANDS).filter((name) => words.includes(name));

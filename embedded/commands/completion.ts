@@ -17,7 +17,7 @@ export function completionCommand(): Command {
     });
 }
 
-/** Adds `complete -- WORD...`, which the scripts run at each Tab, when it is the command that was called. */
+/** Adds `complete -- WORD...`, which the scripts run at each Tab, where the command line calls it. */
 export async function addCompletions(program: Command): Promise<void> {
   if (process.argv[2] !== "complete") return;
   const { default: tab } = await import("@bomb.sh/tab/commander");

@@ -20,7 +20,7 @@ export interface GlobalOptions {
 export class Context {
   readonly #options: () => GlobalOptions;
 
-  /** @param options called by a command's action: they are known once the command line is parsed. */
+  /** @param options called by a command's action, when the command line has been parsed */
   constructor(options: () => GlobalOptions) {
     this.#options = options;
   }

@@ -29,7 +29,7 @@ async function down(lab: Instance, { purge, fast }: Flags, quiet: boolean): Prom
   if (isInterrupted()) throw new LabError("interrupted", 8);
   await runTasks(
     [
-      { title: "plugins that a killed Pulumi left", task: () => endOrphans(lab) },
+      { title: "plugins left by a killed Pulumi", task: () => endOrphans(lab) },
       { title: `machines of lab "${lab.name}" off, nothing left`, task: () => stop(lab) },
       { title: "settings of its stack", task: () => rm(stackFile(lab), { force: true }) },
       {
@@ -43,7 +43,7 @@ async function down(lab: Instance, { purge, fast }: Flags, quiet: boolean): Prom
   if (failed) throw failed;
 }
 
-/** Returns the error of a failed destroy: it is reported, and the machines are removed all the same. */
+/** Returns the error of a failed destroy. The caller reports it, and removes the machines all the same. */
 async function destroy(lab: Instance): Promise<LabError | undefined> {
   if (!existsSync(stackFile(lab)) || !(await runningPid(lab.controlPlane))) return undefined;
   try {

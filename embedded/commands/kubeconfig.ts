@@ -25,7 +25,7 @@ export function kubeconfigCommand(context: Context): Command {
 }
 
 /**
- * Merges a kubeconfig into the user's own, whose current context stays.
+ * Merges a kubeconfig into the user's own. The user's current context stays.
  *
  * @returns the path of the user's file.
  */
@@ -34,8 +34,8 @@ export async function mergeInto(
   target = join(homedir(), ".kube", "config"),
 ): Promise<string> {
   const kubectl = join(cacheHome(), "tools", "kubectl");
-  // kubectl takes an entry from the first file that has it: the lab's, so that a recreated lab replaces its
-  // old entry.
+  // kubectl takes an entry from the first file that has it. The lab's file comes first, so that a recreated
+  // lab replaces its old entry.
   const own = existsSync(target) ? [target] : [];
   const { stdout } = await execa(kubectl, ["config", "view", "--flatten"], {
     env: { KUBECONFIG: [kubeconfig, ...own].join(":") },

@@ -25,7 +25,7 @@ export function logsCommand(context: Context): Command {
     });
 }
 
-/** @throws LabError that names what there is, when there is no such machine or log. */
+/** @throws LabError where the machine or the log does not exist; it names those that do */
 async function logFiles(lab: Instance, machine?: string, daemon?: string): Promise<string[]> {
   const names = lab.machines.map(({ name }) => name);
   if (machine && !names.includes(machine))

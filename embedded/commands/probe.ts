@@ -1,4 +1,4 @@
-/** `./lab probe`: the probe, with the lab's stack for what the flags leave open. */
+/** `./lab probe`: the probe. The lab's stack gives what the flags leave open. */
 import type { Command } from "commander";
 import { probeCommand } from "../../probe/command.ts";
 import { pageOf, requireOutputs } from "../lab/stack.ts";

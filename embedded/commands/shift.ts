@@ -1,4 +1,4 @@
-/** `./lab shift`: a change of weights on the lab's stack, watched. */
+/** `./lab shift`: changes the weights of the lab's stack, and measures how the traffic follows. */
 import type { Command } from "commander";
 import { shiftCommand } from "../../probe/shift/command.ts";
 import { pageOf, pulumiOnTerminal, requireOutputs, useLabTools } from "../lab/stack.ts";

@@ -7,7 +7,7 @@ import type { Context } from "./context.ts";
 
 export function statusCommand(context: Context): Command {
   return new Command("status")
-    .description("machines, daemons, cluster, stack, alerts, and what is a stand-in")
+    .description("machines, daemons, cluster, stack, alerts, stand-ins")
     .option("--json", "print one object")
     .addHelpText("after", "\nExit code: 0 up and well, 1 anything else.")
     .action(async ({ json }: { json?: true }) => {

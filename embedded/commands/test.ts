@@ -1,4 +1,4 @@
-/** `./lab test`: every check of the project, the end-to-end tests on labs of their own included. */
+/** `./lab test`: every check of the project, with the end-to-end tests on labs of their own. */
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import { passThrough } from "../../clients/process.ts";
@@ -52,7 +52,7 @@ async function testEverything(files: readonly string[], { write, plugins }: Flag
     (line) => console.error(`lab: ${line}`),
     { monitoring: true, tracing: true },
   );
-  // First, so that a browser that cannot be installed is reported at once and not after minutes of tests.
+  // The browser comes before the tests: a failed installation is then reported at once, not after minutes.
   if (files.length === 0) await ensureBrowser();
   const suite = new Suite(files, {
     PATH: `${join(cacheHome(), "tools")}:${join(PROGRAM, "node_modules/.bin")}:${process.env.PATH}`,

@@ -24,15 +24,15 @@ export const TOOLCHAIN = "binaries, root file systems and images";
 
 export function upCommand(context: Context): Command {
   return new Command("up")
-    .description("bring what is needed, start the machines, run the Pulumi program, show the split")
+    .description("get what is needed, start the machines, run the Pulumi program, show the split")
     .option(
       "--no-program",
-      "start the machines alone: an empty cluster and a load balancer without our config",
+      "only start the machines: an empty cluster, and a load balancer without the lab's haproxy.cfg",
     )
     .addOption(
       new Option(
         "--from <kind>",
-        "official: release binaries and images alone; build: none of them (default: where they can be had)",
+        "official: only official binaries and images; build: none of them (default: official where reachable)",
       ).choices(["official", "build"]),
     )
     .option(
@@ -50,7 +50,7 @@ interface UpOptions {
   readonly program: boolean;
   /** Whether a new lab gets Prometheus and Zipkin. */
   readonly monitoring: boolean;
-  /** @default official artifacts where they can be had */
+  /** @default official artifacts where they are reachable */
   readonly from?: From;
 }
 
@@ -58,7 +58,7 @@ async function up(lab: Instance, { quiet, program, monitoring, from }: UpOptions
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };
-  // Before an hour of building, not after it.
+  // Checked before an hour of building, not after it.
   await requireAll([
     () => requireFreeSubnet(lab),
     async () => requireRoom(lab.dir, await roomForMachines(lab), "XDG_STATE_HOME"),

@@ -1,4 +1,4 @@
-/** Everything that a lab needs of the host, checked before anything is made. */
+/** Checks everything that a lab needs of the host, before anything is made. */
 import { LabError } from "../../clients/process.ts";
 
 /**

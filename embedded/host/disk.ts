@@ -1,4 +1,4 @@
-/** Room on the host's disks, checked before anything is written. */
+/** Checks that the host's disks have room, before anything is written. */
 import { existsSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -7,7 +7,7 @@ import { LabError } from "../../clients/process.ts";
 /**
  * Checks that a directory, which need not exist yet, has room.
  *
- * @param megabytes 10^6 bytes that have to be free for this user
+ * @param megabytes how many 10^6 bytes have to be free for this user
  * @param variable environment variable that moves the directory to another disk
  * @throws LabError when there is less room
  */

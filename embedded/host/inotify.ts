@@ -7,14 +7,14 @@ import { isUnified } from "./cgroupVersion.ts";
 import { type Instance, instance } from "./instance.ts";
 
 /**
- * What root's processes of one lab take, at rest and at most: a few more while systemd boots. On cgroup v1,
- * 38 at rest are kubelets 18, systemd 5, controller manager 5 and others. On v2 each container adds one, with
- * which its shim learns of an out-of-memory kill: 64 at rest with the ten pods of the program.
+ * How many instances root's processes of one lab use: at rest, and at most, while systemd boots. On cgroup v1
+ * the 38 at rest are kubelets 18, systemd 5, controller manager 5 and others. On v2 the shim of each
+ * container has one more, to notice an out-of-memory kill: 64 at rest with the program's ten pods.
  */
 const V1 = { rest: 38, most: 52 };
 const V2 = { rest: 64, most: 80 };
 
-/** What is known of the host. */
+/** Figures of the host, for tests. */
 interface Given {
   /** Instances that a user may have. @default the kernel's setting */
   readonly limit: number;
@@ -25,10 +25,10 @@ interface Given {
 }
 
 /**
- * A lab that is up already has what it needs. Another one that is not at rest yet counts with what it may
- * take.
+ * Checks that one more lab can start. A lab that is up passes. Another lab that is still booting counts with
+ * its highest figure.
  *
- * @throws LabError with the way to more of them
+ * @throws LabError that says how to allow more instances
  */
 export async function requireInotify(lab: Instance, given: Partial<Given> = {}): Promise<void> {
   if (existsSync(lab.dir)) return;
@@ -56,7 +56,7 @@ async function labsBeside(lab: Instance): Promise<Instance[]> {
     .map(({ name }) => instance(name, undefined, state));
 }
 
-/** Instances of root's processes: those in the network namespaces of each lab, and all others. */
+/** Counts the instances of root's processes: in the network namespaces of each lab, and elsewhere. */
 async function instancesOfRoot(labs: readonly Instance[]): Promise<{ host: number; labs: number[] }> {
   const namespaces = await Promise.all(
     labs.map(({ machines }) => Promise.all(machines.map(({ netns }) => inode(join("/run/netns", netns))))),
@@ -90,7 +90,7 @@ async function isRoots(pid: string): Promise<boolean> {
   return /^Uid:\t0\t/m.test(status);
 }
 
-/** A process that has ended meanwhile has none. */
+/** Zero for a process that has ended. */
 async function instancesOf(pid: string): Promise<number> {
   const dir = join("/proc", pid, "fd");
   const fds = await readdir(dir).catch(() => []);

@@ -1,4 +1,4 @@
-/** A named embedded lab: what its name decides about machines, addresses and directories. */
+/** A named embedded lab. Its name decides its machines, addresses and directories. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -37,13 +37,13 @@ export interface Instance {
   /** First three octets of the machines' /24. */
   readonly prefix: string;
   readonly subnet: string;
-  /** The host's end of its veth pair to the switch: the only link of a lab that the host has. */
+  /** The host's end of the veth pair to the switch. It is the lab's only link on the host. */
   readonly link: string;
   /** The host's own address on that link. */
   readonly gateway: string;
-  /** Network namespace of the bridge between the machines: the host's packet filter does not apply there. */
+  /** Network namespace of the bridge between the machines. The host's packet filter does not apply there. */
   readonly switchNetns: string;
-  /** Path below each cgroup hierarchy of the cgroup that holds those of all machines. */
+  /** The cgroup that holds those of all machines: its path below each hierarchy. */
   readonly cgroup: string;
   readonly dir: string;
   readonly controlPlane: MachineSpec;
@@ -64,9 +64,7 @@ const WORKERS = ["rancher-node02", "rancher-node03", "rancher-node04"];
 
 const NAME = /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/;
 
-/**
- * What is wrong with a lab's name, or undefined. The name is part of namespaces, directories and the stack.
- */
+/** The fault in a lab's name, or undefined. The name is part of namespaces, directories and the stack. */
 export function faultInName(name: string): string | undefined {
   return NAME.test(name)
     ? undefined
@@ -83,7 +81,7 @@ export function cacheHome(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "istio-lab");
 }
 
-/** The lab of that name: in the subnet that it was first started with, or the one given, or its own. */
+/** The lab of that name. Its subnet is the one of its first start, else the given one, else its default. */
 export async function findInstance(name: string, prefix?: string): Promise<Instance> {
   const file = join(stateHome(), name, "instance.json");
   const saved = existsSync(file)

@@ -1,4 +1,4 @@
-/** A lock between processes, by flock(1): the kernel releases it when its process ends, however it ends. */
+/** A lock between processes, by flock(1). The kernel releases it when the process ends, however it ends. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execa } from "execa";
@@ -7,12 +7,12 @@ import { LabError } from "../../clients/process.ts";
 /**
  * Runs the action while no other process of the lab has the file's lock.
  *
- * @param onWait called once when another process has it; it may throw, to not wait.
+ * @param onWait called once when another process has the lock; it throws where the caller does not wait
  */
 export async function withLock<T>(file: string, onWait: () => void, action: () => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
-  // `cat` has the lock until this process closes its standard input. It is in a group of its own, out of
-  // reach of Ctrl-C: what the lock guards may still have to be put in order.
+  // `cat` has the lock until this process closes its standard input. It is in a process group of its own, so
+  // that Ctrl-C does not end it before this process has cleaned up.
   const flock = execa("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat"], {
     buffer: false,
     reject: false,

@@ -1,7 +1,7 @@
-/** Progress for logs and pipes: a line for each group, and lines for the steps in it that take time. */
+/** Shows progress in logs and pipes: a line for each group, and lines for the steps in it that take time. */
 import type { ListrRenderer } from "listr2";
 
-/** The events of listr2 that are shown; its own type does not name the arguments of each. */
+/** The events of listr2 that are shown. Its own type does not name their arguments. */
 interface Task {
   readonly title?: string;
   on(event: "SUBTASK", listener: (steps: readonly Task[]) => void): void;
@@ -9,7 +9,7 @@ interface Task {
   on(event: "OUTPUT", listener: (line: string) => void): void;
 }
 
-/** A step is worth a line of its own once it has run for so many milliseconds. */
+/** A step gets a line of its own when it has run for so many milliseconds. */
 const SLOW = 1000;
 
 export class LogRenderer implements ListrRenderer {

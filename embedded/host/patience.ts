@@ -1,10 +1,10 @@
-/** How long the lab waits for its machines: longer on a host that is slow, by a factor of the user's. */
+/** How long the lab waits for its machines. On a slow host the user sets a factor. */
 import { LabError } from "../../clients/process.ts";
 
 export const VARIABLE = "ISTIO_LAB_PATIENCE";
 
 /**
- * Seconds to wait at most, for what takes at most that many on an ordinary host.
+ * Multiplies a limit in seconds, which suits an ordinary host, by the user's factor.
  *
  * @throws LabError when the factor is not a number of 1 or more
  */

@@ -1,8 +1,8 @@
-/** Checks that a lab's subnet is free on this host, and finds one that is. */
+/** Checks that a lab's subnet is free on this host, and finds a free one. */
 import { LabError, run } from "../../clients/process.ts";
 import { type Instance, POD_CIDR, SERVICE_CIDR } from "./instance.ts";
 
-/** A network that is in use, and by what. */
+/** A network in use, and its user. */
 export interface Taken {
   /** `a.b.c.d/len`, or one address. */
   readonly net: string;
@@ -20,8 +20,8 @@ interface Route {
 }
 
 /**
- * A VPN for all traffic replaces the default route by two routes of this length; more specific ones win over
- * them.
+ * A VPN for all traffic replaces the default route by two routes of this length. They do not count: a lab's
+ * own route is more specific.
  */
 const HALF_OF_ALL = 1;
 
@@ -31,7 +31,7 @@ const INSIDE: readonly Taken[] = [
   { net: SERVICE_CIDR, on: "the lab's Services" },
 ];
 
-/** @throws LabError when an address or a route of the host, not the lab's own, is in the lab's subnet. */
+/** @throws LabError when the lab's subnet has an address or a route of the host that is not the lab's own */
 export async function requireFreeSubnet(lab: Instance): Promise<void> {
   const inUse = [...INSIDE, ...(await networksOfHost(lab.link))];
   const taken = inUse.filter(({ net }) => overlaps(net, lab.subnet));

@@ -1,4 +1,4 @@
-/** The lab's certificate for https, and the authority that signs it. */
+/** Makes the lab's certificate for https, and the authority that signs it. */
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,8 +9,7 @@ import { makeCertificate, makeCertificateAuthority } from "../machines/certifica
 const NAMES = ["nginx.hung.org.hk", "*.hung.org.hk"];
 
 /**
- * Paths of a lab's certificate for https, of its private key (mode 0600), and of the authority that verifies
- * it.
+ * Paths of a lab's certificate for https, of its private key (mode 0600) and of its authority's certificate.
  */
 export function httpsFiles(lab: Instance): { authority: string; certificate: string; key: string } {
   const file = (name: string) => join(directory(lab), name);
@@ -18,8 +17,8 @@ export function httpsFiles(lab: Instance): { authority: string; certificate: str
 }
 
 /**
- * Makes the lab's certificate for https once: for the default host, its siblings and the load balancer's
- * address, signed by an authority of the lab's own.
+ * Makes the lab's certificate for https, once. It is valid for the default host, its siblings and the load
+ * balancer's address. An authority of the lab's own signs it.
  */
 export async function makeHttpsCertificate(lab: Instance): Promise<void> {
   const made = directory(lab);
@@ -33,7 +32,7 @@ export async function makeHttpsCertificate(lab: Instance): Promise<void> {
     user: NAMES[0] ?? "",
     names: [...NAMES.map((name) => `DNS:${name}`), `IP:${lab.loadBalancer.address}`],
   });
-  // Delete the authority's key, which must sign nothing else, and the signing requests.
+  // The authority must sign nothing else, so its key is deleted, and the signing requests with it.
   for (const done of ["ca.key", "server.csr", "server.ext"]) await rm(join(partial, done));
   await rename(partial, made);
 }

@@ -1,4 +1,4 @@
-/** Whether haproxy.cfg on a lab's load balancer is what was pushed last, and nothing takes its requests. */
+/** Whether a lab's haproxy.cfg is the file that was pushed last, and whether HAProxy gets its requests. */
 import { quote } from "../../clients/shell.ts";
 import { connect, type SshConnection } from "../../clients/ssh.ts";
 import { isIntact, readFirstLine } from "../../haproxy/firstLine.ts";
@@ -8,7 +8,7 @@ import type { Outputs } from "../../outputs.ts";
 import type { Instance } from "../host/instance.ts";
 import { sshTarget } from "../machines/loadBalancer.ts";
 
-/** `as pushed`, or what is different and what repairs it. */
+/** `as pushed`, or the difference and the command that repairs it. */
 export async function haproxyDrift(
   lab: Instance,
   pushed: Pick<Outputs, "configFile" | "configHash">,
@@ -31,7 +31,9 @@ interface Pushed extends Pick<Outputs, "configFile" | "configHash"> {
   readonly user: string;
 }
 
-/** Compares the hash in the file's first line with the rest of the file and with what was pushed. */
+/**
+ * Compares the hash in the file's first line with the rest of the file, and with the hash of the last push.
+ */
 async function compare(
   connection: SshConnection,
   { configFile, configHash, ...account }: Pushed,
@@ -40,11 +42,11 @@ async function compare(
   if (file.exitCode !== 0) throw new Error(file.stderr.trim() || "the connection was lost");
   const text = file.stdout;
   const { hash, owner = "" } = readFirstLine(text) ?? {};
-  if (hash !== configHash) return "not what was pushed last: ./lab up puts it right";
+  if (hash !== configHash) return "not what was pushed last: ./lab up pushes it again";
   if (!isIntact(text))
-    return "edited by hand since it was pushed: ./lab up keeps the edit beside it and puts it right";
+    return "edited by hand since it was pushed: ./lab up keeps the edit beside it and pushes the lab's file";
   const listen = [...text.matchAll(/^ *bind (?!unix@)(\S+)/gm)].map(([, address = ""]) => address);
-  // Only a file beside others has no section of its own for the process.
+  // A file of its own has a section `global`; a file beside others has none.
   const mode = /^global$/m.test(text) ? "file" : "include";
   const { command, input } = look({ ...account, configFile, mode }, { owner, listen });
   const { faults } = parseReport((await connection.run(command, { input })).stdout);

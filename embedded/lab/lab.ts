@@ -1,4 +1,4 @@
-/** The lab's machines: the ordered list of what starts them, and what takes them off. */
+/** The ordered list of steps that start a lab's machines, and the way to power them off. */
 import { existsSync } from "node:fs";
 import { mkdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +24,8 @@ import { makeHttpsCertificate } from "./certificate.ts";
 import { imagesOf, noteMade } from "./made.ts";
 
 /**
- * Megabytes that the machines' disks take. On the cache's own file system, image layers are shared with it.
+ * Megabytes that the machines' disks need. On the cache's own file system they share the image layers with
+ * it.
  */
 export async function roomForMachines(lab: Instance): Promise<number> {
   if (existsSync(lab.dir)) return 200;
@@ -35,10 +36,9 @@ export async function roomForMachines(lab: Instance): Promise<number> {
 }
 
 /**
- * What starts the machines, in order. Each step has nothing to do where it is done already.
+ * The steps that start the machines, in order. A step that was done before does nothing.
  *
- * @param meanwhile steps that need the certificates and keys, and no machine: they run while the machines
- * start.
+ * @param meanwhile steps that need certificates and keys, but no machine; they run while the machines start
  */
 export function startTasks(
   lab: Instance,
@@ -76,7 +76,8 @@ export function startTasks(
                 task.output = "waiting for the nodes";
                 await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
                 await nodesReady(lab, kubectl);
-                // A running pod of it also shows that nodes are schedulable, which is later than Ready.
+                // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time
+                // after Ready.
                 task.output = "waiting for the cluster's DNS";
                 await dnsReady(lab, kubectl);
                 await replacePods(lab, kubectl, repaired);
@@ -109,9 +110,7 @@ export function startTasks(
   ];
 }
 
-/**
- * Powers all machines off and removes everything of the lab from the host, also what is left of a broken one.
- */
+/** Powers all machines off and removes everything of the lab from the host, remains of a broken lab too. */
 export async function stop(lab: Instance): Promise<void> {
   await Promise.all([stopLoadBalancer(lab), ...[lab.controlPlane, ...lab.workers].map(powerOff)]);
   await stopNetwork(lab);

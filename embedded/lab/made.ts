@@ -1,4 +1,4 @@
-/** What a lab is made of: which of its parts are official artifacts, and which images its machines have. */
+/** Records what a lab is made of: which of its parts are official artifacts, and which images it has. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Instance } from "../host/instance.ts";
@@ -11,19 +11,19 @@ export interface Made {
   readonly parts: readonly Part[];
 }
 
-/** Undefined when the lab was never up, or by a version that did not write it down. */
+/** Undefined when the lab was never up, or when an older version made it, which has no such record. */
 export async function readMade(lab: Instance): Promise<Made | undefined> {
   const text = await readFile(fileOf(lab), "utf8").catch(() => undefined);
   return text === undefined ? undefined : (JSON.parse(text) as Made);
 }
 
-/** Writes down what the lab is made of. The images that it began with stay: pods and settings name them. */
+/** Writes the record. The lab's first images stay in it, because pods and settings name them. */
 export async function noteMade(lab: Instance, tools: Toolchain): Promise<void> {
   const made: Made = { images: await imagesOf(lab, tools), parts: tools.parts };
   await writeFile(fileOf(lab), JSON.stringify(made, null, 1));
 }
 
-/** The images of a lab: those that it began with, and new ones. */
+/** The images of a lab: its first ones, and those that were added since. */
 export async function imagesOf(lab: Instance, { images }: Toolchain): Promise<ImageNames> {
   return { ...images, ...(await readMade(lab))?.images };
 }

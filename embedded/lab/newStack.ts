@@ -1,4 +1,4 @@
-/** A lab's new Pulumi stack: the settings that describe its machines and images. */
+/** Makes a lab's Pulumi stack, with the settings that describe its machines and images. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,7 +12,7 @@ import { ISTIO_VERSION } from "../toolchain/versions/versions.ts";
 import { httpsFiles } from "./certificate.ts";
 import { passphraseFile, pulumi, stackFile } from "./stack.ts";
 
-/** Makes the lab's stack with the settings of its machines, once: settings that the user changed stay. */
+/** Makes the lab's stack once, with the settings of its machines. Settings that the user changed stay. */
 export async function initStack(
   lab: Instance,
   images: ImageNames,
@@ -24,7 +24,7 @@ export async function initStack(
   if (!existsSync(passphraseFile(lab))) {
     await writeFile(passphraseFile(lab), randomBytes(24).toString("base64url"), { mode: 0o600 });
   }
-  // The file of a previous lab of this name has secrets whose passphrase is gone.
+  // A previous lab of this name left the file. The passphrase of its secrets is gone.
   await rm(stackFile(lab), { force: true });
   await pulumi(lab, ["stack", "select", "--create", lab.name]);
   await pulumi(
@@ -45,13 +45,13 @@ async function machineSettings(lab: Instance, images: ImageNames): Promise<Recor
     "loadBalancer.host": lab.loadBalancer.address,
     "loadBalancer.user": SSH_USER,
     "loadBalancer.hostKey": (await hostKey(lab)).text,
-    // In use once the user sets tls.mode.
+    // They are used when the user sets tls.mode.
     tlsCertificate: await readFile(httpsFiles(lab).certificate, "utf8"),
     "istio.version": ISTIO_VERSION,
     "istio.profile": "demo",
     "istio.hub": images.istio.hub,
     "istio.tag": images.istio.tag,
-    // The plain build of Envoy lacks the filters that Istio's telemetry configures.
+    // The plain build of Envoy has no filters for Istio's telemetry to configure.
     ...(images.istio.plain ? { "istio.values.telemetry.enabled": "false" } : {}),
     "versions[0].name": "v116",
     "versions[0].version": "1.16",
@@ -64,7 +64,7 @@ async function machineSettings(lab: Instance, images: ImageNames): Promise<Recor
   };
 }
 
-/** Metrics and traces of every request, fresh within seconds: what a lab is for. */
+/** In a lab every request is traced, and metrics are seconds old. */
 function observability({ prometheus, zipkin, istio }: ImageNames): Record<string, string> {
   return {
     "monitoring.enabled": "true",

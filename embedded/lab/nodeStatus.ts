@@ -1,7 +1,7 @@
-/** The nodes of a lab's cluster: which are not ready, and which the load balancer lacks or has too many. */
+/** Finds the nodes that are not ready, and those that the load balancer lacks or should no longer have. */
 import { type KubernetesNode, sortNodes } from "../../components/cluster/nodes.ts";
 
-/** @param balanced names of the nodes behind the load balancer; undefined where they are chosen by hand */
+/** @param balanced names of the nodes behind the load balancer; undefined where the user chose them */
 export function nodeProblems(
   nodes: readonly KubernetesNode[],
   balanced: readonly string[] | undefined,

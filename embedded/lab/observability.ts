@@ -1,6 +1,4 @@
-/**
- * Whether a lab has Prometheus and Zipkin: decided when its stack is made, and by its settings from then on.
- */
+/** Whether a lab has Prometheus and Zipkin. A new lab's flags decide it; later the stack's settings do. */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * Ends what a killed Pulumi left behind: plugins of a lab that have lost their engine, and what these
+ * Ends the orphans of a killed Pulumi: a lab's plugins without an engine, and the processes that they
  * started.
  */
 import { readdir, readFile, readlink } from "node:fs/promises";
@@ -20,8 +20,8 @@ interface Process {
 
 /**
  * A plugin is a process whose command line names a plugin of Pulumi and whose PULUMI_HOME is the lab's. It is
- * an orphan when its parent is no Pulumi. What it started is below it, or in the process group that the
- * engine gave it; where the plugin has ended, that group has no leader.
+ * an orphan when its parent is no Pulumi. The processes that it started are its descendants, or are in the
+ * process group that the engine gave it. When the plugin has ended, that group has no leader.
  *
  * @returns how many processes were ended
  */
@@ -37,7 +37,7 @@ export async function endOrphans(lab: Instance): Promise<number> {
     doomed.add(pid);
     for (const other of all) if (other.group === pid) doomed.add(other.pid);
   }
-  // A child can have a lower number than its parent: go on until nothing is added.
+  // A child's pid can be lower than its parent's, so the search goes on until it finds no more.
   for (let size = -1; size !== doomed.size; ) {
     size = doomed.size;
     for (const { pid, parent } of all) if (doomed.has(parent)) doomed.add(pid);
@@ -69,7 +69,7 @@ async function directoryOf(pid: number): Promise<string> {
   return await readlink(`/proc/${pid}/cwd`).catch(() => "");
 }
 
-/** All but zombies, which have ended already. */
+/** Zombies have ended already, and do not count. */
 async function processes(): Promise<Process[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const found = await Promise.all(
@@ -87,6 +87,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It has ended in the meantime.
+    // The process has ended meanwhile.
   }
 }

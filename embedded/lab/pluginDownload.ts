@@ -1,4 +1,6 @@
-/** Brings official Pulumi plugins where they can be had: verified, kept in the cache, one lab at a time. */
+/**
+ * Downloads official Pulumi plugins where they are reachable: verified, into the cache, one lab at a time.
+ */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
@@ -11,15 +13,15 @@ import type { PluginName } from "./pluginInstall.ts";
 import type { FoundPlugin } from "./pluginSearch.ts";
 import { wantedVersion } from "./pluginVersion.ts";
 
-/** What a download needs beside the plugin's name. */
+/** What a download needs besides the plugin's name. */
 export interface Download {
-  /** The engine's executable. Pulumi's distribution has the language plugin beside it. */
+  /** The engine's executable. In Pulumi's distribution the language plugin is beside it. */
   readonly pulumi: string;
   readonly note: (line: string) => void;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The plugins with those that were found nowhere downloaded, as far as that is possible. */
+/** Returns the plugins; those that were found nowhere are downloaded, where that is possible. */
 export async function withDownloads(
   found: readonly FoundPlugin[],
   download: Download,
@@ -46,14 +48,14 @@ async function downloaded(name: PluginName, { pulumi, note, env }: Download): Pr
     return await officialPlugin(await officialOrigin({ env }), { provider, version }, note);
   } catch (error) {
     if (!(error instanceof Unavailable)) throw error;
-    // The host answers, but has no such file: the engine may know another place.
+    // The host answers, but does not have the file. The engine may know another place.
     if (error.scope === "file" && !env.LAB_MIRROR) return byEngine(name, version, { pulumi, note });
     note(`the stand-in of Pulumi's plugin ${name} is used: ${error.message}`);
     return undefined;
   }
 }
 
-/** Lets the engine download a plugin, as it does for any user; it verifies what it brings. */
+/** Has the engine download a plugin, as it does for any user. The engine verifies the download. */
 async function byEngine(
   name: PluginName,
   version: string,

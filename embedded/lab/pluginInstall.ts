@@ -1,5 +1,5 @@
 /**
- * Writes the executables that Pulumi's engine starts as plugins: wrappers of the stand-ins or of official
+ * Writes the executables that Pulumi's engine starts as plugins: wrappers of stand-ins or of official
  * plugins.
  */
 import { chmod, mkdir, writeFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { quote } from "../../clients/shell.ts";
 
 export type PluginName = "language-nodejs" | "resource-kubernetes" | "resource-command";
 
-/** The plugins that the program needs, with the file that stands in for each. */
+/** The plugins that the program needs, each with the file of its stand-in. */
 const STAND_INS: Record<PluginName, string> = {
   "language-nodejs": "../plugins/languageNodejs.ts",
   "resource-kubernetes": "../plugins/kubernetes/kubernetes.ts",
@@ -18,24 +18,24 @@ const STAND_INS: Record<PluginName, string> = {
 
 export const PLUGIN_NAMES = Object.keys(STAND_INS) as readonly PluginName[];
 
-/** Marks the wrapper of a stand-in, which on PATH could be taken for an official plugin. */
+/** Marks the wrapper of a stand-in, so that a search of PATH does not take it for an official plugin. */
 export const STAND_IN_MARK = "# A stand-in of istio-lab.";
 
 export interface Wrapped {
   readonly name: PluginName;
-  /** The official plugin; without it the wrapper starts the stand-in. */
+  /** The official plugin. Without it the wrapper starts the stand-in. */
   readonly official?: string | undefined;
-  /** Directory for the files that the plugin leaves; made at each start. By default the environment's. */
+  /** Directory for files that the plugin leaves. The wrapper makes it. @default the environment's */
   readonly temporary?: string | undefined;
-  /** The Node that runs a stand-in, by default the one that runs this. */
+  /** The Node that runs a stand-in. @default the Node of this process */
   readonly node?: string;
 }
 
 /**
- * Writes the executable `pulumi-NAME` into a directory and returns its path. The engine finds it when the
- * directory is on PATH, and then warns at every command that it uses a plugin from there. It does not warn
- * about the language plugin beside the `pulumi` executable itself, nor about resource plugins in its cache,
- * which is one directory for each version: `$PULUMI_HOME/plugins/resource-command-v1.2.1`.
+ * Writes the executable `pulumi-NAME` into a directory and returns its path. The engine finds it on PATH, but
+ * warns of such a plugin at every command. The engine does not warn of a language plugin beside the `pulumi`
+ * executable, nor of a resource plugin in its cache. The cache has one directory a version:
+ * `$PULUMI_HOME/plugins/resource-command-v1.2.1`.
  */
 export async function installPlugin(directory: string, plugin: Wrapped): Promise<string> {
   await mkdir(directory, { recursive: true });
@@ -45,7 +45,7 @@ export async function installPlugin(directory: string, plugin: Wrapped): Promise
   return wrapper;
 }
 
-/** The file of this project that stands in for a plugin. */
+/** The file of a plugin's stand-in. */
 export function standIn(name: PluginName): string {
   return fileURLToPath(new URL(STAND_INS[name], import.meta.url));
 }
@@ -54,7 +54,7 @@ function wrapperScript({ name, official, temporary, node = process.execPath }: W
   const place =
     temporary === undefined ? "" : `export TMPDIR=${quote(temporary)}\nmkdir -p -m 700 "$TMPDIR"\n`;
   if (official !== undefined) return `#!/bin/sh\n${place}exec ${quote(official)} "$@"\n`;
-  // The engine shows what a plugin prints after its port to the user, Node's warnings included.
+  // After the port, the engine shows the user all that a plugin prints, also Node's warnings.
   return (
     `#!/bin/sh\n${STAND_IN_MARK}\n${place}exec ${quote(node)} --no-warnings ${quote(standIn(name))} ` +
     '"$@"\n'

@@ -1,6 +1,6 @@
 /**
- * Finds official Pulumi plugins on this machine: on PATH, in Pulumi's caches, and where a lab found them
- * last.
+ * Finds official Pulumi plugins on this machine: on PATH, in Pulumi's caches, and where a lab last found
+ * them.
  */
 import { accessSync, closeSync, constants, existsSync, openSync, readdirSync, readSync } from "node:fs";
 import { realpath } from "node:fs/promises";
@@ -12,23 +12,23 @@ import { compareVersions, parseVersion, reportedVersion, serves, wantedVersion }
 
 export interface FoundPlugin {
   readonly name: PluginName;
-  /** The executable, links resolved; undefined when there is none that serves. */
+  /** The executable, with links resolved; undefined when none is usable. */
   readonly path: string | undefined;
-  /** Official plugins of a version that does not serve, in words for the user. */
+  /** Official plugins of an unusable version, in words for the user. */
   readonly unfit: readonly string[];
 }
 
 export interface Search {
   /** PATH, PULUMI_HOME, HOME and XDG_STATE_HOME are read from it. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Executables that were in use before; they are looked at last. */
+  /** Executables of the previous run; they are tried last. */
   readonly previous?: Partial<Record<PluginName, string>>;
 }
 
 /**
- * Looks for official plugins where the engine looks: PATH first, then its cache, `$PULUMI_HOME/plugins` and
- * `~/.pulumi/plugins`, then where the lab keeps its downloads. What lies below the state of any lab is left
- * out: it is a lab's own layout, and a layout that refers to itself or to another lab ends with that lab.
+ * Looks for official plugins where the engine looks: PATH first, then the caches `$PULUMI_HOME/plugins` and
+ * `~/.pulumi/plugins`, then the lab's downloads. Files below the state of a lab do not count: they are
+ * wrappers, and go when that lab goes.
  */
 export async function findPlugins({ env = process.env, previous = {} }: Search = {}): Promise<FoundPlugin[]> {
   const state = await resolved(stateHome(env));
@@ -53,7 +53,7 @@ export async function findPlugins({ env = process.env, previous = {} }: Search =
 
 interface Candidate {
   readonly path: string;
-  /** Known without starting it. */
+  /** The version is known without a start of the plugin. */
   readonly version?: string;
 }
 
@@ -64,7 +64,7 @@ function onPath(name: PluginName, env: NodeJS.ProcessEnv): Candidate[] {
     .map((directory) => ({ path: join(directory, `pulumi-${name}`) }));
 }
 
-/** A cache holds one directory a version, `resource-kubernetes-v4.34.2/pulumi-resource-kubernetes`. */
+/** A cache has one directory a version: `resource-kubernetes-v4.34.2/pulumi-resource-kubernetes`. */
 function inCaches(name: PluginName, env: NodeJS.ProcessEnv): Candidate[] {
   const home = join(env.HOME ?? homedir(), ".pulumi");
   const downloads = join(cacheHome(env), "pulumi-home");
@@ -73,7 +73,7 @@ function inCaches(name: PluginName, env: NodeJS.ProcessEnv): Candidate[] {
   );
 }
 
-/** Exactly the wanted version first, then the newest. */
+/** The wanted version first, then the newest. */
 function cached(name: PluginName, plugins: string): Candidate[] {
   if (!existsSync(plugins)) return [];
   const wanted = wantedVersion(name);
@@ -93,7 +93,7 @@ function cached(name: PluginName, plugins: string): Candidate[] {
     );
 }
 
-/** The file behind a path, when it can be executed, is no stand-in, and belongs to no lab. */
+/** The file behind a path, if it is executable, no stand-in and no lab's. */
 async function official(path: string, state: string): Promise<string | undefined> {
   try {
     accessSync(path, constants.X_OK);

@@ -1,4 +1,4 @@
-/** The version of a Pulumi plugin: as its directory's name has it, or as the plugin itself reports it. */
+/** The version of a Pulumi plugin, from its directory's name or from the plugin itself. */
 import { spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import type { Client, ServiceError } from "@grpc/grpc-js";
@@ -7,7 +7,9 @@ import type { PluginName } from "./pluginInstall.ts";
 /** Major, minor, patch. */
 export type Version = readonly [number, number, number];
 
-/** `4.34.2` or `v4.34.2-alpha.1`; undefined for any other text. The pre-release part does not count. */
+/**
+ * Parses `4.34.2` or `v4.34.2-alpha.1`; undefined for any other text. The pre-release part does not count.
+ */
 export function parseVersion(text: string): Version | undefined {
   const parts = /^v?(\d+)\.(\d+)\.(\d+)(?![.\d])/.exec(text)?.slice(1).map(Number);
   return parts as Version | undefined;
@@ -17,17 +19,13 @@ export function compareVersions(a: Version, b: Version): number {
   return a[0] - b[0] || a[1] - b[1] || a[2] - b[2];
 }
 
-/**
- * A plugin of another major version has another protocol; an older one lacks options that the program sets.
- */
+/** Another major version has another protocol. An older version lacks options that the program sets. */
 export function serves(version: string, wanted: string): boolean {
   const [has, needs] = [parseVersion(version), parseVersion(wanted)];
   return has !== undefined && needs !== undefined && has[0] === needs[0] && compareVersions(has, needs) >= 0;
 }
 
-/**
- * The version that the program's SDK needs; of the language plugin, any version of the engine's major number.
- */
+/** The version of the program's SDK. A language plugin only has to have the engine's major version. */
 export function wantedVersion(name: PluginName): string {
   if (name === "language-nodejs") return "3.0.0";
   const require = createRequire(import.meta.url);
@@ -42,7 +40,7 @@ const ANSWER_MS = 20_000;
  * @returns undefined when it does not start or does not answer
  */
 export async function reportedVersion(name: PluginName, executable: string): Promise<string | undefined> {
-  // Nothing listens at this address: a plugin does not need its engine to report a version.
+  // Nothing listens at this address. A plugin reports its version without an engine.
   const child = spawn(executable, ["127.0.0.1:1"], { stdio: ["ignore", "pipe", "ignore"] });
   const timer = setTimeout(() => child.kill("SIGKILL"), ANSWER_MS);
   try {

@@ -1,4 +1,4 @@
-/** Which plugins a lab's Pulumi uses: official ones where there are any, else the project's stand-ins. */
+/** Chooses the plugins of a lab's Pulumi: official ones where there are any, else the project's stand-ins. */
 import { existsSync } from "node:fs";
 import { cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,24 +17,26 @@ export interface Plugin {
   readonly path: string;
   /** The official plugin behind it. */
   readonly source?: string;
-  /** The official plugin that this lab used before and that is gone, when a stand-in has taken its place. */
+  /** The official plugin of the previous run, where it is gone and a stand-in takes its place. */
   readonly lost?: string;
-  /** Official plugins that were found and do not serve, in words. */
+  /** Unusable official plugins, in words for the user. */
   readonly unfit?: readonly string[];
 }
 
 /**
- * Set to `official`, a lab without all three official plugins is an error; to `stand-ins`, none is looked
- * for.
+ * `official`: a lab without all three official plugins is an error. `stand-ins`: official plugins are not
+ * looked for.
  */
 export const PLUGINS_VARIABLE = "ISTIO_LAB_PLUGINS";
 
-/** PULUMI_HOME of an instance: the engine finds there what {@link choosePlugins} chose. */
+/** PULUMI_HOME of an instance, where the engine finds the plugins that {@link choosePlugins} chose. */
 export function pulumiHome(lab: Instance): string {
   return join(lab.dir, "pulumi-home");
 }
 
-/** Directory to put on PATH: the engine with the language plugin, which it does not look for in its cache. */
+/**
+ * Directory for PATH: the engine, and beside it the language plugin, which it does not look for in its cache.
+ */
 export function pluginPath(lab: Instance): string {
   return join(pulumiHome(lab), "bin");
 }
@@ -44,7 +46,7 @@ export function pluginPath(lab: Instance): string {
  * project's stand-ins. Lays them out for the engine in the instance's PULUMI_HOME.
  *
  * @param pulumi the engine's executable; a language plugin counts only beside it or on PATH.
- * @throws LabError when official plugins are demanded and one is missing
+ * @throws LabError when official plugins are required and one is missing
  */
 export async function choosePlugins(
   lab: Instance,
@@ -79,7 +81,7 @@ export async function choosePlugins(
   return chosen;
 }
 
-/** What the user has to know about the choice, whatever else is printed. */
+/** Warnings about the choice. They are printed with --quiet too. */
 export function pluginWarnings(plugins: readonly Plugin[]): string[] {
   return plugins.flatMap(({ name, lost, unfit = [] }) => [
     ...(lost === undefined
@@ -98,7 +100,7 @@ export function pluginWarnings(plugins: readonly Plugin[]): string[] {
   ]);
 }
 
-/** What {@link choosePlugins} laid out last, or nothing when the lab was never up. */
+/** The plugins that {@link choosePlugins} laid out last; none when the lab was never up. */
 export async function findInstalled(lab: Instance): Promise<Plugin[]> {
   const file = join(pulumiHome(lab), "plugins.json");
   return existsSync(file) ? (JSON.parse(await readFile(file, "utf8")) as Plugin[]) : [];
@@ -117,7 +119,7 @@ function requireAll(plugins: readonly FoundPlugin[]): void {
       `pulumi-${name} ${wantedVersion(name)} or later${unfit.length > 0 ? ` (${unfit.join("; ")})` : ""}`,
   );
   throw new LabError(
-    `official Pulumi plugins are demanded and missing, on PATH and in Pulumi's cache: ${lines.join(", ")}; ` +
+    `official Pulumi plugins are required, and missing on PATH and in Pulumi's cache: ${lines.join(", ")}; ` +
       "install them with `pulumi plugin install`, the language plugin with Pulumi itself",
   );
 }
@@ -134,13 +136,13 @@ async function layOut(
       : join(pulumiHome(lab), "plugins", `${name}-v${wantedVersion(name)}`);
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
-  // The engine warns of a language plugin on PATH, but not of one beside its own executable.
+  // The engine warns of a language plugin on PATH, but not of one beside its executable.
   if (name === "language-nodejs")
     await link(pulumi, join(directory, "pulumi")).catch(() => cp(pulumi, join(directory, "pulumi")));
   return await installPlugin(directory, { name, official, temporary: temporaryFiles(lab, name) });
 }
 
-/** At each start this provider writes a kubeconfig, and with it the cluster's key, and leaves it there. */
+/** At each start this provider writes a kubeconfig with the cluster's key, and does not remove it. */
 function temporaryFiles(lab: Instance, name: PluginName): string | undefined {
   return name === "resource-kubernetes" ? join(lab.dir, "tmp") : undefined;
 }

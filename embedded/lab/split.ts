@@ -1,4 +1,4 @@
-/** The end of an `up`: the page's address, and the split as a client measures it. */
+/** The end of an `up`: prints the page's address and the split that a client measures. */
 import { setTimeout } from "node:timers/promises";
 import { LabError } from "../../clients/process.ts";
 import type { Outputs } from "../../outputs.ts";
@@ -11,11 +11,12 @@ import { pageOf, requireOutputs } from "./stack.ts";
 
 /** Requests of the probe. */
 const PROBE_REQUESTS = 400;
-/** For how long to probe again while the split is not as configured, in milliseconds. */
+/** Milliseconds in which the probe is repeated until the split is as configured. */
 const SETTLING = 30_000;
 
 /**
- * Prints the URL, what to add to /etc/hosts, and the split; sets the exit code when it is not as configured.
+ * Prints the URL, the line for /etc/hosts, and the split. Sets the exit code when the split is not as
+ * configured.
  */
 export async function showSplit(lab: Instance, note: (line: string) => void): Promise<void> {
   const outputs = await requireOutputs(lab);
@@ -33,7 +34,7 @@ function addresses(lab: Instance, { url, host }: Outputs): string {
   const lines = [url, "", "For a browser on this host, add to /etc/hosts:", `${address} ${host}`, ""];
   if (url.startsWith("https:")) {
     lines.push(
-      "The lab's own authority has signed its certificate; trust it there, or for one request:",
+      "The lab's own authority signed its certificate. Trust the authority in the browser, or for one request:",
       `curl --cacert ${httpsFiles(lab).authority} --resolve ${host}:443:${address} ${url}`,
       "",
     );
@@ -41,21 +42,20 @@ function addresses(lab: Instance, { url, host }: Outputs): string {
   return lines.join("\n");
 }
 
-/** The first probe that is as configured, or else the last one of {@link SETTLING}. */
+/** The first probe with the configured split, or else the last one within {@link SETTLING}. */
 async function settledSplit(page: ProbeDefaults, note: (line: string) => void): Promise<ProbeReport> {
   const deadline = performance.now() + SETTLING;
   for (let first = true; ; first = false) {
     const report = await probe({ ...page, requests: PROBE_REQUESTS });
     if (report.ok || performance.now() > deadline) return report;
-    // Not every proxy knows new pods yet, for example those of a machine that was started again.
+    // Some proxies do not know new pods yet, for example those of a restarted machine.
     if (first) note(`the split is not as configured yet; probing again for ${SETTLING / 1000} s`);
     await setTimeout(1000);
   }
 }
 
 /**
- * Waits for the gateway's pods: nothing in the program depends on them, so Pulumi may be done before they
- * run.
+ * Waits for the gateway's pods. Nothing in the program depends on them, so Pulumi can end before they run.
  */
 async function firstAnswer(page: ProbeDefaults): Promise<void> {
   const deadline = performance.now() + 60_000;

@@ -1,4 +1,4 @@
-/** Pulumi on the lab's stack: its environment, its commands, its outputs. */
+/** Runs Pulumi on the lab's stack: the environment, commands and outputs. */
 import { readFile } from "node:fs/promises";
 import { delimiter, dirname, join } from "node:path";
 import { type ConnectOptions, KubernetesApi } from "../../clients/kubernetes.ts";
@@ -45,16 +45,16 @@ export function labEnvironment(lab: Instance): Record<string, string | undefined
     PATH: path.join(delimiter),
     KUBECONFIG: adminKubeconfig(lab),
     PULUMI_HOME: pulumiHome(lab),
-    // Without a metadata file beside the state file: a kill between the two writes leaves it empty, and
-    // Pulumi then reads neither.
+    // No metadata file beside the state file: a kill between the two writes leaves it empty, and Pulumi then
+    // reads neither.
     PULUMI_BACKEND_URL: `file://${backend}?metadata=skip`,
     PULUMI_CONFIG_PASSPHRASE_FILE: passphraseFile(lab),
-    // The user's own would take precedence over the file.
+    // The user's own passphrase would take precedence over the file.
     PULUMI_CONFIG_PASSPHRASE: undefined,
     PULUMI_STACK: lab.name,
     PULUMI_SKIP_UPDATE_CHECK: "true",
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    // The plugins are those in PULUMI_HOME; the engine would prefer others on PATH, and warn of each.
+    // The engine uses the plugins in PULUMI_HOME. It would prefer others on PATH, and warn of each.
     PULUMI_IGNORE_AMBIENT_PLUGINS: "true",
     // Node's cache of compiled modules, for the program and the plugins.
     NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(cacheHome(), "node-compile-cache"),
@@ -101,8 +101,8 @@ export async function pulumiOnTerminal(lab: Instance, args: readonly string[]): 
 }
 
 /**
- * The stack's outputs after its last update, or undefined when it is not up. They are read from the state
- * file: `pulumi stack output` would take half a second, which each command would wait for.
+ * The stack's outputs after its last update, or undefined when it is not up. They come from the state file,
+ * because `pulumi stack output` would delay each command by half a second.
  */
 export async function stackOutputs(lab: Instance): Promise<Outputs | undefined> {
   return readOutputs(await savedOutputs(lab));
@@ -116,7 +116,7 @@ export async function requireOutputs(lab: Instance): Promise<Outputs> {
   return outputs;
 }
 
-/** The page at the lab's load balancer, with the authority that signed the lab's certificate. */
+/** The page at the lab's load balancer, and the authority of the lab's certificate. */
 export async function pageOf(lab: Instance, outputs: Outputs): Promise<ProbeDefaults> {
   const ca = await readFile(httpsFiles(lab).authority, "utf8");
   return { ...pageAt(lab.loadBalancer.address, outputs), ca };

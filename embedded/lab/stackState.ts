@@ -1,12 +1,12 @@
-/** A stack's state file: the outputs in it, and its repair after an update that was killed. */
+/** Reads outputs from a stack's state file, and repairs the file after a killed update. */
 import { existsSync } from "node:fs";
 import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Instance } from "../host/instance.ts";
 
 /**
- * Repairs the stack's state after Pulumi was killed or the host crashed: what `pulumi cancel` and
- * `pulumi refresh --clear-pending-creates` do. Does nothing while another Pulumi is at work.
+ * Repairs the stack's state after a kill of Pulumi or a crash of the host. It does what `pulumi cancel` and
+ * `pulumi refresh --clear-pending-creates` do. It does nothing while another Pulumi runs.
  */
 export async function recoverState(lab: Instance): Promise<void> {
   if (await isLocked(lab)) return;
@@ -23,7 +23,7 @@ export async function savedOutputs(lab: Instance): Promise<Record<string, unknow
   return {};
 }
 
-/** One file a project. */
+/** There is one file for each project. */
 async function stateFiles(lab: Instance): Promise<string[]> {
   const stacks = join(lab.dir, "pulumi", ".pulumi", "stacks");
   const projects = await readdir(stacks).catch(() => []);
@@ -38,7 +38,7 @@ async function repair(file: string): Promise<void> {
   if (changed || !whole) await replaceFile(file, JSON.stringify(checkpoint));
 }
 
-/** Whether a running Pulumi has locked the stack; locks of dead processes are removed. */
+/** Whether a running Pulumi has locked the stack. Locks of dead processes are removed. */
 async function isLocked(lab: Instance): Promise<boolean> {
   const locks = join(lab.dir, "pulumi", ".pulumi", "locks");
   const entries = await readdir(locks, { recursive: true, withFileTypes: true }).catch(() => []);
@@ -49,7 +49,7 @@ async function isLocked(lab: Instance): Promise<boolean> {
 
 async function isAlive(lock: string): Promise<boolean> {
   const pid = /"pid":\s*(\d+)/.exec(await readFile(lock, "utf8"))?.[1];
-  // After a crash of the host, another program may have the pid.
+  // After a crash of the host another program can have the pid.
   const command = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
   if (command.trim() === "pulumi") return true;
   await rm(lock, { force: true });
@@ -66,7 +66,7 @@ interface Checkpoint {
   };
 }
 
-/** Undefined when missing or truncated; Pulumi keeps the previous one as FILE.bak. */
+/** Undefined when the file is missing or truncated. Pulumi keeps the previous one as FILE.bak. */
 async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
   try {
     return JSON.parse(await readFile(file, "utf8")) as Checkpoint;
@@ -76,8 +76,8 @@ async function readCheckpoint(file: string): Promise<Checkpoint | undefined> {
 }
 
 /**
- * Forgets the operations that a killed Pulumi had begun: the next update does them again, over what they
- * left. Otherwise Pulumi would warn of them at each update, and of a create for good.
+ * Removes the operations that a killed Pulumi had begun. The next update repeats them. Otherwise Pulumi would
+ * warn of them at each update, and of a create for ever.
  *
  * @returns whether there were any.
  */

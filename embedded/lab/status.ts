@@ -1,4 +1,4 @@
-/** What is up and well in a lab, and what is not. */
+/** Reads the state of a lab: machines, cluster, stack, haproxy.cfg, alerts, parts. */
 import { readFile } from "node:fs/promises";
 import { parse } from "yaml";
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
@@ -33,16 +33,17 @@ export interface Status {
   readonly name: string;
   readonly machines: readonly MachineStatus[];
   /**
-   * Problem of the cluster's API, nodes that are not Ready, nodes that came or went since the last update.
+   * Faults of the cluster: its API server, nodes that are not Ready, nodes added or removed since the last
+   * update.
    */
   readonly cluster: readonly string[];
   /** URL and weights, when the stack is up. */
   readonly stack: { url: string; weights: Record<string, number> } | null;
   /** Whether haproxy.cfg on the load balancer is what was pushed last. */
   readonly haproxyConfig: string;
-  /** Alerts of the lab's Prometheus. They do not make the lab less well. */
+  /** Alerts of the lab's Prometheus. They do not change `ok`. */
   readonly alerts: readonly string[];
-  /** Which parts are official artifacts, and which are built on this host, with the reason. */
+  /** Each part: official, or built on this host, with the reason. */
   readonly parts: readonly Part[];
   readonly standIns: readonly string[];
   readonly ok: boolean;

@@ -46,6 +46,7 @@ async function main(): Promise<void> {
     }),
     getPluginInfo: unary(() => pluginInfo(sdkVersion(createRequire(import.meta.url)))),
     getRequiredPackages: unary(() => new messages.GetRequiredPackagesResponse()),
+    getProgramDependencies: unary(() => new messages.GetProgramDependenciesResponse()),
     about: unary(() =>
       new messages.AboutResponse().setExecutable(process.execPath).setVersion(process.version),
     ),

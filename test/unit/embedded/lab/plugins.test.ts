@@ -111,7 +111,7 @@ test("stand-ins on demand, whatever is there", async () => {
 test("official plugins on demand: those that are missing are named, all at once", async () => {
   official();
   await expect(choose({ ISTIO_LAB_PLUGINS: "official" })).rejects.toThrow(
-    /demanded and missing.*: pulumi-language-nodejs 3\.0\.0 or later, pulumi-resource-command .* or later; install/,
+    /required, and missing.*: pulumi-language-nodejs 3\.0\.0 or later, pulumi-resource-command .* or later; install/,
   );
   await expect(choose({ ISTIO_LAB_PLUGINS: "mine" })).rejects.toThrow(/ISTIO_LAB_PLUGINS is mine/);
 });
