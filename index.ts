@@ -36,7 +36,8 @@ const mesh = new MeshNamespace("mesh", { namespace, revision: config.istio.revis
 
 const app = new WebApp(
   "nginx",
-  { namespace, versions, sidecar: istio.sidecar, owner },
+  // uninstall.sh waits for pods with a sidecar.
+  { namespace, versions, sidecar: istio.sidecar, owner, awaitPods: !config.istio.manage },
   { ...inCluster, dependsOn: [mesh, live ? istio.installed : istio.ready] },
 );
 

@@ -3,6 +3,9 @@
 # common.sh.
 # shellcheck disable=SC2154 # namespace is set in common.sh, crds and kinds in uninstall.sh
 
+# Pods of the app, and no gateways.
+sidecar_label='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource'
+
 # What holds Istio, one a line: whatever uses it, and whatever another owner has in its namespace. Rules of
 # the namespace and Istio's own input (cacerts) hold the namespace, but not Istio.
 holders_of_istio() {
@@ -36,8 +39,7 @@ candidates() {
     echo "$gateways" | sed -n 's/^istio[^ ]* //p'
   fi
   kube get deployments --all-namespaces --selector=app=istiod --output="jsonpath={range .items[*]}$line"
-  kube get pods --all-namespaces \
-    --selector='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource' \
+  kube get pods --all-namespaces --selector="$sidecar_label" \
     --output="jsonpath={range .items[*]}$line"
 }
 

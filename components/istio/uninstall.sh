@@ -11,6 +11,10 @@ set -eu
 . "$(dirname "$0")/others.sh"
 
 limit=60 # seconds for each step
+istio_label=install.operator.istio.io/owning-resource
+# One object as a document of YAML, within a range of jsonpath.
+as_yaml='{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}'
+as_yaml=$as_yaml'{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}'
 
 main() {
   need_kubectl
@@ -29,13 +33,14 @@ main() {
     # One line: of a command that succeeds, Pulumi's display keeps the last line only.
     echo "Istio stays in the cluster, because of $(listed "$holders"); when these are gone, uninstall it" \
       "from the directory of this program: $(this_run)" >&2
+    await_sidecars
     return
   fi
   need_istioctl
-  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation
-  echo # istioctl ends without a new line
+  purge
   remove_leftovers
   remove_namespace
+  await_sidecars
 }
 
 # Reports a cluster that does not answer within seconds. A cluster that is gone for good has no Istio.
@@ -88,7 +93,7 @@ orphans() {
   done
   # Namespace istio-system bears the claim, not an orphan's mark.
   kube get "$known" --all-namespaces --field-selector="metadata.name!=$namespace" \
-    --output='jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner=="'"$ISTIO_LAB_OWNER"'")]}{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}'
+    --output="jsonpath={range .items[?(@.metadata.annotations.istio-lab/owner==\"$ISTIO_LAB_OWNER\")]}$as_yaml"
 }
 
 is_custom_kind() {
@@ -101,30 +106,72 @@ this_run() {
   echo "${cluster}ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
 }
 
+# istioctl deletes one object after the other, workloads first. Their pods end while it goes on.
+purge() {
+  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation &
+  purge=$!
+  while kill -0 "$purge" 2>/dev/null && [ -n "$(workloads_of_istio)" ]; do
+    kube wait --for=delete deployments --selector="$istio_label" --namespace="$namespace" \
+      --timeout=3s >/dev/null 2>&1 || true
+  done
+  [ -n "$(workloads_of_istio)" ] || end_pods_of_istio
+  status=0
+  wait "$purge" || status=$?
+  echo # istioctl ends without a new line
+  [ "$status" = 0 ] || fail "istioctl uninstall ended with status $status; run pulumi destroy again"
+}
+
+workloads_of_istio() {
+  kube get deployments --selector="$istio_label" --namespace="$namespace" --output=name
+}
+
+# A ReplicaSet that is not being deleted would make another pod.
+end_pods_of_istio() {
+  kube delete replicasets --selector="$istio_label" --namespace="$namespace" \
+    --cascade=foreground --wait=false >/dev/null
+  kube delete pods --selector="$istio_label" --namespace="$namespace" \
+    --grace-period=1 --wait --timeout="${limit}s" >/dev/null ||
+    fail "pods of Istio are still being deleted; look with: kubectl get pods" \
+      "--namespace=$namespace, and run pulumi destroy again"
+}
+
 # What a purge leaves: objects that istiod makes at run time, and those of a purge that was interrupted.
 remove_leftovers() {
-  label=install.operator.istio.io/owning-resource
-  for kind in mutatingwebhookconfigurations validatingwebhookconfigurations \
-    validatingadmissionpolicybindings \
-    validatingadmissionpolicies clusterrolebindings clusterroles customresourcedefinitions; do
-    # A cluster may lack the kind.
-    kube delete "$kind" --selector="$label" --ignore-not-found --wait --timeout="${limit}s" 2>/dev/null ||
-      [ -z "$(kube get "$kind" --selector="$label" --output=name 2>/dev/null)" ] ||
-      fail "$kind of Istio are still being deleted; look for finalizers (kubectl get $kind" \
-        "--selector=$label --output=yaml), and run pulumi destroy again"
-  done
+  remove_kinds mutatingwebhookconfigurations,validatingwebhookconfigurations
+  remove_kinds clusterrolebindings,clusterroles,customresourcedefinitions
+  # A cluster before Kubernetes 1.30 lacks these.
+  remove_kinds validatingadmissionpolicybindings,validatingadmissionpolicies
   kube get gatewayclasses.gateway.networking.k8s.io --output='jsonpath={range .items[*]}{.metadata.name} {.spec.controllerName}{"\n"}{end}' 2>/dev/null |
     sed -n 's/ istio\.io\/.*//p' | while read -r class; do
     kube delete gatewayclasses.gateway.networking.k8s.io "$class" --ignore-not-found --wait=false </dev/null
   done
-  kube delete deployments,daemonsets,services,pods --selector="$label" --namespace="$namespace" \
+  kube delete deployments,daemonsets,services,pods --selector="$istio_label" --namespace="$namespace" \
     --grace-period=1 --wait --timeout="${limit}s" >/dev/null
   # istiod puts these into every namespace; it has ended by now and does not create them again.
-  kube get configmaps --all-namespaces --selector=istio.io/config=true \
-    --output='jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name}{"\n"}{end}' |
-    while read -r where config_map; do
-      kube delete configmap "$config_map" --namespace="$where" --ignore-not-found --wait=false </dev/null
-    done
+  config_maps=$(kube get configmaps --all-namespaces --selector=istio.io/config=true \
+    --output="jsonpath={range .items[*]}$as_yaml")
+  [ -z "$config_maps" ] || echo "$config_maps" | kube delete --filename=- --ignore-not-found --wait=false
+}
+
+# remove_kinds KINDS: objects of Istio's installation, of these kinds.
+remove_kinds() {
+  kube delete "$1" --selector="$istio_label" --ignore-not-found --wait --timeout="${limit}s" 2>/dev/null ||
+    [ -z "$(kube get "$1" --selector="$istio_label" --output=name 2>/dev/null)" ] ||
+    fail "objects of Istio are still being deleted; look for finalizers (kubectl get $1" \
+      "--selector=$istio_label --output=yaml), and run pulumi destroy again"
+}
+
+# Pods of the app end while Istio is uninstalled.
+await_sidecars() {
+  draining=$(kube get pods --all-namespaces --selector="$sidecar_label" \
+    --output='jsonpath={range .items[*]}{.metadata.namespace} {.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}' |
+    sed -n 's/ [^ ]\{1,\}$//p')
+  [ -n "$draining" ] || return 0
+  echo "$draining" | while read -r where pod; do
+    kube wait --for=delete "pod/$pod" --namespace="$where" --timeout="${limit}s" </dev/null >/dev/null 2>&1 ||
+      [ -z "$(kube get pod "$pod" --namespace="$where" --ignore-not-found --output=name </dev/null)" ] ||
+      echo "pod $where/$pod is still being deleted, after $limit s" >&2
+  done
 }
 
 # The namespace goes last: it carries the claim, so that an interrupted run can be started again.

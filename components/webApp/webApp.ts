@@ -1,7 +1,7 @@
 /** Runs nginx in several versions behind one Service. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { DELETION_LIMIT, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
+import { DELETED_IN_BACKGROUND, DELETION_LIMIT, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 import { podLabels, podTemplate } from "./pod.ts";
@@ -17,6 +17,11 @@ export interface WebAppArgs {
   sidecar?: string | undefined;
   /** The stack that owns the objects. */
   owner: string;
+  /**
+   * True: a deletion waits until the pods are gone. False: only for the Deployments, because what is deleted
+   * later waits for the pods. @default true
+   */
+  awaitPods?: boolean | undefined;
 }
 
 /** nginx in several versions behind one Service; each answers `/echo/test.txt` with a page of its own. */
@@ -60,8 +65,9 @@ export function pagesOf(versions: readonly Version[]): Record<string, string> {
 /** maxUnavailable 0: an old pod goes when its successor answers. */
 function deploymentOf(version: Version, args: WebAppArgs): k8s.apps.v1.DeploymentArgs {
   const labels = podLabels(version.version);
+  const deletion = (args.awaitPods ?? true) ? {} : DELETED_IN_BACKGROUND;
   return {
-    metadata: { ...metadataOf(deploymentObject(args.namespace, version.name), args.owner), labels },
+    metadata: { ...metadataOf(deploymentObject(args.namespace, version.name), args.owner, deletion), labels },
     spec: {
       replicas: version.replicas,
       selector: { matchLabels: labels },

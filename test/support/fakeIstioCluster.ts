@@ -49,6 +49,8 @@ export interface FakeCluster {
   readonly istioctl?: string;
   /** True: `istioctl install` fails. @default false */
   readonly installFails?: boolean;
+  /** True: `istioctl uninstall` fails. @default false */
+  readonly purgeFails?: boolean;
   /** Ports of the gateway's Service, `NAME/NUMBER/NODEPORT`. @default those of Istio's charts */
   readonly gatewayPorts?: string;
   /** True: nothing of Istio is installed. @default false */
@@ -94,10 +96,14 @@ export function fakeCluster(cluster: FakeCluster): string {
       mode: 0o755,
     });
   tool("kubectl", kubectl(root, cluster));
-  const { istioctl = "1.31.0", installFails = false } = cluster;
+  const { istioctl = "1.31.0", installFails = false, purgeFails = false } = cluster;
   const install = installFails ? "exit 1" : "exit 0";
   if (istioctl)
-    tool("istioctl", `case "$1" in version) echo "client version: ${istioctl}";; install) ${install};; esac`);
+    tool(
+      "istioctl",
+      `case "$1" in version) echo "client version: ${istioctl}";; install) ${install};;
+       uninstall) exit ${purgeFails ? 1 : 0};; esac`,
+    );
   return root;
 }
 

@@ -21,8 +21,35 @@ describe("uninstall.sh", () => {
     const { calls } = uninstall();
     const wholesale = calls.filter((call) => call.startsWith("kubectl delete") && / --all( |$)/.test(call));
     expect(wholesale).toEqual([]);
-    for (const kind of ["clusterroles", "customresourcedefinitions", "deployments,daemonsets,services,pods"])
-      expect(calls.join("\n")).toMatch(`delete ${kind} --selector=install.operator.istio.io/owning-resource`);
+    for (const kind of ["clusterroles", "customresourcedefinitions", "replicasets", "pods", "services"])
+      expect(calls.join("\n")).toMatch(
+        new RegExp(`delete \\S*${kind}\\S* --selector=install.operator.istio.io/owning-resource`),
+      );
+  });
+
+  it("ends the pods once istioctl has deleted the workloads, and before the namespace goes", () => {
+    const { calls } = uninstall();
+    const at = (part: string) => calls.findIndex((call) => call.includes(part));
+    expect(calls[at("delete replicasets")]).toContain("--wait=false");
+    expect(at("delete replicasets")).toBeGreaterThan(at("get deployments --selector"));
+    expect(at("delete pods")).toBeGreaterThan(at("delete replicasets"));
+    expect(at("delete namespace")).toBeGreaterThan(at("delete pods"));
+  });
+
+  it("waits for pods with a sidecar that are being deleted, last of all", () => {
+    const { status, calls } = uninstall({ pods: "default nginx-v116-x 2026-11-23T16:00:00Z" });
+    expect(status).toBe(0);
+    const waited = calls.findIndex((call) =>
+      call.startsWith("kubectl wait --for=delete pod/nginx-v116-x --namespace=default "),
+    );
+    expect(waited).toBeGreaterThan(calls.findIndex((call) => call.startsWith("kubectl delete namespace")));
+  });
+
+  it("reports a purge that fails, and leaves the namespace", () => {
+    const { status, stderr, calls } = uninstall({ purgeFails: true });
+    expect(status).toBe(1);
+    expect(stderr).toContain("istioctl uninstall ended with status 1; run pulumi destroy again");
+    expect(calls.join("\n")).not.toContain("delete namespace");
   });
 
   it("leaves a namespace that existed before the claim, without the claim", () => {
