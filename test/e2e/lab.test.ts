@@ -249,7 +249,7 @@ describe("destroy", () => {
     expect(await leftOfIstio()).toEqual([]);
     const { metadata } = await lab.get("namespace", "default");
     expect(metadata.labels).toEqual({ "kubernetes.io/metadata.name": "default" });
-    const app = await lab.list("deployments,configmaps,services", "--namespace=default");
+    const app = await lab.list("deployments,configmaps,services,pods", "--namespace=default");
     expect(app.map(({ metadata }) => metadata.name).sort()).toEqual(["kube-root-ca.crt", "kubernetes"]);
   });
 

@@ -178,6 +178,17 @@ describe("the whole program", () => {
     ]);
   });
 
+  it("lets a destroy wait for the app's pods where uninstall.sh does not", async () => {
+    const POLICY = "pulumi.com/deletionPropagationPolicy";
+    for (const [manage, policy] of [
+      [true, "background"],
+      [false, undefined],
+    ] as const) {
+      const { resources } = await runProgram({ istio: { manage } });
+      expect(find(resources, "nginx-v116").inputs.metadata.annotations[POLICY]).toBe(policy);
+    }
+  });
+
   it("neither installs nor uninstalls an Istio that it does not manage", async () => {
     const { resources } = await runProgram({ istio: { manage: false } });
     const commands = resources.filter(
