@@ -30,13 +30,17 @@ export class Context {
     return this.#options().quiet ?? false;
   }
 
-  /** The chosen lab, up or not. */
-  async lab(): Promise<Instance> {
+  /**
+   * The chosen lab, up or not.
+   *
+   * @param workers number of workers where it does not exist yet
+   */
+  async lab(workers?: number): Promise<Instance> {
     const { name = "lab", subnet } = this.#options();
     const fault = faultInName(name);
     if (fault) throw new LabError(fault, 2);
     if (process.getuid?.() !== 0) throw new LabError("the lab's machines are root's: run it with sudo");
-    return findInstance(name, subnet);
+    return findInstance(name, { prefix: subnet, workers });
   }
 
   /** The chosen lab, whose machines are up. */
@@ -47,8 +51,8 @@ export class Context {
   }
 
   /** Runs the action on the chosen lab while no other command changes it. */
-  async exclusively(action: (lab: Instance) => Promise<void>): Promise<void> {
-    const lab = await this.lab();
+  async exclusively(action: (lab: Instance) => Promise<void>, workers?: number): Promise<void> {
+    const lab = await this.lab(workers);
     const refuse = () => {
       throw new LabError(`another ./lab command is changing lab "${lab.name}"; wait for it to end`);
     };

@@ -2,10 +2,11 @@
 import { join } from "node:path";
 import { Command, Option } from "commander";
 import type { ListrTask } from "listr2";
+import { LabError } from "../../clients/process.ts";
 import { requireAll } from "../host/checks.ts";
 import { requireRoom } from "../host/disk.ts";
 import { requireInotify } from "../host/inotify.ts";
-import type { Instance } from "../host/instance.ts";
+import { type Instance, MOST_WORKERS } from "../host/instance.ts";
 import { group, runTasks } from "../host/progress.ts";
 import { requireFreeSubnet } from "../host/subnet.ts";
 import { roomForMachines, startTasks } from "../lab/lab.ts";
@@ -39,9 +40,20 @@ export function upCommand(context: Context): Command {
       "--no-monitoring",
       "make a new lab without Prometheus and Zipkin; an existing lab keeps its settings",
     )
+    .addOption(
+      new Option("--workers <number>", `workers of a new lab, 1 to ${MOST_WORKERS} (default: 3)`).argParser(
+        workersOf,
+      ),
+    )
     .action((flags: Omit<UpOptions, "quiet">) =>
-      context.exclusively((lab) => up(lab, { quiet: context.quiet, ...flags })),
+      context.exclusively((lab) => up(lab, { quiet: context.quiet, ...flags }), flags.workers),
     );
+}
+
+function workersOf(text: string): number {
+  const workers = Number(text);
+  if (/^\d$/.test(text) && workers >= 1 && workers <= MOST_WORKERS) return workers;
+  throw new LabError(`--workers "${text}": give a number from 1 to ${MOST_WORKERS}`, 2);
 }
 
 interface UpOptions {
@@ -52,9 +64,17 @@ interface UpOptions {
   readonly monitoring: boolean;
   /** @default official artifacts where they are reachable */
   readonly from?: From;
+  /** Number of workers. @default those that the lab has, or 3 */
+  readonly workers?: number;
 }
 
-async function up(lab: Instance, { quiet, program, monitoring, from }: UpOptions): Promise<void> {
+async function up(lab: Instance, options: UpOptions): Promise<void> {
+  const { quiet, program, monitoring, from, workers = lab.workers.length } = options;
+  if (workers !== lab.workers.length)
+    throw new LabError(
+      `lab "${lab.name}" has ${lab.workers.length} workers, not ${workers}: ` +
+        "their number is chosen with the first ./lab up; take the lab down to choose again",
+    );
   const note = (line: string) => {
     if (!quiet) console.error(`lab: ${line}`);
   };

@@ -4,15 +4,18 @@ import { readdir, readFile, readlink, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LabError } from "../../clients/process.ts";
 import { isUnified } from "./cgroupVersion.ts";
-import { type Instance, instance } from "./instance.ts";
+import { findInstance, type Instance, isSaved } from "./instance.ts";
 
 /**
- * How many instances root's processes of one lab use: at rest, and at most, while systemd boots. On cgroup v1
- * the 38 at rest are kubelets 18, systemd 5, controller manager 5 and others. On v2 the shim of each
- * container has one more, to notice an out-of-memory kill: 64 at rest with the program's ten pods.
+ * What root's processes of one lab take beside its workers, at rest and at most: a few more while systemd
+ * boots. On cgroup v1 these are systemd's 5, the controller manager's 5 and others. On v2 each container adds
+ * one, with which its shim learns of an out-of-memory kill: 26 with the ten pods of the program.
  */
-const V1 = { rest: 38, most: 52 };
-const V2 = { rest: 64, most: 80 };
+const V1 = { rest: 14, most: 28 };
+const V2 = { rest: 40, most: 56 };
+
+/** What a worker takes: its kubelet 6, containerd 1, kube-proxy 1. */
+const WORKER = 8;
 
 /** Figures of the host, for tests. */
 interface Given {
@@ -33,16 +36,22 @@ interface Given {
 export async function requireInotify(lab: Instance, given: Partial<Given> = {}): Promise<void> {
   if (existsSync(lab.dir)) return;
   const limit = given.limit ?? Number(await readFile("/proc/sys/fs/inotify/max_user_instances", "utf8"));
-  const wanted = (given.unified ?? isUnified()) ? V2 : V1;
+  const base = (given.unified ?? isUnified()) ? V2 : V1;
+  const withWorkers = (count: number, { workers }: Instance) => count + WORKER * workers.length;
+  const most = withWorkers(base.most, lab);
   const others = await labsBeside(lab);
   const counted = await instancesOfRoot(others);
   const used = given.used ?? counted.host;
-  const ofLabs = counted.labs.reduce((sum, count) => sum + (count < wanted.rest ? wanted.most : count), 0);
-  if (used + ofLabs + wanted.most <= limit) return;
+  const taken = others.map((other, i) => {
+    const count = counted.labs[i] ?? 0;
+    return count < withWorkers(base.rest, other) ? withWorkers(base.most, other) : count;
+  });
+  const ofLabs = taken.reduce((sum, count) => sum + count, 0);
+  if (used + ofLabs + most <= limit) return;
   const labs = others.length > 0 ? `, up to ${ofLabs} go to ${others.length} other labs` : "";
   throw new LabError(
     `fs.inotify.max_user_instances is ${limit}: root uses ${used}${labs}, ` +
-      `and lab "${lab.name}" takes up to ${wanted.most}. ` +
+      `and lab "${lab.name}" takes up to ${most}. ` +
       "Allow more: sysctl fs.inotify.max_user_instances=512; or take another lab down.",
   );
 }
@@ -51,9 +60,8 @@ export async function requireInotify(lab: Instance, given: Partial<Given> = {}):
 async function labsBeside(lab: Instance): Promise<Instance[]> {
   const state = dirname(lab.dir);
   const entries = await readdir(state, { withFileTypes: true }).catch(() => []);
-  return entries
-    .filter(({ name }) => name !== lab.name && existsSync(join(state, name, "instance.json")))
-    .map(({ name }) => instance(name, undefined, state));
+  const others = entries.filter(({ name }) => name !== lab.name && isSaved(name, state));
+  return Promise.all(others.map(({ name }) => findInstance(name, { state })));
 }
 
 /** Counts the instances of root's processes: in the network namespaces of each lab, and elsewhere. */

@@ -1,7 +1,7 @@
 /** A named embedded lab. Its name decides its machines, addresses and directories. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -59,8 +59,11 @@ export const SERVICE_CIDR = "10.96.0.0/16";
 export const KUBERNETES_SERVICE_IP = "10.96.0.1";
 export const CLUSTER_DNS_IP = "10.96.0.10";
 
-/** The article's workers. */
-const WORKERS = ["rancher-node02", "rancher-node03", "rancher-node04"];
+/** How many workers a lab may have: the addresses between the first worker's and the load balancer's. */
+export const MOST_WORKERS = 8;
+
+/** The article's: rancher-node02 to rancher-node04. */
+const DEFAULT_WORKERS = 3;
 
 const NAME = /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/;
 
@@ -81,26 +84,44 @@ export function cacheHome(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "istio-lab");
 }
 
-/** The lab of that name. Its subnet is the one of its first start, else the given one, else its default. */
-export async function findInstance(name: string, prefix?: string): Promise<Instance> {
-  const file = join(stateHome(), name, "instance.json");
-  const saved = existsSync(file)
-    ? (JSON.parse(await readFile(file, "utf8")) as { prefix: string })
-    : undefined;
-  return instance(name, saved?.prefix ?? prefix);
+/** What a new lab may have otherwise than by default. */
+export interface InstanceOptions {
+  /** First three octets of the machines' /24. @default 10.210.N with N from a hash of the name */
+  readonly prefix?: string | undefined;
+  /** Number of workers, 1 to {@link MOST_WORKERS}. @default 3 */
+  readonly workers?: number | undefined;
+  /** The directory of all labs' state. @default {@link stateHome} */
+  readonly state?: string | undefined;
 }
+
+/** The lab of that name: as it was first started, or as given where it does not exist. */
+export async function findInstance(name: string, options: InstanceOptions = {}): Promise<Instance> {
+  const file = savedFile(name, options.state);
+  const saved = existsSync(file)
+    ? (JSON.parse(await readFile(file, "utf8")) as { prefix?: string; workers?: number })
+    : options;
+  return instance(name, { state: options.state, prefix: saved.prefix, workers: saved.workers });
+}
+
+/** Notes what {@link findInstance} needs to find the lab. Its directory exists. */
+export async function saveInstance({ dir, prefix, workers }: Instance): Promise<void> {
+  await writeFile(join(dir, SAVED), JSON.stringify({ prefix, workers: workers.length }));
+}
+
+/** Whether a lab of that name is up or being started. */
+export const isSaved = (name: string, state: string) => existsSync(savedFile(name, state));
+
+const SAVED = "instance.json";
+const savedFile = (name: string, state = stateHome()) => join(state, name, SAVED);
 
 /** The command line that brings a lab up. */
 export function upCommand({ name }: Pick<Instance, "name">): string {
   return name === "lab" ? "./lab up" : `./lab up --name ${name}`;
 }
 
-/**
- * The instance of that name.
- *
- * @param prefix first three octets of its /24; by default 10.210.N with N from a hash of the name.
- */
-export function instance(name: string, prefix = prefixFor(name), state = stateHome()): Instance {
+/** The instance of that name and these options, whether it exists or not. */
+export function instance(name: string, options: InstanceOptions = {}): Instance {
+  const { prefix = prefixFor(name), workers: count = DEFAULT_WORKERS, state = stateHome() } = options;
   const id = createHash("sha256").update(name).digest("hex").slice(0, 6);
   const dir = join(state, name);
   const machine = (machineName: string, octet: number, short: string): MachineSpec => ({
@@ -112,8 +133,8 @@ export function instance(name: string, prefix = prefixFor(name), state = stateHo
     dir: join(dir, "machines", machineName),
   });
   const controlPlane = machine("control-plane", 10, "cp");
-  const workers = WORKERS.map((worker, i) => ({
-    ...machine(worker, 12 + i, `n${i + 2}`),
+  const workers = Array.from({ length: count }, (_, i) => ({
+    ...machine(`rancher-node0${i + 2}`, 12 + i, `n${i + 2}`),
     podSubnet: `10.244.${i + 2}.0/24`,
   }));
   const loadBalancer = machine("load-balancer", 20, "lb");

@@ -1,10 +1,10 @@
 /** The ordered list of steps that start a lab's machines, and the way to power them off. */
 import { existsSync } from "node:fs";
-import { mkdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
-import { cacheHome, type Instance, type MachineSpec } from "../host/instance.ts";
+import { cacheHome, type Instance, type MachineSpec, saveInstance } from "../host/instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
@@ -54,7 +54,7 @@ export function startTasks(
         repaired = await powerOffBroken(lab);
         await startNetwork(lab);
         await mkdir(lab.dir, { recursive: true, mode: 0o700 });
-        await writeFile(join(lab.dir, "instance.json"), JSON.stringify({ prefix: lab.prefix }));
+        await saveInstance(lab);
         await noteMade(lab, tools);
       },
     },

@@ -22,19 +22,26 @@ export interface Outcome {
 /** An embedded lab of the tests' own, driven through the command line that users have. */
 export class TestLab {
   readonly instance: Instance;
-  readonly #monitoring: boolean;
+  readonly #flags: readonly string[];
+
   /**
-   * @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for. @default
-   * without
+   * @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for, @default
+   * without; `workers`: where one is enough, the lab starts sooner, @default the article's three
    */
-  constructor(name: string, { monitoring = false } = {}) {
-    this.instance = instance(name);
-    this.#monitoring = monitoring;
+  constructor(
+    name: string,
+    { monitoring = false, workers }: { monitoring?: boolean; workers?: number } = {},
+  ) {
+    this.instance = instance(name, { workers });
+    this.#flags = [
+      ...(monitoring ? [] : ["--no-monitoring"]),
+      ...(workers === undefined ? [] : [`--workers=${workers}`]),
+    ];
   }
 
   #words(command: string, args: readonly string[]): string[] {
-    const without = command === "up" && !this.#monitoring ? ["--no-monitoring"] : [];
-    return [command, "--name", this.instance.name, ...without, ...args];
+    const flags = command === "up" ? this.#flags : [];
+    return [command, "--name", this.instance.name, ...flags, ...args];
   }
 
   /** Runs `./lab COMMAND --name NAME ARG...`; its failure is for the test to judge. */

@@ -12,7 +12,7 @@ beforeEach(async () => {
   state = await mkdtemp(join(tmpdir(), "istio-lab-inotify-"));
 });
 afterEach(() => rm(state, { recursive: true }));
-const lab = () => instance("inotify-unit", undefined, state);
+const lab = (workers = 3) => instance("inotify-unit", { state, workers });
 
 describe("inotify instances", () => {
   test.runIf(process.getuid?.() === 0)(
@@ -42,6 +42,13 @@ describe("inotify instances", () => {
     );
   });
 
+  test("a lab of one worker takes less, and three of them fit", async () => {
+    const stock = { limit: 128, used: 10, unified: false };
+    for (const name of ["second", "third"]) await startOther(name, { workers: 1 });
+    await requireInotify(lab(1), stock);
+    await expect(requireInotify(lab(), stock)).rejects.toThrow(/up to 72 go to 2 other labs/);
+  });
+
   test("a lab that is up already is not checked", async () => {
     await mkdir(lab().dir);
     await requireInotify(lab(), { limit: 0 });
@@ -51,7 +58,7 @@ describe("inotify instances", () => {
 });
 
 /** What the first step of a lab's start leaves. */
-async function startOther(name: string): Promise<void> {
+async function startOther(name: string, saved: object = {}): Promise<void> {
   await mkdir(join(state, name));
-  await writeFile(join(state, name, "instance.json"), "{}");
+  await writeFile(join(state, name, "instance.json"), JSON.stringify(saved));
 }

@@ -1,7 +1,17 @@
 /** Tests of embedded/host/instance.ts. */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { faultInName, instance } from "../../../../embedded/host/instance.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import {
+  faultInName,
+  findInstance,
+  instance,
+  isSaved,
+  MOST_WORKERS,
+  saveInstance,
+} from "../../../../embedded/host/instance.ts";
 import { overlaps } from "../../../../embedded/host/subnet.ts";
 
 const names = fc.stringMatching(/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/);
@@ -33,8 +43,9 @@ describe("an instance", () => {
 
   test("has links of at most 15 characters and addresses of its own subnet", () => {
     fc.assert(
-      fc.property(names, (name) => {
-        const lab = instance(name);
+      fc.property(names, fc.integer({ min: 1, max: MOST_WORKERS }), (name, workers) => {
+        const lab = instance(name, { workers });
+        expect(lab.workers).toHaveLength(workers);
         for (const link of [lab.link, ...lab.machines.map((machine) => machine.link)])
           expect(link.length).toBeLessThan(16);
         for (const { address } of lab.machines) expect(overlaps(address, lab.subnet)).toBe(true);
@@ -44,9 +55,21 @@ describe("an instance", () => {
   });
 
   test("takes another subnet that is given", () => {
-    expect(instance("lab", "10.211.7").subnet).toBe("10.211.7.0/24");
-    expect(instance("lab", "10.211.7").loadBalancer.address).toBe("10.211.7.20");
+    expect(instance("lab", { prefix: "10.211.7" }).subnet).toBe("10.211.7.0/24");
+    expect(instance("lab", { prefix: "10.211.7" }).loadBalancer.address).toBe("10.211.7.20");
   });
+});
+
+test("a lab that exists keeps its subnet and its number of workers", async () => {
+  const state = await mkdtemp(join(tmpdir(), "istio-lab-instance-"));
+  onTestFinished(() => rm(state, { recursive: true }));
+  const lab = await findInstance("kept", { state, prefix: "10.211.7", workers: 1 });
+  expect(isSaved("kept", state)).toBe(false);
+  await mkdir(lab.dir);
+  await saveInstance(lab);
+  expect(isSaved("kept", state)).toBe(true);
+  expect(await findInstance("kept", { state })).toEqual(lab);
+  expect(await findInstance("kept", { state, prefix: "10.211.8", workers: 2 })).toEqual(lab);
 });
 
 test.each(["", "Lab", "1lab", "lab-", "a b", "x".repeat(21), "../lab", "lab;rm"])(

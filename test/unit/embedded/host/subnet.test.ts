@@ -54,7 +54,9 @@ test.runIf(root)("(needs root) a link in the lab's subnet is named, with a subne
 });
 
 test.each(["10.244.3", "10.96.0"])("%s.0/24 is refused: the cluster uses it inside the machines", (prefix) =>
-  expect(requireFreeSubnet(instance("subnet-unit", prefix))).rejects.toThrow(/is taken: .* the lab's/),
+  expect(requireFreeSubnet(instance("subnet-unit", { prefix: prefix }))).rejects.toThrow(
+    /is taken: .* the lab's/,
+  ),
 );
 
 test.each([

@@ -12,7 +12,7 @@ let root = "";
 let lab: Instance;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "istio-lab-wanted-"));
-  lab = instance("unit-wanted", undefined, root);
+  lab = instance("unit-wanted", { state: root });
   mkdirSync(lab.dir, { recursive: true });
 });
 afterEach(() => {

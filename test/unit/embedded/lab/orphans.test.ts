@@ -16,11 +16,11 @@ const engines: ChildProcess[] = [];
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "orphans-"));
-  lab = instance("x", undefined, root);
+  lab = instance("x", { state: root });
 });
 afterEach(async () => {
   for (const engine of engines.splice(0)) engine.kill("SIGKILL");
-  for (const owner of ["x", "y"]) await endOrphans(instance(owner, undefined, root));
+  for (const owner of ["x", "y"]) await endOrphans(instance(owner, { state: root }));
 });
 
 test("a plugin whose engine was killed ends, and what it started too", async () => {
@@ -45,7 +45,7 @@ test("what a plugin started ends too when the plugin itself was killed", async (
 
 test("a plugin at work stays, and so does that of another lab", async () => {
   const own = await startPlugin(lab);
-  const other = await startPlugin(instance("y", undefined, root));
+  const other = await startPlugin(instance("y", { state: root }));
   other.engine.kill("SIGKILL");
   await once(other.engine, "exit");
   expect(await endOrphans(lab)).toBe(0);

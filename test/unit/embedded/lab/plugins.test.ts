@@ -31,7 +31,7 @@ beforeEach(() => {
   };
   for (const [name, value] of Object.entries(env))
     vi.stubEnv(name, name === "PATH" ? process.env.PATH : value);
-  lab = instance("x", undefined, join(root, "state", "istio-lab"));
+  lab = instance("x", { state: join(root, "state", "istio-lab") });
   pulumi = join(root, "pulumi");
   writeFileSync(pulumi, "#!/bin/sh\nexit 1\n", { mode: 0o755 });
 });

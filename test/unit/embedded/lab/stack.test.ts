@@ -8,7 +8,7 @@ import { labEnvironment } from "../../../../embedded/lab/stack.ts";
 test(
   "in the lab's environment the engine finds its own plugins, and neither " + "others on PATH nor new ones",
   () => {
-    const lab = instance("x", undefined, "/state");
+    const lab = instance("x", { state: "/state" });
     const environment = labEnvironment(lab);
     expect(environment).toMatchObject({
       PULUMI_HOME: pulumiHome(lab),

@@ -14,7 +14,7 @@ let worker: WorkerSpec;
 let machine: ChildProcess | undefined;
 beforeEach(async () => {
   home = await mkdtemp(join(tmpdir(), "istio-lab-store-"));
-  const [first] = instance("x", undefined, home).workers;
+  const [first] = instance("x", { state: home }).workers;
   if (!first) throw new Error("a lab has workers");
   worker = first;
   await mkdir(store(), { recursive: true });

@@ -19,7 +19,7 @@ const requests: { path: string | undefined; user: string | undefined }[] = [];
 beforeAll(async () => {
   state = await mkdtemp(join(tmpdir(), "istio-lab-control-plane-"));
   // Every address of that network is this host's own.
-  lab = instance("control-plane-unit", "127.210.7", state);
+  lab = instance("control-plane-unit", { prefix: "127.210.7", state: state });
   await makePki(lab);
   const file = (name: string) => readFile(join(pkiDir(lab), name));
   const tls = {

@@ -14,7 +14,7 @@ const bridgesAreFiltered =
     () => false,
   ));
 
-const lab = instance("network-unit", "10.211.214");
+const lab = instance("network-unit", { prefix: "10.211.214" });
 const [first, second] = lab.workers;
 
 describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () => {
