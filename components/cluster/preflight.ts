@@ -102,7 +102,7 @@ const BY_HAND = "give nodes as a list of name and address";
 function noneUsable({ where }: KubernetesApi, rejected: ReadonlyMap<string, string>): string {
   const reasons = [...rejected].map(([name, reason]) => `${name} ${reason}`).join(", ");
   return (
-    `nodes is empty, and none of the ${rejected.size} nodes of ${where} is ready, schedulable and has an ` +
+    `nodes is empty, and no node of ${where} is ready, schedulable and has an ` +
     `address${reasons && ` (${reasons})`}: ${BY_HAND}`
   );
 }

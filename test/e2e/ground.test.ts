@@ -7,7 +7,7 @@ import { type Outcome, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("ground-test");
+const lab = new TestLab("ground-test", { workers: 1 });
 /** The cluster and the load balancer before the first update. */
 let before: Inventory;
 

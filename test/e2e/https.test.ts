@@ -20,7 +20,7 @@ import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.
 import { picture } from "../support/e2e/picture.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("tls-test");
+const lab = new TestLab("tls-test", { workers: 1 });
 const { address } = lab.instance.loadBalancer;
 const HOST = "nginx.hung.org.hk";
 const PAGES = { v116: "v1.16.1", v117: "v1.17.9" };

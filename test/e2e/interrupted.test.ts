@@ -10,7 +10,7 @@ import { TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("kill-test");
+const lab = new TestLab("kill-test", { workers: 1 });
 const UP = ["up", "--yes", "--skip-preview"];
 const DESTROY = ["destroy", "--yes", "--skip-preview"];
 /** The cluster and the load balancer before the first update. */

@@ -6,7 +6,7 @@ import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("policy-test");
+const lab = new TestLab("policy-test", { workers: 1 });
 const SHOP = "--namespace=shop";
 
 beforeAll(async () => {

@@ -14,7 +14,7 @@ import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("share-test");
+const lab = new TestLab("share-test", { workers: 1 });
 const PAGES = ["v1.16.1\n", "v1.17.9\n"];
 /** The cluster and the load balancer before the first update. */
 let before: Inventory;
