@@ -1,4 +1,4 @@
-/** The list of capabilities: one line lets a capability in. The order is that of the documentation. */
+/** The list of capabilities, one line each, in the order of the documentation. */
 import { cluster } from "./components/cluster/capability.ts";
 import { haproxyEdge } from "./components/haproxyEdge/capability.ts";
 import { istio } from "./components/istio/capability.ts";

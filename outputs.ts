@@ -1,5 +1,5 @@
 /**
- * What the program in index.ts returns when it is up: the one type that commands, probe and benchmark read.
+ * The outputs of the program in index.ts: the one type that commands, probe, dashboard and benchmarks read.
  */
 import type { Unwrap } from "@pulumi/pulumi";
 import type * as program from "./index.ts";
@@ -7,7 +7,7 @@ import type * as program from "./index.ts";
 /** The stack's outputs, by name. Derived: an export of index.ts is an output, and is here. */
 export type Outputs = Unwrap<typeof program>;
 
-/** Where the test page is, and by what its versions are known. */
+/** Where the test page is, and the page of each version. */
 export interface Page {
   /** For example `http://192.0.2.10/echo/test.txt`. */
   url: string;
@@ -32,7 +32,7 @@ export function readOutputs(outputs: Readonly<Record<string, unknown>>): Outputs
   return { ...ADDED_LATER, ...outputs } as Outputs;
 }
 
-/** The page at the load balancer's own address: its host name need not resolve. */
+/** The page at the load balancer's own address, so that its host name need not resolve. */
 export function pageAt(address: string, { url, host, pages, weights }: Outputs): Page {
   const page = new URL(url);
   page.hostname = address.includes(":") ? `[${address}]` : address;

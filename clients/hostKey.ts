@@ -1,4 +1,4 @@
-/** The public host key of an SSH server: read once, and compared, passed on and shown in one form. */
+/** The public host key of an SSH server: one type, read once from text. */
 import { createHash } from "node:crypto";
 
 export interface HostKey {
@@ -13,16 +13,16 @@ export interface HostKey {
 /** Types that Pulumi's SSH client and every supported sshd can use, the best first. */
 const USABLE = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"];
 
-/** The best usable host key of a text that {@link parseHostKeys} reads; undefined where there is none. */
+/** The best usable host key of a text, as {@link parseHostKeys} reads it; undefined where there is none. */
 export function bestHostKey(text: string): HostKey | undefined {
   const usable = parseHostKeys(text)?.filter(({ type }) => USABLE.includes(type)) ?? [];
   return usable.sort((a, b) => USABLE.indexOf(a.type) - USABLE.indexOf(b.type))[0];
 }
 
 /**
- * The host keys of a text: of what `ssh-keyscan` prints (host name first, one line a key, comment lines), of
- * a file such as /etc/ssh/ssh_host_ed25519_key.pub, or of `TYPE BASE64` alone.
- * @returns undefined where a line is none of these.
+ * Reads host keys from the output of `ssh-keyscan` (host name first, one line a key, comment lines), from a
+ * file such as /etc/ssh/ssh_host_ed25519_key.pub, or from `TYPE BASE64`.
+ * @returns undefined where a line is something else
  */
 export function parseHostKeys(text: string): HostKey[] | undefined {
   const lines = text.split(/\r?\n/).map((line) => line.trim());
@@ -30,7 +30,7 @@ export function parseHostKeys(text: string): HostKey[] | undefined {
   return keys.every((key) => key !== undefined) ? keys : undefined;
 }
 
-/** Also what `cut` leaves of the comments that ssh-keyscan 9.8 and later print: `# HOST:22 SSH-2.0-…`. */
+/** Also a comment of ssh-keyscan 9.8 and later, `# HOST:22 SSH-2.0-…`, cut to its last fields. */
 const COMMENT = /^#|^(\S+ )?SSH-[0-9.]+-/;
 
 /** `[HOST] TYPE BASE64 [COMMENT]`, where the bytes begin with the same type. */

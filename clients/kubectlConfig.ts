@@ -1,14 +1,11 @@
-/**
- * What kubectl reads in the kubeconfig: the context, its cluster and its namespace, without a reader of our
- * own.
- */
+/** Reads the kubeconfig through kubectl: the context, its cluster, its namespace. */
 import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
 import { promisify } from "node:util";
 
-/** Which cluster is meant, as which user. */
+/** Chooses a cluster and a user. */
 export interface Selection {
   /**
    * Path of the kubeconfig, or its content. @default KUBECONFIG (a list of paths is merged), or
@@ -21,7 +18,7 @@ export interface Selection {
   readonly cluster?: string | undefined;
 }
 
-/** The part of a kubeconfig that a selection leads to. */
+/** The part of a kubeconfig that a selection chooses. */
 export interface Target {
   /** `cluster SERVER (kubeconfig FILE, context CONTEXT)`, for messages. */
   readonly where: string;
@@ -33,13 +30,13 @@ export interface Target {
   readonly contexts: readonly string[];
   /** URL of the API server; empty where the kubeconfig names none. */
   readonly server: string;
-  /** The whole entry of the cluster, secrets left out; undefined where there is none. */
+  /** The whole entry of the cluster, without secrets; undefined where there is none. */
   readonly cluster: unknown;
-  /** Where objects go that name no namespace; empty where the context names none. */
+  /** The namespace of objects that name none; empty where the context names none. */
   readonly namespace: string;
   /** Command of the credential plugin; empty where the user has none. */
   readonly credentialPlugin: string;
-  /** True: it names files by paths that lead from its own directory. */
+  /** True: it names files by paths relative to its own directory. */
   readonly hasRelativePaths: boolean;
 }
 
@@ -58,9 +55,9 @@ type User = Record<string, unknown> & {
 type Named<K extends string, T> = { readonly name: string } & { readonly [N in K]?: T | null };
 
 /**
- * The cluster and user that the selection leads to, as kubectl reads it.
+ * The selected cluster and user, as kubectl reads them.
  * @param selection its kubeconfig is a path, not a text
- * @throws what kubectl prints where it cannot read the kubeconfig
+ * @throws Error with kubectl's words where it cannot read the kubeconfig
  */
 export async function readTarget(selection: Selection, signal?: AbortSignal): Promise<Target> {
   const view = await viewOf(["--output=json"], selection.kubeconfig, signal);
@@ -86,8 +83,8 @@ export async function readTarget(selection: Selection, signal?: AbortSignal): Pr
 }
 
 /**
- * What the selection leads to, as a kubeconfig of its own with absolute paths: for a reader that does not
- * know the file's directory.
+ * The selection as a kubeconfig of its own, with absolute paths, for a reader that does not know the file's
+ * directory.
  * @param selection its kubeconfig is the path of one file
  */
 export async function withAbsolutePaths(
@@ -118,10 +115,7 @@ function pathsOf({ cluster, user }: { cluster?: Cluster | undefined; user?: User
   });
 }
 
-/**
- * When the certificate of the selection's user expires; undefined where it has none, or none that can be
- * read.
- */
+/** When the certificate of the selection's user expires; undefined where there is no readable one. */
 export async function certificateExpiry(
   { kubeconfig, context }: Selection,
   signal?: AbortSignal,

@@ -1,6 +1,6 @@
 /**
- * A door to an API server: `kubectl proxy` on a Unix socket that only this user can open. It logs on exactly
- * as kubectl does: credential plugins, proxies, authorities, relative paths, several kubeconfigs.
+ * Runs `kubectl proxy` on a Unix socket that only this user can open. The proxy logs on to the API server
+ * exactly as kubectl does: credential plugins, proxies, authorities, relative paths, several kubeconfigs.
  */
 import { type ChildProcessWithoutNullStreams as Child, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -16,12 +16,12 @@ import { readTarget, type Selection, selectionArgs, type Target } from "./kubect
 export class KubectlError extends Error {
   override readonly name = "KubectlError";
   /**
-   * `missing`: kubectl is not on PATH; `no-kubeconfig`: there is none, or an empty one; `no-context`: the
-   * context is not chosen or not there; `no-credentials`: the context's user has none; `kubeconfig`: anything
-   * else, in kubectl's words.
+   * `missing`: kubectl is not on PATH. `no-kubeconfig`: the kubeconfig does not exist or is empty.
+   * `no-context`: the context is not set or does not exist. `no-credentials`: the context's user has none.
+   * `kubeconfig`: anything else, in kubectl's words.
    */
   readonly kind: "missing" | "no-kubeconfig" | "no-context" | "no-credentials" | "kubeconfig";
-  /** What the kubeconfig leads to, as far as kubectl can read it. */
+  /** The selected part of the kubeconfig, where kubectl can read it. */
   readonly target: Target | undefined;
   constructor(kind: KubectlError["kind"], message: string, target?: Target) {
     super(message);
@@ -31,7 +31,7 @@ export class KubectlError extends Error {
 }
 
 export interface ProxyOptions {
-  /** Ends the proxy, whatever it does. */
+  /** Ends the proxy at any moment. */
   readonly signal?: AbortSignal | undefined;
   /** Takes each line that a credential plugin prints for its user, such as a code for a browser. */
   readonly onNotice?: ((line: string) => void) | undefined;
@@ -39,7 +39,7 @@ export interface ProxyOptions {
 
 /** Longest path of a socket: 104 bytes on macOS, 108 on Linux. */
 const LONGEST_DIRECTORY = 90;
-/** How a shell ends where there is no such command. */
+/** A shell's exit code for a command that does not exist. */
 const NOT_FOUND = 127;
 const SUPERVISOR = fileURLToPath(new URL("untilStdinEnds.sh", import.meta.url));
 
@@ -65,7 +65,7 @@ export class KubectlProxy {
     const child = spawn("/bin/sh", [SUPERVISOR, directory, "kubectl", ...args], { detached: true });
     const lines = new Lines(child, onNotice);
     const stop = () => child.stdin.destroy();
-    // Where the script could not.
+    // For the case that the script was killed.
     child.once("close", () => rmSync(directory, { recursive: true, force: true }));
     signal?.addEventListener("abort", stop, { once: true });
     const target = readTarget(chosen, signal).catch(() => undefined);
@@ -90,9 +90,7 @@ export class KubectlProxy {
     this.#lines = lines;
   }
 
-  /**
-   * What a credential plugin printed before the proxy logged this error; waits a moment for the log to come.
-   */
+  /** The lines of a credential plugin before the proxy logged this error. Waits a moment for the log. */
   async noticesBefore(error: string): Promise<string[]> {
     await this.#lines.logged(error);
     return this.#lines.notices;
@@ -108,7 +106,7 @@ export class KubectlProxy {
   }
 }
 
-/** None of these keeps this process alive: a request does, for as long as it has no answer. */
+/** Nothing of the child keeps this process alive. Only a request without an answer does. */
 function letGo(child: Child): void {
   child.unref();
   for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as unknown as Socket).unref();
@@ -125,7 +123,7 @@ function fileOf(kubeconfig: string, directory: string): string {
 }
 
 /**
- * kubectl falls back to localhost:8080 where a kubeconfig says nothing; in a pod, to the pod's own cluster.
+ * Where the kubeconfig names no server, kubectl would use localhost:8080, or in a pod the pod's own cluster.
  */
 function usable(target: Target | undefined, chosen: Selection): Target {
   if (target === undefined) throw new KubectlError("kubeconfig", "kubectl config view fails");
@@ -140,7 +138,7 @@ function usable(target: Target | undefined, chosen: Selection): Target {
   );
 }
 
-/** Why kubectl ended before it served anything. */
+/** The error of a kubectl that ended before it served. */
 function refusal(lines: Lines, target: Target | undefined, chosen: Selection): KubectlError {
   const words = lines.notices.map((line) => line.replace(/^error: /, "")).join(" ");
   if (lines.missing) return new KubectlError("missing", "kubectl is not on PATH", target);
@@ -150,11 +148,11 @@ function refusal(lines: Lines, target: Target | undefined, chosen: Selection): K
   return new KubectlError(missing ? "no-context" : "kubeconfig", words || "kubectl proxy fails", target);
 }
 
-/** kubectl's output, by line. */
+/** Reads kubectl's output line by line. */
 class Lines {
-  /** Lines that are not of kubectl's own log: a credential plugin's, or the reason why it ends. */
+  /** Lines outside kubectl's log: a credential plugin's, or the reason for kubectl's end. */
   readonly notices: string[] = [];
-  /** Resolves when the proxy takes requests; rejects when it ends before. */
+  /** Resolves when the proxy accepts requests; rejects when it ends before. */
   readonly serving: Promise<void>;
   missing = false;
   asksForUser = false;
@@ -212,5 +210,5 @@ class Lines {
   }
 }
 
-/** Without colours and other codes for a terminal. */
+/** Drops colours and other codes for a terminal. */
 const printable = (line: string) => stripVTControlCharacters(line).replace(/\p{Cc}/gu, "");

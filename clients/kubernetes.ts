@@ -1,7 +1,7 @@
 /**
- * The one way to an API server: requests over `kubectl proxy`. Errors have types and hold the server's or
- * kubectl's own words; what a user can do about them is the caller's to say. Loads in milliseconds, unlike a
- * client library.
+ * The one way to an API server: requests over `kubectl proxy`. Errors have types and the server's or
+ * kubectl's own words; advice for the user is the caller's part. Unlike a client library, this loads in
+ * milliseconds.
  */
 import * as http from "node:http";
 import type { Selection, Target } from "./kubectlConfig.ts";
@@ -28,7 +28,7 @@ export interface ConnectOptions extends ProxyOptions {
   readonly answerMs?: number | undefined;
 }
 
-/** Where requests go, and what they are called in messages. */
+/** Where requests go, and its name in messages. */
 export interface Door {
   readonly socket: string;
   readonly target: Target;
@@ -154,8 +154,8 @@ export class KubernetesApi {
   }
 
   /**
-   * The changes of a collection; ends when the server ends it, as it does every few minutes.
-   * @throws ApiError; the signal's reason
+   * The changes of a collection. The server ends the watch every few minutes.
+   * @throws ApiError, or the signal's reason
    */
   async *watch<T = KubernetesObject>(
     path: string,
@@ -186,14 +186,14 @@ export class KubernetesApi {
     return this.text(withQuery(`/api/v1/namespaces/${namespace}/pods/${pod}/log`, query));
   }
 
-  /** What a path answers, as text. */
+  /** The answer of a path, as text. */
   async text(path: string): Promise<string> {
     const response = await this.#send("GET", path, { accept: "*/*" });
     if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
     return await this.#answer(response);
   }
 
-  /** The answer itself, whatever its status, for a caller that hands it on. */
+  /** The answer itself, of any status, for a caller that passes it on. */
   raw(
     method: string,
     path: string,
@@ -207,7 +207,7 @@ export class KubernetesApi {
     return certificateExpiry(this.#selection, this.#options.signal);
   }
 
-  /** Ends the proxy. Without it the proxy ends with this process, which it does not keep alive. */
+  /** Ends the proxy. Otherwise the proxy ends with this process, which it does not keep alive. */
   async close(): Promise<void> {
     this.#agent.destroy();
     await this.#door.close?.();

@@ -1,6 +1,4 @@
-/**
- * What a request to an API server can end in besides success: a refusal of the server, or no answer of it.
- */
+/** The errors of a request to an API server: the server refuses, or does not answer. */
 import type { IncomingMessage } from "node:http";
 
 /** The API server refuses: a status of 400 or more, with the words of its Status object. */
@@ -16,13 +14,13 @@ export class ApiError extends Error {
   }
 }
 
-/** There is no answer of the API server. */
+/** The API server does not answer. */
 export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
   /**
-   * `time`: none within the limit; `credentials`: the credential plugin fails; `untrusted`: the server's
-   * certificate is not trusted; `expired`: it has expired; `connection`: anything else between here and the
-   * server.
+   * `time`: no answer within the limit. `credentials`: the credential plugin fails. `untrusted`: the server's
+   * certificate is not trusted. `expired`: the certificate has expired. `connection`: anything else between
+   * this process and the server.
    */
   readonly kind: "time" | "credentials" | "untrusted" | "expired" | "connection";
   constructor(kind: NoAnswer["kind"], message: string) {
@@ -67,7 +65,10 @@ export async function failureOf(
 
 const MOST_NOTICES = 3;
 
-/** `kubectl proxy` reports its own failures as plain text; an API server gives each answer an Audit-Id. */
+/**
+ * Whether the answer is an error of `kubectl proxy`, which is plain text. Each answer of an API server has an
+ * Audit-Id.
+ */
 function isOfProxy({ statusCode = 0, headers }: IncomingMessage): boolean {
   return (
     statusCode >= 500 &&
@@ -76,7 +77,7 @@ function isOfProxy({ statusCode = 0, headers }: IncomingMessage): boolean {
   );
 }
 
-/** By the words of Go's libraries, which have no codes. */
+/** Go's libraries give no codes, so their words decide. */
 function kindOf(message: string): NoAnswer["kind"] {
   if (message.startsWith("getting credentials:")) return "credentials";
   if (/certificate has expired or is not yet valid/.test(message)) return "expired";

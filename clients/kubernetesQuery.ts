@@ -1,8 +1,8 @@
-/** The words of a request to an API server: query parameters, and the warnings of an answer. */
+/** Query parameters of a request to an API server, and the warnings of an answer. */
 import type { IncomingMessage } from "node:http";
 import type { WriteOptions } from "./kubernetesTypes.ts";
 
-/** The path with these parameters, without those that are undefined. */
+/** The path with these parameters. Undefined ones are left out. */
 export function withQuery(path: string, query: Readonly<Record<string, string | undefined>>): string {
   const given = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) if (value !== undefined) given.set(key, value);

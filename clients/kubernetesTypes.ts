@@ -1,4 +1,4 @@
-/** What goes to and comes from an API server: objects, lists, events, and options of requests. */
+/** Types of requests to an API server and of its answers: objects, lists, events, options. */
 
 /** The fields of an object's metadata that the program reads. */
 export interface Metadata {
@@ -25,15 +25,15 @@ export interface ListOptions {
 
 export interface List<T> {
   readonly items: T[];
-  /** What a watch continues from. */
+  /** The version from which a watch continues. */
   readonly resourceVersion: string;
 }
 
 export interface WriteOptions {
-  /** True: the server says what it would do, and does nothing. @default false */
+  /** True: the server answers with the result, and stores nothing. @default false */
   readonly dryRun?: boolean;
   readonly fieldManager?: string;
-  /** Takes the warnings that come with the answer, such as those of Pod Security. */
+  /** Receives the warnings of the answer, such as those of Pod Security. */
   readonly warnings?: string[];
 }
 

@@ -1,4 +1,4 @@
-/** Runs a command on this machine as clients/ssh.ts does on another one: input, exit status, time limit. */
+/** Runs a command on this machine, with the interface of clients/ssh.ts: input, exit status, time limit. */
 import { execa } from "execa";
 import type { SshResult } from "./ssh.ts";
 
@@ -9,7 +9,7 @@ export interface LocalOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a command of the shell to its end, whatever that is, as `local.Command` of Pulumi does. */
+/** Runs a shell command to its end, successful or not, as Pulumi's `local.Command` does. */
 export async function runHere(
   command: string,
   { input = "", signal }: LocalOptions = {},

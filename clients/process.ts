@@ -1,7 +1,7 @@
-/** Running other programs: to their end, on the terminal, until a condition holds; and interruptions. */
+/** Runs other programs, waits for conditions, and handles interruptions. */
 import { execa, type Options } from "execa";
 
-/** A fault that the user can fix: shown as its message alone, without a stack. */
+/** A fault that the user can fix. The command line prints its message, without a stack. */
 export class LabError extends Error {
   /** Exit code, Pulumi's where one fits: 1 error, 2 configuration. */
   readonly exitCode: number;
@@ -43,7 +43,7 @@ export async function passThrough(
   return result.exitCode ?? (result.signal === "SIGINT" ? 130 : 1);
 }
 
-/** Resolves when the condition holds. It is polled: it is about another process. */
+/** Resolves when the condition holds. The condition is about another process, so it is polled. */
 export async function until(
   what: string,
   condition: () => Promise<boolean>,
@@ -62,12 +62,12 @@ export async function until(
 
 let interrupted = false;
 
-/** Process groups of what {@link launch} started and has not ended. */
+/** Process groups of the running programs of {@link launch}. */
 const groups = new Set<number>();
 
 /**
- * Runs a command to its end, successful or not. It has a process group of its own, so that an interruption of
- * the lab reaches it once, whether it comes from the keyboard or from `kill`.
+ * Runs a command to its end, successful or not. The command has a process group of its own. So an
+ * interruption of the lab reaches it once, both from the keyboard and from `kill`.
  */
 export async function launch(
   command: string,
@@ -85,7 +85,7 @@ export async function launch(
   }
 }
 
-/** What is known of a command that has ended. */
+/** The end of a command. */
 export interface Ended {
   readonly failed: boolean;
   /** Undefined when it did not start or a signal ended it. */
@@ -94,7 +94,7 @@ export interface Ended {
   readonly shortMessage: string;
   readonly stdout: string;
   readonly stderr: string;
-  /** Both, as they came, when the option `all` was set. */
+  /** Both streams in the order of arrival, with the option `all`. */
   readonly all: string;
 }
 
@@ -103,8 +103,8 @@ function text(output: unknown): string {
 }
 
 /**
- * Makes Ctrl-C and SIGTERM end the command in order: running commands are interrupted, waits end with an
- * error. A second one ends it at once.
+ * Has Ctrl-C and SIGTERM end the lab's command in order: running programs are interrupted, waits end with an
+ * error. A second signal ends the command at once.
  */
 export function watchInterrupts(): void {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
@@ -126,6 +126,6 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // It has ended meanwhile.
+    // The process has ended meanwhile.
   }
 }

@@ -1,11 +1,11 @@
-/** Pulumi's command line: arguments that more than one caller needs. */
+/** Arguments of Pulumi's command line that several callers need. */
 
-/** Arguments of `pulumi` that set plain settings, by path, in one go. */
+/** Arguments of `pulumi` that set plain settings, by path, in one run. */
 export function setAll(settings: Readonly<Record<string, string>>): string[] {
   return ["config", "set-all", "--path", ...Object.entries(settings).flatMap(plaintext)];
 }
 
-/** Arguments of `pulumi` that save plain settings, by path, and update the stack, in one go. */
+/** Arguments of `pulumi` that save plain settings, by path, and update the stack, in one run. */
 export function upWith(settings: Readonly<Record<string, string>>): string[] {
   const assignments = Object.entries(settings).flatMap(([key, value]) => ["--config", `${key}=${value}`]);
   return ["up", "--yes", "--skip-preview", "--config-path", ...assignments];

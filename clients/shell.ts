@@ -1,6 +1,6 @@
-/** Quotes words for a POSIX shell, and says what helps a user whom sudo refuses. */
+/** Quotes words for a POSIX shell, and words the advice for a user whom sudo refuses. */
 
-/** One word for any POSIX shell, whatever characters it holds. */
+/** The text as one word of a POSIX shell. */
 export function quote(word: string): string {
   return /^[A-Za-z0-9_./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
@@ -21,7 +21,7 @@ export function sudoComplaint({ local, user, host }: Account): string {
       '"$(id -un) may not run sudo without a password on this machine: ' +
       'put \\"$(id -un) ALL=(ALL) NOPASSWD: ALL\\" into /etc/sudoers.d/istio-lab, or run pulumi as root"'
     );
-  // In a file of sudoers these characters of a directory's user name need a backslash.
+  // In a sudoers file these characters of a user name need a backslash.
   const inSudoers = user.replace(/[\\@]/g, "\\$&");
   return quote(
     `${user} may not run sudo without a password on ${host}: ` +

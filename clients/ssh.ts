@@ -1,4 +1,4 @@
-/** SSH: compares the host key before it sends the user's name, then runs commands and gets exit statuses. */
+/** The one SSH client: compares the host key before it sends the user's name, then runs commands. */
 import { connect as connectSocket } from "node:net";
 import type { Readable } from "node:stream";
 import type { Client, ClientChannel, ConnectConfig } from "ssh2";
@@ -22,11 +22,14 @@ export interface SshTarget {
   readonly passphrase?: string | undefined;
   /** Also answers keyboard-interactive prompts. @default none */
   readonly password?: string | undefined;
-  /** Socket of an SSH agent, tried after the key; the log-on fails when it is dead. @default no agent */
+  /**
+   * Socket of an SSH agent, tried after the key. The log-on fails when no agent listens there. @default no
+   * agent
+   */
   readonly agent?: string | undefined;
 }
 
-/** How a remote command ended; all undefined: the connection was lost first. */
+/** How a remote command ended. All fields are undefined when the connection was lost first. */
 export interface SshExit {
   readonly exitCode?: number | undefined;
   /** E.g. `SIGKILL`. */
@@ -50,7 +53,7 @@ export interface SshResult extends SshExit {
 export interface CommandOptions {
   /** Standard input. @default empty */
   readonly input?: string | undefined;
-  /** Sent without an answer: sshd drops what its AcceptEnv does not name. @default none */
+  /** Variables. sshd silently drops those that its AcceptEnv does not name. @default none */
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Ends the command with SIGTERM, and the connection after the grace. @default never */
   readonly signal?: AbortSignal | undefined;
@@ -61,7 +64,7 @@ export interface CommandOptions {
 export interface ConnectOptions {
   /** Until the user is logged on. @default no limit */
   readonly timeoutMs?: number | undefined;
-  /** Ends the connection, whatever it is doing. @default never */
+  /** Ends the connection at any moment. @default never */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -71,7 +74,7 @@ export interface ConnectOptions {
  */
 export async function connect(target: SshTarget, options: ConnectOptions = {}): Promise<SshConnection> {
   if (target.agent) await findAgent(target.agent);
-  // Loaded here: it takes a tenth of a second, and a caller has other checks to start first.
+  // Loaded late, because it takes a tenth of a second and the caller has other checks to start first.
   const { default: ssh2 } = await import("ssh2");
   const key = target.privateKey ? ssh2.utils.parseKey(target.privateKey, target.passphrase) : undefined;
   const expected = target.hostKey;
@@ -98,11 +101,11 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
       answer(prompts.map(() => target.password ?? "")),
     );
     const fail = (error: SshError) => reject(signal?.aborted ? timedOut() : error);
-    // The listener stays: an error after the first one would end the process if none listened.
+    // The listener stays, because a second error without a listener would end the process.
     client.on("error", (error) => fail(toSshError(error, { shown, key })));
     client.once("close", () => fail(new SshError("closed", "the connection was closed")));
     client.connect(config);
-    // The exchange is many small messages; each would wait for the answer to the previous one.
+    // Without delay: the exchange is many small messages, and each would wait for the previous one's answer.
     client.setNoDelay(true);
   });
   return new SshConnection(client);
@@ -137,10 +140,9 @@ export class SshConnection {
       client.once("close", () => reject(new SshError("closed", "the connection was closed")));
       client.exec(command, { env: { ...env } }, (error, channel) => {
         if (error) return reject(new SshError("closed", error.message, { cause: error }));
-        // A command may end without reading its input.
+        // A command can end before it reads its input.
         channel.on("error", () => undefined);
-        // The exit status may come with the same packet as the channel: it is listened for before anything
-        // else runs.
+        // The exit status can come in the same packet as the channel, so its listener is added first.
         const ended = waitForEnd(client, channel, signal, graceMs);
         channel.end(input);
         resolve({ stdout: channel, stderr: channel.stderr, ended });
@@ -148,7 +150,7 @@ export class SshConnection {
     });
   }
 
-  /** Runs a command to its end, whatever that is. @throws SshError */
+  /** Runs a command to its end, successful or not. @throws SshError */
   async run(command: string, options: CommandOptions = {}): Promise<SshResult> {
     const { stdout, stderr, ended } = await this.start(command, options);
     const texts = [collect(stdout), collect(stderr)];
@@ -223,7 +225,7 @@ function waitForEnd(
   });
 }
 
-/** Reads a stream from now on; the function returns what has come. */
+/** Starts to read a stream. The function returns what has been read. */
 function collect(stream: Readable): () => string {
   const chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));

@@ -1,11 +1,11 @@
-/** Why a command could not be run over SSH, from the errors of ssh2. */
+/** The error of a command that could not be run over SSH, from the errors of ssh2. */
 import type { ParsedKey } from "ssh2";
 
 /** What kept a command from being run. */
 export type SshFault =
   /** The agent's socket does not answer. */
   | "agent"
-  /** ssh2 cannot read the private key, and nothing else opened the door. */
+  /** ssh2 cannot read the private key, and no other way of log-on succeeded. */
   | "private-key"
   /** The machine showed another host key; nothing was sent. */
   | "host-key"
@@ -18,7 +18,7 @@ export type SshFault =
   /** The connection ended early. */
   | "closed";
 
-/** Says what happened; advice is the caller's. */
+/** Says what happened. Advice is the caller's part. */
 export class SshError extends Error {
   override readonly name = "SshError";
   readonly kind: SshFault;
@@ -43,8 +43,8 @@ export class SshError extends Error {
 }
 
 /**
- * @param details `shown` is another host key than the expected one, `key` the private key or why it cannot be
- * read.
+ * @param details `shown`: the machine's host key, where it is not the expected one; `key`: the private key,
+ * or why it cannot be read
  */
 export function toSshError(
   error: Error & { readonly level?: string; readonly code?: string },

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs a command until it ends, or until standard input ends, as it does when the process that started this
-# script is gone, killed or not. Then removes a directory.
+# Runs a command until it ends or standard input ends, then removes a directory. Standard input ends when the
+# process that started this script has ended or was killed.
 #
 #   sh untilStdinEnds.sh DIRECTORY COMMAND [ARGUMENT...]
 #
-# Has to be the leader of a process group: what the command has started ends with it.
+# Has to be the leader of a process group, so that the command's children end with it.
 set -u
 
 directory=$1

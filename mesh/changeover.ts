@@ -1,10 +1,7 @@
-/**
- * The order in which routing objects are written when versions are added or removed, so that no request
- * fails.
- */
+/** The order of writes to routing objects when versions are added or removed: no request may fail. */
 import type { Subset } from "./model.ts";
 
-/** The way from the subsets that receive requests now to those that are wanted. */
+/** The change from the subsets that receive requests now to the wanted ones. */
 export interface Changeover {
   /** Wanted subsets that receive no requests yet. */
   readonly added: readonly Subset[];
@@ -12,7 +9,7 @@ export interface Changeover {
   readonly removed: readonly Subset[];
   /** Removed subsets that the DestinationRule keeps during this update. */
   readonly retained: readonly Subset[];
-  /** Which object is written first: the DestinationRule (`subsets`) or the VirtualService (`routes`). */
+  /** The object that is written first: the DestinationRule (`subsets`) or the VirtualService (`routes`). */
   readonly order: "subsets first" | "routes first";
   /** True: every proxy has to use the first object before the second one is written. */
   readonly waitBetween: boolean;

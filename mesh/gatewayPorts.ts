@@ -7,12 +7,12 @@ export interface ServicePort {
   readonly nodePort?: number;
 }
 
-/** What the load balancer needs: the name that Istio's charts give a port, and its number. */
+/** The ports that the load balancer needs: name in Istio's charts, and number. */
 const PORTS = { http2: 80, "status-port": 15021, https: 443 } as const;
 
 export type GatewayPort = keyof typeof PORTS;
 
-/** By its name, or else by its number: the Services of other tools give other names. */
+/** Finds a port by its name, or else by its number: the Services of other tools use other names. */
 export function nodePortOf(
   ports: readonly ServicePort[] | undefined,
   which: GatewayPort,
@@ -21,7 +21,7 @@ export function nodePortOf(
   return found?.nodePort;
 }
 
-/** Why the load balancer cannot use that port, with the way out; undefined where it has a NodePort. */
+/** Why the load balancer cannot use that port, and the way out; undefined where it has a NodePort. */
 export function portFault(
   ports: readonly ServicePort[] | undefined,
   which: GatewayPort,

@@ -1,4 +1,4 @@
-/** Routes as Istio's objects, and the routing that such objects hold: the only writer and the only reader. */
+/** The only writer and the only reader of Istio's routing objects. */
 import type { Routes, Subset, Weights } from "./model.ts";
 
 /** One weighted destination of a route. */
@@ -47,8 +47,8 @@ export function gatewaySpec({ gatewayHosts, gateway, credential }: Routes) {
 }
 
 /**
- * The newest version first, as in the article. A version at 0 stays listed, so that a shift changes numbers
- * only.
+ * The newest version first, as in the article. A version with weight 0 stays listed, so that a shift only
+ * changes numbers.
  */
 function weightedRoute({ service, versions, weights }: Routes): WeightedDestination[] {
   return versions
@@ -59,18 +59,16 @@ function weightedRoute({ service, versions, weights }: Routes): WeightedDestinat
     .toReversed();
 }
 
-/**
- * E.g. `weights-v117-50-v116-50`. Envoy logs the name of the route, and so the weights that a request met.
- */
+/** E.g. `weights-v117-50-v116-50`. Envoy logs the route's name with each request, and with it the weights. */
 function routeName(route: readonly WeightedDestination[]): string {
   return ["weights", ...route.map(({ destination, weight }) => `${destination.subset}-${weight}`)].join("-");
 }
 
 /** The routing that a VirtualService holds. */
 export interface Routing {
-  /** The name of the weighted route, which access logs carry; absent where the VirtualService has none. */
+  /** Name of the weighted route, as in access logs; absent where the VirtualService gives none. */
   readonly name?: string | undefined;
-  /** Subset to percent, as the weighted route has them. */
+  /** Subset to percent, from the weighted route. */
   readonly weights: Weights;
   /** Every subset that any route of the VirtualService names. */
   readonly subsets: readonly string[];

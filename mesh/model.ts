@@ -1,6 +1,6 @@
-/** What the mesh is about: versions of one application, and how requests are split between them. */
+/** The model of the mesh: versions of one application, and the split of requests between them. */
 
-/** A set of pods that requests can be sent to: what a DestinationRule calls a subset. */
+/** A set of pods that can receive requests: a subset of the DestinationRule. */
 export interface Subset {
   /** The version's name, e.g. `v116`. */
   readonly name: string;
@@ -11,7 +11,7 @@ export interface Subset {
 /** Version name to integer percent; the percents sum to 100. */
 export type Weights = Readonly<Record<string, number>>;
 
-/** The gateway that requests come in through. */
+/** The gateway through which requests come in. */
 export interface GatewayRef {
   /** Namespace of its Service and its pods. */
   readonly namespace: string;

@@ -31,8 +31,8 @@ const istio = "networking.istio.io";
 const rbac = "rbac.authorization.k8s.io";
 
 /**
- * Every kind of which the program ever owns an object, with any configuration. A destroy removes orphans of
- * all these kinds: objects that bear the owner's annotation and that no state knows.
+ * Every kind of object that the program can own. A destroy removes orphans of all these kinds: objects with
+ * the owner's annotation that no state knows.
  */
 export const OWNED_KINDS = {
   ConfigMap: kind("ConfigMap", "", "v1", "configmaps"),
@@ -81,18 +81,18 @@ export function metadataOf(
 
 /**
  * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector,
- * which looks for new kinds every 30 s only.
+ * which finds new kinds only every 30 s.
  */
 export const DELETED_IN_BACKGROUND = { "pulumi.com/deletionPropagationPolicy": "background" };
 
 /**
- * For a Service or a claim beside a Deployment. The rollout proves the pods; a Service's endpoints take 10 s
- * more, and a claim may wait for its first pod.
+ * For a Service or a claim beside a Deployment. The rollout proves the pods. A Service's endpoints would take
+ * 10 s more; a claim can wait for its first pod.
  */
 export const NOT_AWAITED = { "pulumi.com/skipAwait": "true" };
 
 /**
- * How long a destroy waits for an object without pods to be gone. Only a finalizer holds one for longer, and
- * Pulumi's provider then names the object; its default is ten minutes.
+ * How long a destroy waits for the end of an object without pods. Only a finalizer holds one for longer;
+ * Pulumi's provider then names the object. The provider's default is ten minutes.
  */
 export const DELETION_LIMIT = { delete: "30s" };

@@ -1,12 +1,12 @@
-/** The annotation that says which stack an object belongs to. */
+/** The annotation that names the stack that owns an object. */
 
 /** Its value is `ORGANIZATION/PROJECT/STACK`. */
 export const OWNER_ANNOTATION = "istio-lab/owner";
 
 /**
- * Annotations of an object of that stack. One field manager for all updates: by default, Pulumi's provider
- * draws another one for each create. An object that a killed update has made would have two then, and the
- * killed one's fields could never be changed again.
+ * Annotations of an object of that stack. They set one field manager for all updates. By default Pulumi's
+ * provider draws a new one for each create. The object of a killed update would then have two, and the first
+ * one's fields could never change again.
  */
 export const ownedBy = (owner: string): Record<string, string> => ({
   [OWNER_ANNOTATION]: owner,

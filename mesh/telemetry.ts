@@ -1,4 +1,4 @@
-/** Tracing as Istio's objects: where spans go, of how many requests, with which tags. Pure. */
+/** Istio's objects for tracing: where spans go, of how many requests, with which tags. Pure. */
 
 export type TracingProtocol = "zipkin" | "otlp";
 
@@ -14,9 +14,9 @@ export interface Collector {
 export const TRACING_PROVIDER = "istio-lab-tracing";
 
 /**
- * An entry of `meshConfig.extensionProviders`. Envoy's Zipkin tracer reads B3 headers alone unless it is
- * configured for `traceparent` too (Istio 1.28; an older Istio ignores the key); B3 has precedence. The OTLP
- * tracer reads `traceparent` alone.
+ * An entry of `meshConfig.extensionProviders`. Envoy's Zipkin tracer reads only B3 headers, unless it is
+ * configured for `traceparent` too; B3 has precedence. Istio before 1.28 ignores that key. The OTLP tracer
+ * reads only `traceparent`.
  */
 export function extensionProvider({ protocol, host, port }: Collector) {
   const address = { service: host, port };
@@ -26,9 +26,9 @@ export function extensionProvider({ protocol, host, port }: Collector) {
 }
 
 /**
- * A Telemetry's spec: spans of the selected proxies. Each span names the route that its request took, and so
- * the weights at that moment; Istio itself adds `istio.canonical_revision`, the version of the pod that wrote
- * the span.
+ * A Telemetry's spec: spans of the selected proxies. Each span names the route of its request, and with it
+ * the weights at that moment. Istio adds `istio.canonical_revision`, the version of the pod that wrote the
+ * span.
  * @param sampling percent of the requests that arrive without a decision of their own.
  */
 export function telemetrySpec(matchLabels: Readonly<Record<string, string>>, sampling: number) {
@@ -61,5 +61,5 @@ export function collectorEntry({ host, port, protocol }: Collector, isAddress: b
   };
 }
 
-/** Name in the mesh of a collector that has an address only. */
+/** Name in the mesh for a collector that has only an address. */
 export const COLLECTOR_HOST = "collector.istio-lab.internal";

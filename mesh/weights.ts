@@ -2,17 +2,17 @@
 import { didYouMean } from "../settings/faults.ts";
 import type { Weights } from "./model.ts";
 
-/** One thing that is wrong with weights. */
+/** A fault in weights. */
 export interface WeightFault {
-  /** The version whose weight it is. @default the weights as a whole */
+  /** The version at fault. @default the weights as a whole */
   readonly version?: string | undefined;
   /** What would be right. */
   readonly right: string;
 }
 
 /**
- * What is wrong with weights: they name exactly the versions, are integers from 0 to 100, and sum to 100.
- * @param versions names of the versions; undefined where they are not known, and any name is good.
+ * The faults of weights, which have to name exactly the versions, be integers from 0 to 100, and sum to 100.
+ * @param versions names of the versions. @default any name is right
  */
 export function weightFaults(
   weights: Readonly<Record<string, unknown>>,

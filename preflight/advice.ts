@@ -1,7 +1,4 @@
-/**
- * What a user can do about an API server that cannot be reached or refuses everything: an error of the client
- * as a fault.
- */
+/** Turns an error of the Kubernetes client into a fault with the way out. */
 import {
   ApiError,
   KubectlError,
@@ -87,7 +84,7 @@ const tooLate = (where: string) =>
   `${where} does not answer in time; is the cluster up, and is it reachable from here? set context or ` +
   "kubeconfig to another one otherwise";
 
-/** The server answers 401 and gives no reason; an expired certificate shows it by itself. */
+/** The server answers 401 without a reason. Only the certificate itself shows that it has expired. */
 async function onUnknownUser(where: string, api: KubernetesApi | undefined): Promise<string> {
   const until = await api?.certificateExpiry();
   if (until && until.getTime() < Date.now())

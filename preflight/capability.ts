@@ -1,4 +1,4 @@
-/** What a capability brings besides its component: settings, owned objects, permissions, checks. */
+/** The contract of a capability, besides its component: settings, owned objects, permissions, checks. */
 import type { KubernetesApi } from "../clients/kubernetes.ts";
 import type { OwnedObject } from "../mesh/ownedObject.ts";
 import type { Fault } from "../settings/faults.ts";
@@ -9,14 +9,12 @@ export interface Permission {
   readonly verbs: readonly string[];
   readonly group: string;
   readonly resource: string;
-  /**
-   * Empty: the whole cluster. A namespace counts as within itself: roles that are bound in it apply to it.
-   */
+  /** Empty: the whole cluster. A Namespace object counts as within itself: roles bound in it apply to it. */
   readonly namespace: string;
   readonly name?: string;
 }
 
-/** What a check that needs no cluster may look at. */
+/** What a check without the cluster can use. */
 export interface MachineContext<Config> {
   readonly config: Config;
   /** The stack: `ORGANIZATION/PROJECT/STACK`. */
@@ -25,43 +23,47 @@ export interface MachineContext<Config> {
   readonly signal: AbortSignal;
 }
 
-/** What a check of the cluster may look at. */
+/** What a check of the cluster can use. */
 export interface CheckContext<Config> extends MachineContext<Config> {
   readonly api: KubernetesApi;
 }
 
-/** What a check that comes last may look at. */
+/** What a check of the last round can use. */
 export interface LastContext<Config> extends MachineContext<Config> {
-  /** What all other checks found out. */
+  /** The facts of all other checks. */
   readonly facts: object;
 }
 
-/** What a check brings back. */
+/** The result of a check. */
 export interface Findings<Facts extends object = object> {
   readonly faults: readonly Fault[];
-  /** What may be wrong, one sentence each; the update goes on. @default nothing */
+  /** Possible faults, one sentence each. The update goes on. @default nothing */
   readonly warnings?: readonly string[];
-  /** What the program needs to know; counts only where no check has faults. @default nothing */
+  /** Facts for the program. They are used only where no check has faults. @default nothing */
   readonly facts?: Facts;
 }
 
-/** What a capability brings to the preflight. */
+/** A capability's part of the preflight. */
 export interface Preflight<Config> {
   /** Everything that the capability owns with this configuration. @default nothing */
   readonly objects?: (config: Config) => readonly OwnedObject[];
-  /** What it needs besides the verbs on its own objects. @default nothing */
+  /** Permissions that it needs besides the verbs on its own objects. @default nothing */
   readonly permissions?: (config: Config) => readonly Permission[];
   /**
-   * Look at the cluster before anything is touched, at preview too. A check that ends in HTTP 403 has no
+   * Checks of the cluster, before anything is touched, also at preview. A check that ends in HTTP 403 has no
    * findings: the permission check names what is not allowed.
    * @default none
    */
   readonly checks?: readonly ((context: CheckContext<Config>) => Promise<Findings>)[];
   /**
-   * Look at tools and other machines, at the same time and whether or not the cluster answers. @default none
+   * Checks of tools and other machines. They run at the same time, also without an answer of the cluster.
+   * @default none
    */
   readonly machineChecks?: readonly ((context: MachineContext<Config>) => Promise<Findings>)[];
-  /** Look once more, where no other check has faults, with what these found out. @default none */
+  /**
+   * Checks of the last round. They run where no other check has faults, with the facts of those. @default
+   * none
+   */
   readonly lastChecks?: readonly ((context: LastContext<Config>) => Promise<Findings>)[];
 }
 
@@ -69,7 +71,7 @@ export interface Preflight<Config> {
 export interface Capability<Config, S extends Slice = Slice> extends Preflight<Config> {
   readonly name: string;
   readonly settings: S;
-  /** What it adds to the values of Istio's charts. @default nothing */
+  /** Values that it adds to those of Istio's charts. @default nothing */
   readonly istioValues?: (config: Config) => Record<string, unknown>;
 }
 
@@ -81,5 +83,5 @@ type Intersection<U> = (U extends unknown ? (part: U) => void : never) extends (
   ? I
   : never;
 
-/** What all checks of these capabilities find out together. */
+/** The facts of all checks of these capabilities. */
 export type FactsOf<C extends readonly unknown[]> = Intersection<FactsOfCheck<ChecksOf<C[number]>>>;

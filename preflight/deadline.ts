@@ -1,4 +1,4 @@
-/** A time limit that can be moved while it runs. */
+/** A time limit that can be extended while it runs. */
 export class Deadline {
   readonly #ended = new AbortController();
   #timer: NodeJS.Timeout | undefined;
@@ -12,12 +12,12 @@ export class Deadline {
     return this.#ended.signal;
   }
 
-  /** Counts anew, from now on. */
+  /** Starts the time again. */
   restart(limitMs: number): void {
     this.#arm(limitMs);
   }
 
-  /** Ends the limit, which never aborts then. */
+  /** Ends the limit: the signal then never aborts. */
   clear(): void {
     clearTimeout(this.#timer);
   }

@@ -1,4 +1,4 @@
-/** Owned objects: whether the names are free or this stack's, and which verbs the program needs on them. */
+/** Checks that the names of owned objects are free or this stack's, and lists the verbs needed on them. */
 import type { KubernetesApi, KubernetesObject } from "../clients/kubernetes.ts";
 import { type OwnedObject, pathOf } from "../mesh/ownedObject.ts";
 import { OWNER_ANNOTATION } from "../mesh/owner.ts";
@@ -20,7 +20,7 @@ export async function ownershipFaults(
   });
 }
 
-/** The verbs of an update and a destroy: both wait, which lists and watches the object's own kind. */
+/** The verbs of an update and a destroy. Both wait for the object, which needs list and watch on its kind. */
 export function objectPermissions(objects: readonly OwnedObject[]): Permission[] {
   return objects.map(({ group, plural, namespace }) => ({
     verbs: ["get", "list", "watch", "create", "patch", "delete"],
@@ -34,7 +34,7 @@ export function objectPermissions(objects: readonly OwnedObject[]): Permission[]
 function otherOwner({ metadata }: KubernetesObject, owner: string): string | undefined {
   const other = metadata.annotations?.[OWNER_ANNOTATION];
   if (other !== undefined) return other === owner ? undefined : `belongs to stack ${other}`;
-  // A manager of the status is a controller; it did not make the object.
+  // A manager of the status is a controller, which did not make the object.
   const makers = (metadata.managedFields ?? []).filter(({ subresource }) => !subresource);
   const managers = [...new Set(makers.flatMap(({ manager }) => manager || []))];
   return `is not this stack's (field manager: ${managers.join(", ") || "none"})`;

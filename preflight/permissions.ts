@@ -1,9 +1,9 @@
-/** Whether the user may do what the program does, in as few requests as possible. */
+/** Checks the user's permissions, in as few requests as possible. */
 import { ApiError, type KubernetesApi } from "../clients/kubernetes.ts";
 import type { Fault } from "../settings/faults.ts";
 import type { Permission } from "./capability.ts";
 
-/** What the user is not allowed to do, in one fault. */
+/** One fault that names everything that the user is not allowed to do. */
 export async function permissionFaults(
   api: KubernetesApi,
   permissions: readonly Permission[],
@@ -39,18 +39,17 @@ interface Rules {
     readonly resources?: readonly string[];
     readonly resourceNames?: readonly string[];
   }[];
-  /** True: what no rule allows is refused. */
+  /** True: the rules are complete, so that anything else is refused. */
   readonly complete: boolean;
 }
 
 /**
- * A namespace that does not exist, so that no role is bound in it: only the rules of the whole cluster apply
- * there.
+ * A namespace that does not exist. No role is bound in it, so that only the rules of the whole cluster apply.
  */
 const NOWHERE = "istio-lab-preflight-no-such-namespace";
 
 /**
- * A rule review answers for all resources of a namespace at once; an access review for one verb on one
+ * A rules review answers for all resources of a namespace at once, an access review for one verb on one
  * resource.
  */
 async function readRules(
@@ -71,7 +70,7 @@ interface RulesReview {
   };
 }
 
-/** The node authorizer lists no rules, and allows nothing to a user that is no node. */
+/** The node authorizer lists no rules, and allows nothing to a user who is not a node. */
 const HARMLESS = /^node authorizer does not support user rule resolution$/;
 
 async function reviewRules(api: KubernetesApi, namespace: string): Promise<Rules | undefined> {
@@ -88,7 +87,7 @@ async function reviewRules(api: KubernetesApi, namespace: string): Promise<Rules
   }
 }
 
-/** Undefined where the rules do not decide it. */
+/** Undefined where the rules leave it open. */
 function decide(
   rules: ReadonlyMap<string, Rules>,
   verb: string,
@@ -127,7 +126,7 @@ function review<T>(api: KubernetesApi, kind: string, spec: object): Promise<T> {
   return api.create<T>(`/apis/${group}/${kind.toLowerCase()}s`, { apiVersion: group, kind, spec });
 }
 
-/** One entry for each resource and place: capabilities may need the same one. */
+/** One entry for each resource and namespace, because several capabilities can need the same one. */
 function merged(permissions: readonly Permission[]): Permission[] {
   const byPlace = new Map<string, Permission>();
   for (const permission of permissions) {

@@ -11,26 +11,27 @@ import { permissionFaults } from "./permissions.ts";
 export interface PreflightOptions {
   /** The stack: `ORGANIZATION/PROJECT/STACK`. */
   readonly owner: string;
-  /** Takes what a credential plugin prints for its user while it is waited for. @default Pulumi's log */
+  /** Receives what a credential plugin prints for its user. @default Pulumi's log */
   readonly notify?: (line: string) => void;
-  /** Takes what may be wrong. @default Pulumi's log */
+  /** Receives warnings. @default Pulumi's log */
   readonly warn?: (message: string) => void;
 }
 
-/** For everything, so that an error comes within 10 s. */
+/** Limit for all checks, so that an error comes within 10 s. */
 const LIMIT_MS = 9000;
-/** For the checks that come last, which nothing but a machine's silence makes long. */
+/** Limit for the last round, which only a silent machine makes long. */
 const LAST_MS = 6000;
-/** For one answer, so that a silent server is reported within the limit. */
+/** Limit for one answer, so that a silent server is reported within the limit for all. */
 const ANSWER_MS = 4000;
-/** A credential plugin may wait for its user to open a browser. */
+/** Limit where a credential plugin waits for its user to open a browser. */
 const PLUGIN_MS = 120_000;
-/** How long a credential plugin runs before its user reads what is waited for. */
+/** How long a credential plugin runs before a message names it. */
 const PLUGIN_QUIET_MS = 3000;
 
 /**
- * Looks for every reason why an update would fail half-way, in the cluster and on the machines that it needs.
- * @returns what the checks found out
+ * Finds every reason for which an update would fail half-way, in the cluster and on the machines that it
+ * needs.
+ * @returns the facts of the checks
  * @throws pulumi.RunError, within 10 s, that lists every fault, one a line
  */
 export async function preflight<
@@ -94,9 +95,7 @@ async function checkCluster<Config extends Selection>(
   }
 }
 
-/**
- * Before the server's first answer no other request is worth sending; it may wait for a credential plugin.
- */
+/** No other request is sent before the server's first answer, which can wait for a credential plugin. */
 async function firstAnswer(
   api: KubernetesApi,
   notify: (line: string) => void,
@@ -135,7 +134,7 @@ async function runChecks<Config>(
       (findings) => unlessForbidden(findings, forbidden),
     ),
   ]);
-  // The permission check names all that is forbidden, unless the server's answers contradict it.
+  // The permission check names everything forbidden, unless the server's answers contradict it.
   const [first] = forbidden;
   if (first && refused.length === 0) throw first;
   return [...findings.flatMap((each) => each ?? []), asFindings(refused)];
@@ -143,7 +142,7 @@ async function runChecks<Config>(
 
 const asFindings = (faults: readonly Fault[]): Findings => ({ faults });
 
-/** Undefined where the answer is HTTP 403, which is noted. */
+/** Undefined where the answer is HTTP 403, which is recorded. */
 async function unlessForbidden<T>(answer: Promise<T>, noted: ApiError[] = []): Promise<T | undefined> {
   try {
     return await answer;

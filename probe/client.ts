@@ -1,4 +1,6 @@
-/** One HTTP client for the probe and the request stream: gets a page and says which version served it. */
+/**
+ * The HTTP client of the probe and the request stream: gets a page and identifies the version that served it.
+ */
 import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, request } from "undici";
 
@@ -12,7 +14,7 @@ export interface Target {
   ca?: string | undefined;
   /** The page of each version; white space at the end does not count. */
   pages: Record<string, string>;
-  /** Limit for connecting, and for each wait on the answer, in milliseconds. @default 5000 */
+  /** Limit in milliseconds for the connection, and for each wait on the answer. @default 5000 */
   timeout?: number;
   /** User-Agent header, by which an access log identifies these requests. @default "istio-lab-probe" */
   userAgent?: string;
@@ -86,7 +88,7 @@ export class Client {
 /** The certificate has to name the Host header: undici verifies that, whatever address it connects to. */
 function trust(ca = "") {
   const known = [...getCACertificates("default"), ...getCACertificates("system")];
-  // Made once: reading hundreds of authorities for each connection would take longer than the request.
+  // Made once: to read hundreds of authorities for each connection would take longer than the request.
   return { secureContext: createSecureContext({ ca: [...known, ca].filter(Boolean) }) };
 }
 

@@ -6,13 +6,13 @@ import type { Page } from "../outputs.ts";
 import type { ProbeOptions } from "./probe.ts";
 import { parseWeights } from "./weights.ts";
 
-/** What to probe when the command line does not say. */
+/** What is probed where the command line leaves it open. */
 export interface ProbeDefaults extends Page {
   /** Authorities to trust besides Node's and the system's, in PEM. @default none */
   ca?: string | undefined;
 }
 
-/** Exit code for a command line that cannot be run; 1 is kept for a split that is not as configured. */
+/** Exit code for a wrong command line. Exit code 1 stands for a split that is not as configured. */
 const USAGE = 2;
 
 interface Flags {
@@ -30,7 +30,8 @@ interface Flags {
 /**
  * Builds the command `probe`.
  *
- * @param getDefaults called only for what the flags leave open: with all flags, no lab is needed.
+ * @param getDefaults called only where the flags leave something open, so that with all flags no lab is
+ * needed
  */
 export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command {
   return new Command("probe")
@@ -48,10 +49,10 @@ export function probeCommand(getDefaults: () => Promise<ProbeDefaults>): Command
     .option("--host <name>", "send this Host header")
     .option("--ca <file>", "trust this authority (PEM) too, besides the system's, for https", authority)
     .option("--weights <list>", "compare with these weights, such as v116=50,v117=50")
-    .option("--page <version=text>", "the page by which a version is known; once for each version", page, {})
+    .option("--page <version=text>", "the page that identifies a version; once for each version", page, {})
     .addHelpText(
       "after",
-      "\nExit code: 0 split as configured, 1 not so or any request failed, 2 wrong usage.",
+      "\nExit code: 0 split as configured, 1 not as configured or any request failed, 2 wrong usage.",
     )
     .action(async (flags: Flags, command: Command) => {
       const target = await resolveTarget(flags, command, getDefaults);
@@ -88,7 +89,7 @@ async function runLive(
   await live({ ...target, weights, window: flags.requests, signal: interrupted.signal });
 }
 
-/** Returns the last known weights and refreshes them in the background; a failed refresh changes nothing. */
+/** Returns the last known weights and refreshes them in the background. A failed refresh changes nothing. */
 function keepFresh(
   first: Record<string, number>,
   getDefaults: () => Promise<ProbeDefaults>,

@@ -1,4 +1,4 @@
-/** The shares of the last requests, redrawn each second. */
+/** Draws the shares of the last requests, again each second. */
 import { clearScreenDown, moveCursor } from "node:readline";
 import { setInterval } from "node:timers/promises";
 import type { Target } from "./client.ts";
@@ -7,7 +7,7 @@ import { renderLine, renderReport } from "./render.ts";
 import { RequestStream } from "./stream.ts";
 
 export interface LiveOptions extends Target {
-  /** Percent by version, called at each redraw, so that a shift shows. */
+  /** Percent by version. Called at each redraw, so that a shift shows. */
   weights: () => Record<string, number>;
   /** How many of the newest requests are counted. */
   window: number;
@@ -43,7 +43,7 @@ export async function live(options: LiveOptions): Promise<void> {
   }
 }
 
-/** The width that is left beside the figures: a line that wraps could not be redrawn. */
+/** The width left beside the figures. A line that wraps could not be redrawn. */
 function barWidth({ columns = 100 }: NodeJS.WriteStream): number {
   return Math.min(40, Math.max(5, columns - 55));
 }

@@ -1,4 +1,4 @@
-/** A closed loop of requests: each client sends its next one when it has its answer. */
+/** A closed loop of requests: each client sends its next request when it has its answer. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "undici";
 
@@ -28,7 +28,7 @@ export class RequestLoop {
   opened = 0;
   /** The longest wait for an answer. */
   slowestMs = 0;
-  /** What went wrong, and how often. */
+  /** Failures by reason. */
   readonly failures: Record<string, number> = {};
   readonly #url: URL;
   readonly #options: LoopOptions;
@@ -56,10 +56,10 @@ export class RequestLoop {
   }
 
   /**
-   * Sends no more, and resolves when all are answered.
+   * Stops sending, and resolves when all requests are answered.
    *
-   * @param seen counts that this loop's are added to.
-   * @returns what went wrong, e.g. `status 503: 3 of 1200`: expect nothing.
+   * @param seen counts to which this loop's are added
+   * @returns the failures, e.g. `status 503: 3 of 1200`
    */
   async stop(seen?: { requests: number; failed: number }): Promise<string[]> {
     this.#over = true;

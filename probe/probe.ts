@@ -1,4 +1,4 @@
-/** N requests, the versions that answered them, and whether that agrees with the weights. */
+/** Sends N requests, counts the versions that answered, and compares the counts with the weights. */
 import { type Answer, Client, type Target } from "./client.ts";
 import { judge } from "./verdict.ts";
 
@@ -9,7 +9,7 @@ export interface ProbeOptions extends Target {
   concurrency?: number;
   /** Configured percent of each version. */
   weights: Record<string, number>;
-  /** Ends the probe early; the result counts what was answered until then. */
+  /** Ends the probe early. The result counts the answers until then. */
   signal?: AbortSignal;
 }
 
@@ -27,15 +27,15 @@ export interface ProbeResult {
   ok: boolean;
 }
 
-/** What the report for people shows besides. */
+/** Further figures of the report for people. */
 export interface ProbeReport extends ProbeResult {
   /** Failed requests by reason. */
   failures: Record<string, number>;
 }
 
 /**
- * Sends the requests and counts. The probe ends early when none of the first requests reaches a server: N
- * timeouts would take long and say no more. `requests` is then the number that was sent.
+ * Sends the requests and counts. The probe ends early when none of the first requests reaches a server,
+ * because N timeouts would take long and show no more. `requests` is then the number that was sent.
  *
  * @throws Error when two versions have the same page.
  */

@@ -1,6 +1,4 @@
-/**
- * The Pulumi stack that is selected in a directory: what the probe, a shift and the benchmark take from it.
- */
+/** Reads the Pulumi stack that is selected in a directory, for the probe, a shift and the benchmark. */
 import { execa } from "execa";
 import type { Selection } from "../clients/kubernetes.ts";
 import { type Outputs, type Page, pageAt, readOutputs } from "../outputs.ts";
@@ -15,7 +13,7 @@ export interface SelectedStack {
   readonly cluster: Selection;
 }
 
-/** There is no stack to take anything from; the message is pulumi's, or says what to run. */
+/** There is no usable stack. The message is pulumi's, or names the command to run. */
 export class NoStack extends Error {}
 
 /**

@@ -1,4 +1,4 @@
-/** A steady stream of requests: so many a second, whatever the answers do. */
+/** A steady stream of requests: so many a second, also when answers are slow. */
 import { type Answer, Client, type Target } from "./client.ts";
 
 export interface StreamOptions extends Target {
@@ -46,7 +46,7 @@ export class RequestStream {
     return this;
   }
 
-  /** Sends no more, waits for the answers under way, and returns all that are kept. */
+  /** Stops sending, waits for the outstanding answers, and returns all that are kept. */
   async stop(): Promise<Answer[]> {
     clearTimeout(this.#timer);
     await Promise.all(this.#underWay);
@@ -55,7 +55,7 @@ export class RequestStream {
   }
 
   /**
-   * Sends what is due by now (more than one after a stall of this process), then sleeps until the next is
+   * Sends the requests that are due, several after a stall of this process, then sleeps until the next one is
    * due.
    */
   #sendDue(): void {

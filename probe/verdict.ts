@@ -1,5 +1,5 @@
 /**
- * Do these counts agree with those weights? Pure arithmetic, no network.
+ * Judges whether counts agree with weights. Pure arithmetic, no network.
  *
  * Each version's count of N answered requests is binomial with p = weight / 100. A count is refused when a
  * true share of p gives one so far out, on that side, with a probability below that of four standard
@@ -105,7 +105,8 @@ export function visibleDeviation(requests: number, weight: number): number {
 }
 
 /**
- * How many requests can show a deviation of so many percentage points: {@link visibleDeviation} turned round.
+ * How many requests can show a deviation of so many percentage points: the inverse of {@link
+ * visibleDeviation}.
  */
 export function requestsToShow(points: number, weight: number): number {
   return Math.ceil((SIGMAS ** 2 * weight * (100 - weight)) / points ** 2);

@@ -3,16 +3,16 @@ import type { Weights } from "../mesh/model.ts";
 import { weightFaults } from "../mesh/weights.ts";
 
 export interface ParsedWeights {
-  /** Usable where there are no faults. */
+  /** Valid only where there are no faults. */
   weights: Record<string, number>;
-  /** Everything that is wrong, one line each. */
+  /** All faults, one line each. */
   faults: string[];
 }
 
 /**
  * Reads `version=percent` words and finds every fault at once.
  *
- * @param versions names of the versions, each of which needs a weight. @default any name is good
+ * @param versions names of the versions, each of which needs a weight. @default any name is right
  */
 export function parseWeights(words: string[], versions?: string[]): ParsedWeights {
   const given: Record<string, string> = {};

@@ -1,4 +1,4 @@
-/** Writes what Pulumi.yaml and docs/config.md say about settings, from their declarations. */
+/** Writes the settings' part of Pulumi.yaml and docs/config.md from their declarations. */
 import { isMap, isScalar, parseDocument, stringify } from "yaml";
 import { inputSchema, type JsonSchema } from "./schema.ts";
 import type { Key, Keys } from "./slice.ts";
@@ -23,9 +23,8 @@ export function withTable(markdown: string, keys: Keys): string {
 const MARKS = ["<!-- settings: written by npm run docs -->", "<!-- end of settings -->"] as const;
 
 /**
- * What the engine reads. Every key has a default, so that the engine prompts for none: what is missing is
- * reported by the program, with all other faults. No key is called a secret there: the engine refuses a
- * default for those.
+ * The engine's part. Every key has a default, so that the engine asks for none: the program reports a missing
+ * one, with all other faults. No key is declared secret, because the engine refuses a default for a secret.
  */
 function configBlock(keys: Keys): Record<string, object> {
   return Object.fromEntries(
@@ -46,7 +45,7 @@ function configBlock(keys: Keys): Record<string, object> {
   );
 }
 
-/** One line of plain text: the sentence, the fields with their defaults, what holds otherwise. */
+/** One line of plain text: the sentence, the fields with their defaults, the default. */
 function descriptionOf({ doc, otherwise, secret }: Key, { properties, items }: JsonSchema): string {
   const fields = Object.entries(properties ?? items?.properties ?? {}).map(([name, field]) => {
     const otherwise = field.otherwise ?? scalar(field.default);
@@ -75,7 +74,7 @@ function table(keys: Keys): string {
 }
 
 function fieldRows(path: string, { properties = {}, required = [] }: JsonSchema): string[] {
-  // A field without a sentence of its own is part of what the field above says.
+  // A field without a sentence is described by the sentence of the field above.
   const documented = Object.entries(properties).filter(([, field]) => field.description !== undefined);
   return documented.flatMap(([name, field]) => {
     const otherwise = field.otherwise ?? (required.includes(name) ? "required" : defaultOf(field));

@@ -1,7 +1,7 @@
-/** What is wrong with the user's settings or machines, collected and reported at once. */
+/** Faults of the user's settings or machines: collected, and reported at once. */
 import { closestMatch } from "leven";
 
-/** One thing that is wrong. */
+/** A fault that the user can fix. */
 export interface Fault {
   /** Path of the key, e.g. `versions[1].image`; empty where no key is at fault. */
   readonly key: string;
@@ -12,19 +12,19 @@ export interface Fault {
 /** Collects faults. */
 export type Faults = Fault[];
 
-/** Stands for a value that is never shown. */
+/** Stands for a secret value, which is never shown. */
 export const HIDDEN = Symbol("hidden");
 
 /**
  * A fault of one key: `KEY is VALUE: what would be right`.
- * @param value undefined and "" read as missing.
+ * @param value undefined and "" count as missing
  */
 export function fault(key: string, value: unknown, right: string): Fault {
   const path = printable(key);
   return { key: path, message: `${path} ${state(value)}: ${right}` };
 }
 
-/** A fault for each key that is not known, with the known one that was probably meant. */
+/** A fault for each unknown key, with the known key that was probably meant. */
 export function unknownKeys(keys: readonly string[], known: readonly string[], prefix = ""): Fault[] {
   return keys
     .filter((key) => !known.includes(key))
@@ -67,5 +67,5 @@ function shown(value: unknown): string {
   return json.length > 80 ? `${json.slice(0, 77)}...` : json;
 }
 
-/** A key as it may go to a terminal. */
+/** A key in a form that is safe for a terminal. */
 const printable = (key: string) => key.replace(/[^\x20-\x7e]/g, "?").slice(0, 120);

@@ -1,4 +1,4 @@
-/** What a key's schema says about the values that a user may give, so that no list repeats it. */
+/** Derives facts about a key's values from its schema, so that no list repeats them. */
 import { z } from "zod";
 
 /** The part of JSON Schema that is read here. */
@@ -15,12 +15,12 @@ export interface JsonSchema {
   readonly items?: JsonSchema;
 }
 
-/** The JSON Schema of what a user may give. */
+/** The JSON Schema of the values that a user can give. */
 export function inputSchema(schema: z.ZodType): JsonSchema {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
 }
 
-/** True where the value is a text as it stands; everything else is JSON in Pulumi's flat map of strings. */
+/** True where the value is plain text. Any other value is JSON in Pulumi's flat map of strings. */
 export const isText = (schema: z.ZodType) => inputSchema(schema).type === "string";
 
 /** Names of the fields of the object at a path below the value; none where it has no fixed fields. */

@@ -5,7 +5,7 @@ import { type Fault, type Faults, fault, HIDDEN, listed, unknownKeys } from "./f
 import { fieldsAt, isText } from "./schema.ts";
 import type { CheckContext, ConfigOf, Key, Keys, Slice, SomeValues, Values } from "./slice.ts";
 
-/** Whatever brings settings of its own: a capability. */
+/** A part with settings of its own: a capability. */
 export interface HasSettings {
   readonly settings: Slice;
 }
@@ -82,7 +82,7 @@ export function keysOf(capabilities: readonly HasSettings[]): Keys {
   return Object.assign({}, ...capabilities.map(({ settings }) => settings.keys));
 }
 
-/** What the schemas leave of the values, key by key. */
+/** Parses each value by its key's schema. */
 function parseKeys(keys: Keys, raw: Readonly<Record<string, unknown>>, faults: Faults): SomeValues<Keys> {
   return Object.fromEntries(
     Object.entries(keys).map(([name, key]) => {
@@ -109,9 +109,8 @@ function toFaults(name: string, { schema, secret }: Key, raw: unknown, issue: z.
 }
 
 /**
- * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret is one
- * that is not set: Pulumi.yaml gives "" by default, and calls no key secret, because the engine refuses a
- * default for such a key.
+ * The project's own keys of Pulumi's flat map of strings, with JSON values parsed. An empty secret counts as
+ * not set, because its default in Pulumi.yaml is "".
  */
 function rawSettings(keys: Keys, all: Readonly<Record<string, string>>, project: string) {
   const prefix = `${project}:`;
@@ -125,7 +124,7 @@ function rawSettings(keys: Keys, all: Readonly<Record<string, string>>, project:
   );
 }
 
-/** Private keys that the stack's settings hold in plain; the engine lists those that it has decrypted. */
+/** Private keys that the stack's settings hold in plain text: those that the engine did not decrypt. */
 function plainSecrets(keys: Keys, names: readonly string[], project: string): string[] {
   const listed = process.env.PULUMI_CONFIG_SECRET_KEYS;
   if (listed === undefined) return [];
@@ -140,7 +139,7 @@ const plainFault = (key: string): Fault => ({
     `${key}), and replace the secret itself if the file was shared`,
 });
 
-/** Text that is not JSON stays text: the schema then says what would be right. */
+/** Text that is not JSON stays text. The schema then reports what would be right. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);

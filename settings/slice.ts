@@ -1,11 +1,11 @@
 /**
- * How a capability declares its settings: keys with schema and documentation, and what they mean together.
+ * How a capability declares its settings: keys with schema and documentation, checks across keys, the result.
  */
 import type { z } from "zod";
 
 /** One top-level key of the stack's configuration. */
 export interface Key<S extends z.ZodType = z.ZodType> {
-  /** Shape, default and, in its messages, what would be right. */
+  /** Shape and default. Its messages say what would be right. */
   readonly schema: S;
   /** One sentence, for Pulumi.yaml and docs/config.md. */
   readonly doc: string;
@@ -14,7 +14,7 @@ export interface Key<S extends z.ZodType = z.ZodType> {
    * @default neither
    */
   readonly secret?: "private" | "masked" | undefined;
-  /** What holds where the key is not set, in words. @default the schema's default */
+  /** The value of an unset key, in words. @default the schema's default */
   readonly otherwise?: string | undefined;
 }
 
@@ -29,7 +29,7 @@ export function key<S extends z.ZodType>(
 
 /**
  * Documents a field of an object: its row in docs/config.md.
- * @param otherwise what holds where the field is not set, in words. @default the schema's default
+ * @param otherwise the value of an unset field, in words. @default the schema's default
  */
 export function field<S extends z.ZodType>(schema: S, doc: string, otherwise?: string): S {
   return schema.meta({ description: doc, ...(otherwise === undefined ? {} : { otherwise }) }) as S;
@@ -37,13 +37,13 @@ export function field<S extends z.ZodType>(schema: S, doc: string, otherwise?: s
 
 export type Keys = Record<string, Key>;
 
-/** Key to value, as the schemas leave it. */
+/** Key to parsed value. */
 export type Values<K extends Keys> = { readonly [N in keyof K]: z.output<K[N]["schema"]> };
 
-/** The same where a value may be missing, because it has a fault already. */
+/** Key to parsed value. A value with a fault is missing. */
 export type SomeValues<K extends Keys> = { readonly [N in keyof K]: Values<K>[N] | undefined };
 
-/** What a check may look at besides its own values. */
+/** What a check can use besides its own values. */
 export interface CheckContext {
   /** Values of another slice. */
   readonly valuesOf: <K extends Keys>(slice: { readonly keys: K }) => SomeValues<K>;
@@ -52,7 +52,7 @@ export interface CheckContext {
   /** The time at which certificates have to be valid. */
   readonly now: Date;
   /**
-   * Takes a fault that the schemas cannot see. The value of a secret is not shown.
+   * Reports a fault that the schemas cannot see. The value of a secret is not shown.
    * @param path e.g. `versions[1].page`.
    */
   readonly fault: (path: string, value: unknown, right: string) => void;
@@ -63,7 +63,7 @@ export interface Slice<K extends Keys = Keys, Resolved extends object = object> 
   readonly keys: K;
   /** Checks the values together; a value with a fault of its own is undefined. @default nothing */
   check?(values: SomeValues<K>, context: CheckContext): void;
-  /** The capability's part of the configuration, once no key of any slice has a fault. */
+  /** The capability's part of the configuration. Called when no key of any slice has a fault. */
   resolve(values: Values<K>): Resolved;
 }
 

@@ -1,4 +1,4 @@
-/** Values that settings are made of: what each may be, and what would be right where it is not. */
+/** Types of values in settings, each with the message that says what would be right. */
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
 import { bestHostKey, type HostKey, parseHostKeys } from "../clients/hostKey.ts";
@@ -9,7 +9,7 @@ const CONTROL = /\p{Cc}/u;
 const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 const HOST_LABEL = /^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/;
 
-/** A text with its test; the message says what would be right, whatever is wrong. */
+/** A text with a test. The one message says what would be right. */
 export const text = (right: string, test: (value: string) => boolean) =>
   z.string({ error: right }).refine(test, { error: right });
 
@@ -18,7 +18,7 @@ export const integer = (right: string, least: number, most: number) =>
     .number({ error: right })
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, { error: right });
 
-/** A quantity of Kubernetes as text; YAML reads one without a unit as a number. */
+/** A quantity of Kubernetes, as text. YAML reads one without a unit as a number. */
 export const quantity = (right: string, form: RegExp) =>
   z
     .union([z.string(), z.number()], { error: right })
@@ -35,31 +35,31 @@ export const object = <S extends z.ZodRawShape>(right: string, shape: S) =>
 
 export const isPlain = (value: string, longest: number) => value.length <= longest && !CONTROL.test(value);
 
-/** A DNS label, as Kubernetes wants names: lower case. */
+/** A DNS label in lower case, as Kubernetes requires of names. */
 export const isLabel = (value: string, longest = 63) => value.length <= longest && LABEL.test(value);
 
 /** A label's value in Kubernetes. */
 export const isLabelValue = (value: string) =>
   value.length <= 63 && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value);
 
-/** A DNS name as RFC 1123 has it, lower case; not something that only fails to be an IPv4 address. */
+/** A DNS name of RFC 1123 in lower case, but no malformed IPv4 address. */
 export function isDnsName(value: string): boolean {
   const labels = value.split(".");
   return value.length <= 253 && labels.every((label) => isLabel(label)) && !isNumber(labels.at(-1));
 }
 
-/** The name of a machine as resolvers take it: upper case and underscores too. */
+/** A machine's name as resolvers accept it, also with upper case and underscores. */
 export function isHostName(value: string): boolean {
   const labels = value.split(".");
   return value.length <= 253 && labels.every((label) => HOST_LABEL.test(label)) && !isNumber(labels.at(-1));
 }
 
-/** An address or a machine's name; without IPv6 zones, which name an interface of one machine only. */
+/** An address or a machine's name, without an IPv6 zone, which is valid on one machine only. */
 export const isReachable = (value: string) => (isIP(value) > 0 && !value.includes("%")) || isHostName(value);
 
 const isNumber = (label = "") => /^[0-9]+$/.test(label);
 
-/** The host name of a site: DNS knows no upper and lower case, and a last dot changes nothing. */
+/** The host name of a site, in lower case and without a last dot, because DNS ignores both. */
 export const siteName = () =>
   text("give a DNS name, e.g. nginx.hung.org.hk", (value) => isDnsName(plainDns(value))).transform(plainDns);
 
@@ -98,7 +98,7 @@ function parseListen(value: string): Listen | undefined {
   return good ? { address: six || four, port } : undefined;
 }
 
-/** What is right for {@link hostKey}. */
+/** What would be right for {@link hostKey}. */
 export const WANT_HOST_KEY =
   "give the machine's public host key as `ssh-keyscan HOST` prints it, and compare it with the " +
   "machine's own /etc/ssh/ssh_host_ed25519_key.pub";
@@ -118,7 +118,7 @@ export const hostKey = () =>
 const PRIVATE_KEY =
   /^-----BEGIN ([A-Z]+ )?PRIVATE KEY-----\r?\n[A-Za-z0-9+/=\s:,-]+\r?\n-----END ([A-Z]+ )?PRIVATE KEY-----$/;
 
-/** An SSH private key that needs no passphrase: no one could type it during `pulumi up`. */
+/** An SSH private key without a passphrase, because `pulumi up` cannot prompt for one. */
 export const privateKey = (right: string) =>
   text(right, (value) => PRIVATE_KEY.test(value.trim())).refine((value) => !hasPassphrase(value), {
     error: "it is protected by a passphrase; give a key without one, made for this purpose",
@@ -131,7 +131,7 @@ function hasPassphrase(pem: string): boolean {
   return bytes.startsWith("openssh-key-v1\0") && !bytes.startsWith("openssh-key-v1\0\0\0\0\u0004none");
 }
 
-/** A fault for each item of a list that has a field in common with an earlier one. */
+/** A fault for each item of a list whose field equals that of an earlier item. */
 export function checkDistinct<T>(
   list: string,
   items: readonly T[],

@@ -33,7 +33,7 @@ export function upCommand(context: Context): Command {
     .addOption(
       new Option(
         "--from <kind>",
-        "official: only official binaries and images; build: none of them (default: official where reachable)",
+        "official: official binaries and images only; build: none (default: official where reachable)",
       ).choices(["official", "build"]),
     )
     .option(

@@ -34,7 +34,7 @@ function addresses(lab: Instance, { url, host }: Outputs): string {
   const lines = [url, "", "For a browser on this host, add to /etc/hosts:", `${address} ${host}`, ""];
   if (url.startsWith("https:")) {
     lines.push(
-      "The lab's own authority signed its certificate. Trust the authority in the browser, or for one request:",
+      "The lab's own authority signed the certificate. Trust it in the browser, or for one request:",
       `curl --cacert ${httpsFiles(lab).authority} --resolve ${host}:443:${address} ${url}`,
       "",
     );

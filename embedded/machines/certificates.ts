@@ -15,7 +15,7 @@ export interface Subject {
   readonly names?: readonly string[];
 }
 
-/** Days a lab's certificates are valid. */
+/** Days for which a lab's certificates are valid. */
 const DAYS = "30";
 
 /** Makes `ca.key` and `ca.crt` in the directory. */
@@ -27,7 +27,7 @@ export async function makeCertificateAuthority(pki: string): Promise<void> {
   ]);
 }
 
-/** Makes `FILE.key` and `FILE.crt`, for servers and clients alike, signed by the authority beside them. */
+/** Makes `FILE.key` and `FILE.crt` for a server or a client. The authority in the same directory signs it. */
 export async function makeCertificate(pki: string, subject: Subject): Promise<void> {
   const file = (extension: string) => join(pki, `${subject.file}.${extension}`);
   const group = subject.group ? `/O=${subject.group}` : "";
@@ -47,7 +47,7 @@ export async function makeCertificate(pki: string, subject: Subject): Promise<vo
   ]);
 }
 
-/** Makes `service-account.key` and `.pub`, with which the API server signs and checks pods' tokens. */
+/** Makes `service-account.key` and `.pub`. With them the API server signs and verifies pods' tokens. */
 export async function makeServiceAccountKey(pki: string): Promise<void> {
   const key = join(pki, "service-account.key");
   await run("openssl", ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key]);

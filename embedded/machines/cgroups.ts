@@ -1,4 +1,4 @@
-/** The cgroups of a lab's machines: made, entered and removed in every hierarchy of the host, v1 or v2. */
+/** Makes, enters and removes the cgroups of a lab's machines, in every hierarchy of the host, v1 or v2. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -10,12 +10,12 @@ const ROOT = "/sys/fs/cgroup";
 /** Controllers of cgroup v2 that the kubelet, runc or systemd-nspawn use. */
 const CONTROLLERS = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
 
-/** Mount points of cgroup v1 controllers and of cgroup v2, whichever this host has. */
+/** Mount points of the host's cgroup v1 controllers and of cgroup v2. */
 export async function hierarchies(): Promise<string[]> {
   if (isUnified()) return [ROOT];
   const mounts = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" "));
   const points = mounts.filter(([, , type]) => type?.startsWith("cgroup")).map(([, point = ""]) => point);
-  // Two controllers in one hierarchy, such as cpu and cpuacct, are one mount under both names.
+  // Two controllers in one hierarchy, such as cpu and cpuacct, share a mount that bears both names.
   return [...new Set(points)];
 }
 
@@ -36,7 +36,7 @@ export async function makeCgroup(path: string): Promise<void> {
 }
 
 /**
- * Moves a process into the cgroup, in every hierarchy. What it starts from then on is there too.
+ * Moves a process into the cgroup, in every hierarchy. Its later children start there.
  *
  * @throws LabError when the kernel refuses
  */
@@ -44,7 +44,7 @@ export async function enterCgroup(path: string, pid: number): Promise<void> {
   for (const hierarchy of await hierarchies()) await write(join(hierarchy, path, "cgroup.procs"), `${pid}`);
 }
 
-/** Ends what still runs in the cgroup, or below it, and removes it in every hierarchy. */
+/** Ends the processes in the cgroup and below it, then removes it in every hierarchy. */
 export async function removeCgroup(path: string): Promise<void> {
   const trees = (await hierarchies()).map((hierarchy) => join(hierarchy, path));
   const running = async () => (await Promise.all(trees.map(processesBelow))).flat();
@@ -73,7 +73,7 @@ function kill(pid: number): void {
   }
 }
 
-/** v1's cpuset starts empty, and no process can enter an empty one. */
+/** A new cpuset of v1 is empty, and no process can enter an empty one. */
 async function fillCpuset(dir: string): Promise<void> {
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     const target = join(dir, file);
@@ -84,8 +84,8 @@ async function fillCpuset(dir: string): Promise<void> {
 }
 
 /**
- * Has the parent hand its controllers on to this cgroup of v2. The cgroup itself hands nothing on: the kernel
- * allows no process in one that does.
+ * Has the parent pass its controllers on to this cgroup of v2. The cgroup itself passes none on: the kernel
+ * would then allow no process in it.
  */
 async function delegateTo(dir: string): Promise<void> {
   const control = join(dirname(dir), "cgroup.subtree_control");

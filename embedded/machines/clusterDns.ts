@@ -1,4 +1,4 @@
-/** The cluster's DNS, and the end of a start: nodes are Ready and names resolve. */
+/** Applies the cluster's DNS, and waits for the end of a start: nodes are Ready, names resolve. */
 import { readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { patience, VARIABLE } from "../host/patience.ts";
 import { adminKubeconfig } from "./controlPlane.ts";
 import { whileDaemonsRun } from "./daemons.ts";
 
-/** Applies CoreDNS, of that image, to the cluster; the API server must be ready. */
+/** Applies CoreDNS, with that image, to the cluster. The API server must be ready. */
 export async function applyClusterDns(lab: Instance, kubectl: string, image: string): Promise<void> {
   const template = await readFile(join(import.meta.dirname, "coredns.yaml"), "utf8");
   const manifest = template.replaceAll("@IMAGE@", image).replaceAll("@CLUSTER_IP@", CLUSTER_DNS_IP);
@@ -20,13 +20,12 @@ export async function applyClusterDns(lab: Instance, kubectl: string, image: str
 /**
  * Resolves when all workers are Ready.
  *
- * @throws LabError that names the daemon when one ends meanwhile, or what is not ready in time and how to
- * wait longer
+ * @throws LabError that names the daemon that has ended, or what is not ready in time and how to wait longer
  */
 export async function nodesReady(lab: Instance, kubectl: string): Promise<void> {
   const nodes = lab.workers.map((worker) => `node/${worker.name}`);
   await waiting(lab, kubectl, async (wait) => {
-    // One at a time: kubectl fails at once when it waits for two nodes that do not exist yet.
+    // One node at a time, because kubectl fails at once when it waits for two nodes that do not exist yet.
     await Promise.all(nodes.map((node) => wait("--for=create", node)));
     await wait("--for=condition=Ready", ...nodes);
   });
@@ -43,7 +42,7 @@ export async function dnsReady(lab: Instance, kubectl: string): Promise<void> {
   );
 }
 
-/** Does what waits for the cluster by `kubectl wait`, as long as its daemons run. */
+/** Runs a `kubectl wait` while the cluster's daemons run. */
 async function waiting(
   lab: Instance,
   kubectl: string,

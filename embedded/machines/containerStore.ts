@@ -1,4 +1,4 @@
-/** The containerd directory that a worker starts with: all images are in it already. */
+/** Makes the containerd directory that a worker starts with, with all images in it. */
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -7,8 +7,8 @@ import type { MachineSpec } from "../host/instance.ts";
 import { initPid } from "./machine.ts";
 
 /**
- * Copies a containerd directory. Layers and blobs never change once they are unpacked, so they are shared by
- * hard links; containerd's databases are copied.
+ * Copies a containerd directory. Unpacked layers and blobs never change, so hard links share them.
+ * containerd's databases are copied.
  */
 export async function cloneStore(store: string, target: string): Promise<void> {
   if (existsSync(join(target, "io.containerd.metadata.v1.bolt"))) return;
@@ -28,7 +28,7 @@ export async function cloneStore(store: string, target: string): Promise<void> {
   }
 }
 
-/** Imports those archives into a running worker's containerd that it has not imported yet. */
+/** Imports into a running worker's containerd those of the archives that it lacks. */
 export async function importImages(worker: MachineSpec, archives: readonly string[]): Promise<void> {
   const store = join(worker.dir, "data", "containerd");
   const known = await imagesIn(store);
@@ -42,14 +42,14 @@ export async function importImages(worker: MachineSpec, archives: readonly strin
   await noteImages(store, [...known, ...missing.map(imageKey)]);
 }
 
-/** Names an archive by the directory of the cache that holds it, which names its content. */
+/** Names an archive by its directory in the cache. The directory's name stands for the content. */
 export function imageKey(archive: string): string {
   return basename(dirname(archive));
 }
 
-/** Writes down which archives a containerd directory has, by their {@link imageKey}. */
+/** Records which archives a containerd directory has, by their {@link imageKey}. */
 export async function noteImages(store: string, keys: readonly string[]): Promise<void> {
-  // The file may be a hard link that other workers share.
+  // The file can be a hard link that other workers share.
   await writeFile(join(store, `${NOTE}.partial`), JSON.stringify(keys));
   await rename(join(store, `${NOTE}.partial`), join(store, NOTE));
 }

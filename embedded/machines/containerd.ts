@@ -1,5 +1,5 @@
 /**
- * The part of containerd's configuration that differs on a machine without CAP_SYS_RESOURCE or a registry.
+ * containerd's configuration for a machine without CAP_SYS_RESOURCE and without a registry.
  *
  * @param pause name of the image of sandboxes
  */

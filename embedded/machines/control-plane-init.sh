@@ -7,14 +7,13 @@ set -eu
 . /opt/lab/init/supervise.sh
 pki=/etc/lab/pki
 
-# One member, on loopback: only the API server talks to it.
+# etcd has one member, on loopback: only the API server uses it.
 daemon etcd etcd --name lab --data-dir /var/lib/etcd --logger zap \
   --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
   --listen-peer-urls http://127.0.0.1:2380
 
-# Aggregator routing: webhooks are called at pod addresses, because this machine has routes to pods and no
-# kube-proxy.
-# On a slow host it ends: its check of addresses and ports at the start is limited to a minute.
+# Aggregator routing calls webhooks at pod addresses. This machine has routes to pods, and no kube-proxy. On a
+# slow host the API server ends: its first check of addresses and ports is limited to a minute.
 persistent kube-apiserver /opt/lab/bin/kube-apiserver \
   --advertise-address="$ADDRESS" --bind-address=0.0.0.0 --secure-port=6443 \
   --etcd-servers=http://127.0.0.1:2379 --storage-media-type=application/vnd.kubernetes.protobuf \
@@ -30,7 +29,7 @@ persistent kube-apiserver /opt/lab/bin/kube-apiserver \
   --profiling=false
 
 until_served 127.0.0.1
-# On a slow host these two end before the API server is ready: they wait for it for about ten seconds.
+# On a slow host these two end before the API server is ready: they wait about ten seconds for it.
 persistent kube-controller-manager /opt/lab/bin/kube-controller-manager \
   --kubeconfig=/etc/lab/controller-manager.kubeconfig --leader-elect=false \
   --use-service-account-credentials=true --service-account-private-key-file=$pki/service-account.key \

@@ -1,4 +1,4 @@
-/** The control plane: the cluster's certificates, its four daemons, and whether they serve. */
+/** Starts the control plane: the cluster's certificates and its four daemons. */
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { get, type RequestOptions } from "node:https";
 import { join } from "node:path";
@@ -110,7 +110,7 @@ export async function controlPlaneReady(lab: Instance): Promise<void> {
   );
 }
 
-/** Sends one request itself: a kubectl for each would take the processor from the server that starts. */
+/** Sends one request, without kubectl: a kubectl for each would slow down the API server's start. */
 function answersOk(url: string, options: RequestOptions): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(url, options, (response) => {

@@ -1,10 +1,10 @@
-/** The daemons of machines: which have ended, and waiting that ends with the error of one that does. */
+/** Finds a machine's daemons that have ended, and fails a wait when one ends. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, run } from "../../clients/process.ts";
 import type { MachineSpec } from "../host/instance.ts";
 
-/** Milliseconds between two looks at the daemons. */
+/** Milliseconds between two checks of the daemons. */
 const INTERVAL = 500;
 
 export interface DeadDaemon {
@@ -25,11 +25,10 @@ export async function deadDaemons(machine: MachineSpec): Promise<DeadDaemon[]> {
 }
 
 /**
- * Does the work while every daemon of the machines runs. What the work waits for cannot come to be without
- * them.
+ * Does the work while every daemon of the machines runs. Without them the work would wait in vain.
  *
  * @param work gets a signal that fires when it must give up
- * @throws LabError that names the daemon, its exit code and the end of its log, as soon as one ends
+ * @throws LabError when a daemon ends; it names the daemon, its exit code and the end of its log
  */
 export async function whileDaemonsRun<T>(
   machines: readonly MachineSpec[],
@@ -63,8 +62,8 @@ async function describe({ name, dir }: MachineSpec, { daemon, exitCode }: DeadDa
 }
 
 /**
- * The end of a log of the machine with that directory, for an error. What a daemon of Kubernetes ended for is
- * a line of its own that may be further up: other threads write on.
+ * The end of a machine's log, for an error. The last fatal line of a Kubernetes daemon is added where it is
+ * further up, because other threads go on logging.
  */
 export async function endOfLog(dir: string, daemon: string): Promise<string> {
   const log = join(dir, "log", `${daemon}.log`);

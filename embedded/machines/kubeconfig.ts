@@ -1,9 +1,9 @@
-/** Kubeconfigs of the machines' daemons and of the administrator. */
+/** Writes the kubeconfigs of the machines' daemons and of the administrator. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
 
-/** Writes a self-contained kubeconfig for a certificate in `pki`, readable by its owner alone. */
+/** Writes a self-contained kubeconfig for a certificate in `pki`. Only the file's owner can read it. */
 export async function writeKubeconfig(
   file: string,
   {

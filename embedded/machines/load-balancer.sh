@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the load-balancer machine: a Debian booted by systemd-nspawn over a private copy-on-write disk.
+# Becomes the load-balancer machine: systemd-nspawn boots a Debian over a private copy-on-write disk.
 #
 #   load-balancer.sh ROOT DIR NAME NETNS
 #

@@ -1,4 +1,4 @@
-/** The load-balancer machine: booted, its units looked after, shut down. */
+/** Boots the load-balancer machine, starts its units, shuts it down. */
 import { existsSync } from "node:fs";
 import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
@@ -57,14 +57,14 @@ export async function deadUnits(lab: Instance): Promise<{ unit: string; state: s
 }
 
 /**
- * Boots the load balancer, or starts the units that have ended on one that runs. Its disk is kept after a
- * power-off, until the lab is taken down.
+ * Boots the load balancer. Where it runs, starts its units that have ended. Its disk outlives a power-off,
+ * until the lab is taken down.
  */
 export async function startLoadBalancer(lab: Instance, root: string): Promise<void> {
   const machine = lab.loadBalancer;
   if (await runningPid(machine)) {
-    // The exit code does not count: a haproxy.cfg that HAProxy refuses is repaired by the program's next
-    // push.
+    // The exit code does not count. Where HAProxy refuses its haproxy.cfg, the program's next push repairs
+    // the file.
     await systemctl(lab, "start", ...UNITS);
     return;
   }
@@ -83,14 +83,14 @@ export async function loadBalancerReady(lab: Instance): Promise<void> {
   });
 }
 
-/** Shuts the machine down in order; cuts its power after 10 s. */
+/** Shuts the machine down in order. After 10 s its processes are killed. */
 export async function stopLoadBalancer(lab: Instance): Promise<void> {
   const init = await initPid(lab.loadBalancer);
   // systemd reads this real-time signal as "power off now" (systemd(1), SIGRTMIN+4).
   if (init) await run("kill", ["-s", "RTMIN+4", String(init)]).catch(() => undefined);
   const off = async () => (await runningPid(lab.loadBalancer)) === undefined;
   await until("power-off", off, { timeoutMs: 10_000 }).catch(() => undefined);
-  // When nspawn was killed, systemd runs on without it.
+  // When nspawn was killed, the machine's systemd runs on without it.
   await removeCgroup(lab.loadBalancer.cgroup);
   await powerOff(lab.loadBalancer);
 }
@@ -101,7 +101,7 @@ async function systemctl(lab: Instance, ...args: string[]): Promise<Ended> {
   return launch("nsenter", ["--target", String(init), "--all", "systemctl", ...args], { all: true });
 }
 
-/** Makes the machine's host key and its user's key once, and the files that bring them into the machine. */
+/** Makes the machine's host key and its user's key, once, and the files that carry them into the machine. */
 export async function makeKeys(lab: Instance): Promise<void> {
   const ssh = join(lab.dir, "ssh");
   const files = join(lab.loadBalancer.dir, "files");

@@ -1,4 +1,4 @@
-/** One machine as a process tree: started in namespaces and a cgroup of its own, found again, ended. */
+/** Starts a machine as a process tree in namespaces and a cgroup of its own, finds it again, ends it. */
 import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { enterCgroup, makeCgroup, removeCgroup } from "./cgroups.ts";
 
 const SCRIPTS = import.meta.dirname;
 
-/** How a machine is brought up. */
+/** What a machine is booted from. */
 export interface Boot {
   /** Root file system shared by machines, never written. */
   readonly root: string;
@@ -22,7 +22,7 @@ export interface Boot {
   readonly data: readonly string[];
 }
 
-/** Makes the directories that machine.sh binds, empty ones where they are new. */
+/** Makes the directories that machine.sh binds. New ones are empty. */
 export async function prepare(machine: MachineSpec, boot: Boot): Promise<void> {
   await rm(join(machine.dir, "run"), { recursive: true, force: true });
   const dirs = ["etc", "log", "run", ...boot.data.map((name) => `data/${name}`)];
@@ -41,19 +41,20 @@ export async function start(machine: MachineSpec, boot: Boot): Promise<void> {
 }
 
 /**
- * Starts a machine's outermost process in the machine's own cgroup, with its console in log/console.log, and
- * remembers it. Neither the end of this process nor that of its session, service or scope ends the machine.
+ * Starts a machine's outermost process in the machine's own cgroup, and records its pid. Its console is
+ * log/console.log. The machine outlives this process, and this process's session, service or scope.
  *
  * @throws LabError when the process cannot enter the cgroup
  */
 export async function spawnDetached(machine: MachineSpec, command: readonly string[]): Promise<void> {
-  // A crash may have left processes there, and a kubelet inspects every old pod's cgroup for seconds.
+  // A crash can have left processes there. A kubelet would inspect every old pod's cgroup for seconds.
   await removeCgroup(machine.cgroup);
   const cgroup = `${machine.cgroup}/machine`;
   await makeCgroup(cgroup);
   await mkdir(join(machine.dir, "log"), { recursive: true });
   const console = openSync(join(machine.dir, "log", "console.log"), "a");
-  // The shell starts the command once the line arrives: everything that it starts is in the cgroup.
+  // The shell waits for a line before it starts the command, so that every process of the command is in the
+  // cgroup.
   const child = spawn("sh", ["-c", 'read -r _ && exec "$@" </dev/null', "sh", ...command], {
     detached: true,
     stdio: ["pipe", console, console],
@@ -71,20 +72,23 @@ export async function spawnDetached(machine: MachineSpec, command: readonly stri
   }
 }
 
-/** The machine's outermost process, or undefined when it is off: another process may have got its pid. */
+/**
+ * The machine's outermost process, or undefined when the machine is off. The start time shows whether the pid
+ * is now another process's.
+ */
 export async function runningPid(machine: MachineSpec): Promise<number | undefined> {
   const noted = await readFile(pidFile(machine), "utf8").catch(() => "");
   const [pid, since] = noted.trim().split(" ").map(Number);
   return pid && since && (await startTime(pid)) === since ? pid : undefined;
 }
 
-/** Process 1 of the machine as the host numbers it, or undefined. */
+/** The host's pid of the machine's process 1, or undefined. */
 export async function initPid(machine: MachineSpec): Promise<number | undefined> {
   const outer = await runningPid(machine);
   return outer && (await firstChild(outer));
 }
 
-/** Ends the machine's process tree at once, as a power cut would; its mounts and containers end with it. */
+/** Ends the machine's process tree at once, as a power cut would. Its mounts and containers end with it. */
 export async function powerOff(machine: MachineSpec): Promise<void> {
   const pid = await runningPid(machine);
   if (pid) {
@@ -97,7 +101,7 @@ export async function powerOff(machine: MachineSpec): Promise<void> {
   await rm(join(machine.dir, "run"), { recursive: true, force: true });
 }
 
-/** Pids, as the host numbers them, of all processes in the machine's network namespace. */
+/** The host's pids of all processes in the machine's network namespace. */
 export async function processesIn(machine: MachineSpec): Promise<number[]> {
   const { execa } = await import("execa");
   const { stdout } = await execa("ip", ["netns", "pids", machine.netns], { reject: false });
@@ -111,7 +115,10 @@ function pidFile(machine: MachineSpec): string {
   return join(machine.dir, "machine.pid");
 }
 
-/** Start of a process in clock ticks since boot, which with its pid identifies it; 0 when there is none. */
+/**
+ * Start time of a process in clock ticks since boot; 0 when there is none. Pid and start time identify a
+ * process.
+ */
 async function startTime(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

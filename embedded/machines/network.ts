@@ -1,4 +1,4 @@
-/** The lab's network: a switch in a namespace of its own, a cable to every machine and one to the host. */
+/** Makes the lab's network: a switch in a namespace of its own, a cable to every machine, one to the host. */
 import { readdir } from "node:fs/promises";
 import { run, succeeds } from "../../clients/process.ts";
 import type { Instance, MachineSpec } from "../host/instance.ts";
@@ -10,24 +10,22 @@ const UPLINK = "host";
 /**
  * Makes the switch, the host's link to it and a network namespace for each machine. Idempotent.
  *
- * The bridge is not in the host's own namespace, because there a firewall such as Docker's would filter the
- * frames between the machines as soon as the module br_netfilter is loaded.
+ * The bridge is not in the host's own namespace. There a firewall such as Docker's would filter the frames
+ * between the machines, once the module br_netfilter is loaded.
  */
 export async function startNetwork(lab: Instance): Promise<void> {
   await startSwitch(lab);
   await Promise.all(lab.machines.map((machine) => plugIn(lab, machine)));
 }
 
-/** Removes what {@link startNetwork} made, as far as it is there. */
+/** Removes everything that {@link startNetwork} made. */
 export async function stopNetwork(lab: Instance): Promise<void> {
   await removeLink(lab.link);
   await Promise.all(lab.machines.map(({ netns }) => removeNamespace(netns)));
   await removeNamespace(lab.switchNetns);
 }
 
-/**
- * Removes a machine's namespace with all that its kernel knew: links, routes, packet filters, connections.
- */
+/** Removes a machine's namespace with its links, routes, packet filters and connections. */
 export async function unplug(lab: Instance, machine: MachineSpec): Promise<void> {
   await removeNamespace(machine.netns);
   await removeLink(machine.link, lab.switchNetns);
@@ -56,7 +54,7 @@ async function startSwitch(lab: Instance): Promise<void> {
 async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
   const { netns, link, address } = machine;
   if (!(await exists("lo", netns))) await addNamespace(netns);
-  // The default route is added last, and goes with the cable: a machine that has one is complete.
+  // The default route is added last, and goes with the cable. A machine that has one is complete.
   if (await run("ip", ["-n", netns, "route", "show", "default"])) return;
   await removeLink(link, lab.switchNetns);
   await ipIn(
@@ -76,10 +74,9 @@ async function plugIn(lab: Instance, machine: MachineSpec): Promise<void> {
 }
 
 /**
- * Routes to the pods of every worker; the load balancer gets none. A worker's own pods each have a route of
- * their own. An address of its subnet without one is unreachable: by the default route the packet would leave
- * through the host, and the ICMP redirect that follows would keep its sender from a new pod of the same
- * address for 5 minutes.
+ * Routes to the pods of every worker; the load balancer gets none. On a worker each of its own pods has a
+ * route. An address of its subnet without a pod is unreachable. By the default route such a packet would go
+ * to the host; the ICMP redirect would then keep its sender from a new pod of the same address for 5 minutes.
  */
 function podRoutes(lab: Instance, machine: MachineSpec): string[] {
   if (machine === lab.loadBalancer) return [];
@@ -90,7 +87,7 @@ function podRoutes(lab: Instance, machine: MachineSpec): string[] {
   );
 }
 
-/** The kernel removes one end of a cable itself some time after the namespace of the other end. */
+/** The kernel removes one end of a cable some time after the namespace of the other end. */
 async function removeLink(link: string, netns?: string): Promise<void> {
   if (!(await exists(link, netns))) return;
   const where = netns ? ["-n", netns] : [];
@@ -111,7 +108,7 @@ async function exists(link: string, netns?: string): Promise<boolean> {
   return succeeds("ip", [...(netns ? ["-n", netns] : []), "link", "show", link]);
 }
 
-/** Runs commands of ip(8) in the host's namespace, up to the first that fails. */
+/** Runs commands of ip(8) in the host's namespace, until one fails. */
 async function ip(...commands: string[]): Promise<void> {
   await run("ip", ["-batch", "-"], { input: commands.join("\n") });
 }

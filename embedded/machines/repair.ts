@@ -1,4 +1,4 @@
-/** A lab after a crash: which machines have to be started again, and their pods replaced. */
+/** Repairs a lab after a crash: machines that have to restart, and their pods. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
@@ -10,8 +10,8 @@ import { powerOff, runningPid } from "./machine.ts";
 import { unplug } from "./network.ts";
 
 /**
- * Powers off the machines that have to be started again: those that ended with the host, and those that lost
- * a daemon. Machines do not repair themselves.
+ * Powers off the machines that have to restart: those that ended with the host, and those with a dead daemon.
+ * A machine does not repair itself.
  *
  * @returns those machines
  */
@@ -23,14 +23,14 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
     if (ranBefore && !well) broken.push(machine);
   }
   await Promise.all(broken.map(powerOff));
-  // A power cut also clears the kernel: pods do not reach the API server over routes and rules that are left.
+  // The namespace goes too: pods do not reach the API server over routes and rules of the previous boot.
   for (const machine of broken) await unplug(lab, machine);
   return broken;
 }
 
 /**
- * Deletes the pods of machines that were off, and resolves when every Deployment is Available again. Their
- * kubelet would notice after minutes, and report them Ready until then.
+ * Deletes the pods of machines that were off, and resolves when every Deployment is Available again. The
+ * kubelet would take minutes to notice their end, and report them Ready until then.
  */
 export async function replacePods(
   lab: Instance,

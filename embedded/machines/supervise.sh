@@ -6,7 +6,7 @@ daemon() { # daemon NAME COMMAND [ARG...]
   start 0 "$@"
 }
 
-# A daemon that gives up when another one is not ready soon enough: it is started again, up to 20 times. One
+# For a daemon that gives up when another one is not ready soon enough: it is restarted, up to 20 times. One
 # that is killed is not.
 persistent() { # persistent NAME COMMAND [ARG...]
   start 20 "$@"
@@ -22,7 +22,7 @@ start() { # start RETRIES NAME COMMAND [ARG...]
       echo $! >"/run/lab/$name.pid"
       status=0
       wait $! || status=$?
-      # From 129 to 192 it is the number of a signal, plus 128. Kubernetes' own fatal errors are 255.
+      # A status from 129 to 192 is a signal's number plus 128. Kubernetes' own fatal errors end with 255.
       if [ "$retries" = 0 ] || { [ "$status" -gt 128 ] && [ "$status" -le 192 ]; }; then break; fi
       retries=$((retries - 1))
       echo "ended with exit code $status, started again" >>"/var/log/lab/$name.log"
@@ -33,8 +33,8 @@ start() { # start RETRIES NAME COMMAND [ARG...]
   ) &
 }
 
-# Waits until the API server accepts connections. Its clients start after that: before, they would take the
-# processor from it, and the kubelet would wait for longer and longer between its attempts.
+# Waits until the API server accepts connections. Its clients start after that. Earlier they would take the
+# processor from it, and the kubelet would pause longer after each attempt.
 until_served() { # until_served ADDRESS
   until socat -u OPEN:/dev/null "TCP:$1:6443,connect-timeout=2" 2>/dev/null; do sleep 0.1; done
 }

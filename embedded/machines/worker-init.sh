@@ -21,7 +21,8 @@ cover kernel/keys/root_maxkeys 1000000
 cover kernel/keys/root_maxbytes 25000000
 
 sysctl -qw net.ipv4.ip_forward=1
-# What is no pod has no route back to a pod: to it, a pod's packets come from the node, as on most clusters.
+# Only nodes have routes to pods. For all other destinations a pod's packets bear the node's address, as on
+# most clusters.
 iptables -w -t nat -A POSTROUTING -s "$POD_SUBNET" ! -d "$POD_CIDR" -j MASQUERADE
 mkdir -p /etc/cni/net.d
 cp /etc/lab/cni.conflist /etc/cni/net.d/10-lab.conflist
@@ -34,7 +35,7 @@ serving() { grep -c 'msg="Start streaming server"' /var/log/lab/containerd.log |
 : >>/var/log/lab/containerd.log
 before=$(serving)
 daemon containerd containerd --config /etc/lab/containerd.toml
-# The kubelet ends when the runtime's socket is there and the runtime answers "not initialized yet".
+# The kubelet would end when the runtime's socket is there, but the runtime answers "not initialized yet".
 until [ "$(serving)" -gt "$before" ] || [ -e /run/lab/containerd.exit ]; do sleep 0.05; done
 until_served "$API_SERVER"
 daemon kube-proxy /opt/lab/bin/kube-proxy --config /etc/lab/kube-proxy.yaml --hostname-override="$NODE"

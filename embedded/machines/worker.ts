@@ -1,4 +1,4 @@
-/** A worker: container runtime, kube-proxy and kubelet, with their configuration. */
+/** Starts a worker: container runtime, kube-proxy and kubelet, with their configuration. */
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -70,7 +70,7 @@ function kubeletConfig(worker: WorkerSpec) {
     clusterDNS: [CLUSTER_DNS_IP],
     clusterDomain: "cluster.local",
     resolvConf: "/etc/resolv.conf",
-    // The disk is the host's; the kubelet must not evict pods because other things fill it.
+    // The disk is the host's. The kubelet must not evict pods when something else fills it.
     evictionHard: {
       "imagefs.available": "1%",
       "nodefs.available": "1%",
@@ -87,8 +87,8 @@ function kubeletConfig(worker: WorkerSpec) {
     syncFrequency: "10s",
     nodeStatusUpdateFrequency: "4s",
     makeIPTablesUtilChains: true,
-    // Without it the kubelet changes settings of the host's kernel: worker-init.sh shows it the ones it
-    // wants.
+    // Otherwise the kubelet would change settings of the host's kernel. worker-init.sh shows it the values
+    // that it wants.
     protectKernelDefaults: true,
     oomScoreAdj: 0,
   };
@@ -115,7 +115,7 @@ function kubeProxyConfig() {
     mode: "iptables",
     clientConnection: { kubeconfig: "/etc/lab/kube-proxy.kubeconfig" },
     clusterCIDR: POD_CIDR,
-    // kube-proxy leaves conntrack's limits alone: they are the host's.
+    // kube-proxy does not change conntrack's limits: they are the host's.
     conntrack: { maxPerCore: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
     iptables: { minSyncPeriod: "100ms" },
     oomScoreAdj: 0,
@@ -123,7 +123,7 @@ function kubeProxyConfig() {
 }
 
 /**
- * Routed, not bridged: on a bridge a Service's pods of the same node are reached only with the module
+ * Pods are routed, not bridged: behind a bridge, a Service reaches pods of the same node only with the module
  * br_netfilter.
  */
 function cniConfig(worker: WorkerSpec) {

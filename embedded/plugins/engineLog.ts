@@ -14,14 +14,14 @@ export class EngineLog implements Log {
   #client: InstanceType<typeof engineServices.EngineClient> | undefined;
   readonly #shown = new Map<string, string>();
 
-  /** The first address counts: the engine gives the same one at several moments. */
+  /** Only the first address counts; the engine sends the same one several times. */
   connect(address: string | undefined): void {
     if (address === undefined || address === "" || this.#client !== undefined) return;
     this.#client = new engineServices.EngineClient(address, grpc.credentials.createInsecure());
   }
 
   status(urn: string, text: string, severity: Severity = "info"): void {
-    // An empty line clears the status; where there is none, it would be a line of its own in a plain log.
+    // An empty line clears the status. Without a status to clear, it would be an empty line in a plain log.
     if (text === "" ? !this.#shown.delete(urn) : this.#shown.get(urn) === text) return;
     if (text !== "") this.#shown.set(urn, text);
     this.#send(urn, severity, text, true);

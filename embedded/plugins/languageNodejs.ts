@@ -18,11 +18,11 @@ const services: typeof import("@pulumi/pulumi/proto/language_grpc_pb.js") = requ
 
 type RunRequest = InstanceType<typeof messages.RunRequest>;
 
-/** Exit code of `@pulumi/pulumi/cmd/run` when it has reported the error to the engine already. */
+/** Exit code of `@pulumi/pulumi/cmd/run` after it has reported the error to the engine. */
 const EXIT_ERROR_REPORTED = 32;
-/** As the official host: a program that does not end within this time of a SIGINT is killed. */
+/** As in the official host, a program that outlives a SIGINT by this time is killed. */
 const INTERRUPT_GRACE_MS = 5000;
-/** As the official host, which looks for its engine every five minutes. */
+/** As in the official host, which checks every five minutes whether its engine runs. */
 const ORPHANED_MS = 5 * 60_000;
 
 await main();
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     for (const program of programs) stop(program);
   };
 
-  // The program would go on for good: each message to its dead engine fails, and each failure is a message.
+  // The program would never end: each message to the dead engine fails, and each failure is a new message.
   const orphaned = () => {
     for (const program of programs) program.kill("SIGKILL");
   };
@@ -84,7 +84,7 @@ async function run(request: RunRequest, engineAddress: string, programs: Set<Chi
   }
 }
 
-/** The flags of `@pulumi/pulumi/cmd/run`; empty ones are left out, as the official host does. */
+/** The flags of `@pulumi/pulumi/cmd/run`, without the empty ones, as in the official host. */
 function programArguments(request: RunRequest, engineAddress: string, directory: string): string[] {
   const info = request.getInfo();
   const flags: [name: string, value: string][] = [

@@ -9,8 +9,8 @@ import { isWithin, unsupported } from "./values.ts";
 /**
  * Serves a provider until the engine ends this process.
  * @param version what `pulumi about` shows
- * @param make called at once; the log reaches the engine whose address is the process's first argument
- * @param orphanedMs how long calls that run may go on when the engine was killed
+ * @param make called at once. The log goes to the engine whose address is the process's first argument
+ * @param orphanedMs how long running calls may go on after the engine was killed
  */
 export async function serveProvider(
   version: string,
@@ -41,7 +41,7 @@ function providerService(
       new messages.CheckResponse().setInputs(request.getNews()),
     ),
     diffConfig: unary(async (request: Message<"DiffRequest">) => {
-      // Old inputs are what the user wrote; the outputs of a provider resource are the same plus the version.
+      // The old inputs are the user's. The outputs of a provider resource are the same plus the version.
       const olds = fromStruct(request.getOldInputs() ?? request.getOlds());
       const diff = await provider.diffConfig?.(olds, fromStruct(request.getNews()));
       return diffResponse(diff ?? { changes: new Map() });
@@ -131,7 +131,7 @@ function providerService(
   };
 }
 
-/** As `unary`; an object that is not ready goes along with the error, for the engine to record. */
+/** As `unary`. The error carries an object that is not ready, for the engine to record. */
 function detailed<Request, Response>(answer: (request: Request) => Promise<Response>) {
   return unary(async (request: Request) => {
     try {
@@ -155,7 +155,7 @@ function statusDetails({ id, outputs, inputs, reasons, message }: Initialization
   return Buffer.from(whole.serializeBinary());
 }
 
-/** Engines before 3.140 send type and name in the URN alone: `urn:pulumi:stack::project::type$type::name`. */
+/** Type and name, from the URN: `urn:pulumi:stack::project::type$type::name`. */
 function resource(request: { getUrn(): string }): ResourceRequest {
   const urn = request.getUrn();
   const [, , types = "", ...name] = urn.split("::");

@@ -1,7 +1,7 @@
-/** What a provider is to Pulumi's engine: requests and answers with property bags decoded. */
+/** The interface of a provider: requests and answers with decoded property bags. */
 import type { Changes, Properties } from "./values.ts";
 
-/** What a provider answers to the engine. A rejected promise becomes the resource's error. */
+/** A provider's answers to the engine. A rejected promise becomes the resource's error. */
 export interface Provider {
   diffConfig?(olds: Properties, news: Properties): Promise<Diff>;
   configure?(args: Properties): Promise<void>;
@@ -11,7 +11,7 @@ export interface Provider {
   read(request: ReadRequest): Promise<ReadResult | undefined>;
   update(request: UpdateRequest): Promise<Properties>;
   delete(request: DeleteRequest): Promise<void>;
-  /** The user interrupts: pending calls end as soon as they can, and fail. */
+  /** The user interrupts. Pending calls end as soon as they can, and fail. */
   cancel(): void;
 }
 
@@ -40,7 +40,7 @@ export interface DiffRequest extends ResourceRequest {
 }
 export interface Diff {
   changes: Changes;
-  /** The roots of those paths whose change needs a new resource. */
+  /** The roots of the paths whose change needs a new resource. */
   replaces?: string[];
   deleteBeforeReplace?: boolean;
 }
@@ -52,7 +52,7 @@ export interface CreateRequest extends ResourceRequest {
 }
 export interface ReadRequest extends ResourceRequest {
   id: string;
-  /** Empty where the resource is in no state, as at a `get`. */
+  /** Empty where no state has the resource, as at a `get`. */
   inputs: Properties;
   outputs: Properties;
 }
@@ -76,7 +76,7 @@ export interface DeleteRequest extends ResourceRequest {
 export type Severity = "debug" | "info" | "warning" | "error";
 
 /**
- * Lines about a resource for the user: `status` lines are shown while it is worked on, `message` lines are
+ * Lines about a resource for the user. A `status` line is shown during the operation; a `message` line is
  * kept.
  */
 export interface Log {
@@ -84,7 +84,7 @@ export interface Log {
   message(urn: string, severity: Severity, text: string): void;
 }
 
-/** The resource exists but is not ready: the engine records it with these outputs and shows the reasons. */
+/** The resource exists but is not ready. The engine records it with these outputs and shows the reasons. */
 export class InitializationError extends Error {
   readonly id: string;
   readonly outputs: Properties;

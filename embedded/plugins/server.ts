@@ -1,13 +1,13 @@
 /**
- * What every plugin of Pulumi's engine has to do besides its own work: serve gRPC on a free port of the
- * loopback interface, print that port, say who it is, and end with the engine.
+ * The duties of every plugin of Pulumi's engine: serve gRPC on a free port of the loopback interface, print
+ * that port, report its version, end with the engine.
  */
 import { createRequire } from "node:module";
 import * as grpc from "@grpc/grpc-js";
 
 const require = createRequire(import.meta.url);
 const plugin: typeof import("@pulumi/pulumi/proto/plugin_pb.js") = require("@pulumi/pulumi/proto/plugin_pb.js");
-// Protobuf's own types must be the very ones that Pulumi's stubs use.
+// Protobuf's own types must come from the same copy of the package as Pulumi's stubs use.
 const empties: typeof import("google-protobuf/google/protobuf/empty_pb.js") = createRequire(
   require.resolve("@pulumi/pulumi/package.json"),
 )("google-protobuf/google/protobuf/empty_pb.js");
@@ -38,8 +38,7 @@ export async function serve(
 }
 
 /**
- * The engine reads the first line of a plugin's output as its port, and all that follows as messages to the
- * user.
+ * The engine reads the first line of a plugin's output as its port, and later lines as messages to the user.
  */
 export function announce(port: number): void {
   process.stdout.write(`${port}\n`);
@@ -49,12 +48,12 @@ export function announce(port: number): void {
 const calls = new Set<Promise<unknown>>();
 
 /**
- * Ends this process with the engine. The engine ends its plugins by SIGINT. When it was killed, this process
- * gets another parent: calls that run then go on, as those of the official plugins do, and the process ends
+ * Ends this process with the engine. The engine ends its plugins by SIGINT. When the engine was killed, this
+ * process gets another parent. Running calls then go on, as in the official plugins, and the process ends
  * after them.
  * @param interrupt called at SIGINT and SIGTERM
  * @param orphaned called when the engine was killed
- * @param orphanedMs the longest time for the calls that run
+ * @param orphanedMs the longest time for the running calls
  */
 export function endWithEngine({
   interrupt = () => {},
@@ -84,7 +83,7 @@ export function endWithEngine({
 
 const ORPHAN_CHECK_MS = 1000;
 
-/** A gRPC method made of an async function: an error that it throws becomes the call's, without a stack. */
+/** A gRPC method made of an async function. Its error becomes the call's error, without a stack. */
 export function unary<Request, Response>(
   answer: (request: Request) => Promise<Response> | Response,
 ): grpc.handleUnaryCall<Request, Response> {

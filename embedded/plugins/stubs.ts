@@ -1,10 +1,10 @@
-/** Pulumi's generated gRPC stubs, and property bags to and from their wire form. */
+/** Pulumi's generated gRPC stubs, and the conversion of property bags to and from their wire form. */
 import { createRequire } from "node:module";
 import type { Struct } from "google-protobuf/google/protobuf/struct_pb.js";
 import { decode, encode, type Properties } from "./values.ts";
 
-// The stubs are CommonJS whose names Node cannot see before it runs them, and protobuf's own types have to be
-// the very ones that the stubs use.
+// The stubs are CommonJS whose exports Node cannot see before it runs them. Protobuf's own types must come
+// from the same copy of the package as the stubs use.
 const require = createRequire(import.meta.url);
 const requireAsPulumi = createRequire(require.resolve("@pulumi/pulumi/package.json"));
 

@@ -1,7 +1,7 @@
 /**
- * Property values as Pulumi's engine sends them: JSON in a protobuf Struct, where a secret is an object with
- * a signature and a value that is not known yet is a sentinel string. Here they are a `Secret` and `UNKNOWN`.
- * The signatures are part of Pulumi's protocol (developer docs, "Property values over the wire").
+ * Property values. Pulumi's engine sends them as JSON in a protobuf Struct. There a secret is an object with
+ * a signature, and a value that is not known yet is a sentinel string. Here they are a `Secret` and
+ * `UNKNOWN`. The signatures are part of Pulumi's protocol (developer docs, "Property values over the wire").
  */
 
 export type Value = null | boolean | number | string | Secret | Unknown | Value[] | { [key: string]: Value };
@@ -15,9 +15,9 @@ export class Secret {
   }
 }
 
-/** The type of `UNKNOWN`, of which there is one. */
+/** The type of the one value `UNKNOWN`. */
 export class Unknown {
-  /** An unknown that reaches JSON would reach another program. */
+  /** JSON goes to another program, which must not get an unknown value. */
   toJSON(): never {
     throw new Error("a value that is not known before the update has run would leave the plugin");
   }
@@ -62,7 +62,7 @@ export function encode(value: Value): unknown {
   return value;
 }
 
-/** The same value with no secret marked at any depth. */
+/** The same value, with secrets unmarked at every depth. */
 export function reveal(value: Value): Value {
   if (value instanceof Secret) return reveal(value.value);
   if (Array.isArray(value)) return value.map(reveal);
@@ -99,7 +99,7 @@ export function equal(a: Value | undefined, b: Value | undefined): boolean {
 }
 
 export type ChangeKind = "add" | "delete" | "update";
-/** What differs, by property path as the engine writes it: `spec.http[0].weight`, `data["a.txt"]`. */
+/** The differences, by property path as the engine writes it: `spec.http[0].weight`, `data["a.txt"]`. */
 export type Changes = Map<string, ChangeKind>;
 
 /** The leaves in which two property bags differ. An unknown differs from everything. */
@@ -109,7 +109,7 @@ export function changes(before: Properties, after: Properties): Changes {
   return found;
 }
 
-/** What a stand-in says where the official plugin would do more. */
+/** The message for a feature that only the official plugin has. */
 export function unsupported(feature: string): string {
   return (
     `not supported by the stand-in: ${feature}; with the official Pulumi plugins it works: put them on ` +

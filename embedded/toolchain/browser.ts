@@ -1,4 +1,4 @@
-/** The browser in which the tests open the lab's pages. */
+/** Finds or installs the browser in which the tests open the lab's pages. */
 import { LabError, passThrough, succeeds } from "../../clients/process.ts";
 
 /** The name of Debian's package and of its command. */
@@ -7,7 +7,7 @@ const CHROMIUM = "chromium";
 /**
  * Finds Chromium on PATH, or installs Debian's package; only tests need it.
  *
- * @throws LabError when it cannot be installed; apt has then printed why.
+ * @throws LabError when it cannot be installed; apt has printed the reason
  */
 export async function ensureBrowser(): Promise<string> {
   if (await succeeds(CHROMIUM, ["--version"])) return CHROMIUM;
@@ -18,7 +18,7 @@ export async function ensureBrowser(): Promise<string> {
 /**
  * Installs Debian packages that only tests need, after naming them.
  *
- * @throws LabError when they cannot be installed; apt has then printed why.
+ * @throws LabError when they cannot be installed; apt has printed the reason
  */
 export async function installPackages(purpose: string, packages: readonly string[]): Promise<void> {
   const names = packages.join(" ");
@@ -28,7 +28,7 @@ export async function installPackages(purpose: string, packages: readonly string
   await apt(fault, "install", "--no-install-recommends", "--yes", ...packages);
 }
 
-/** Standard output is for data: all that apt prints goes to standard error. */
+/** Standard output is for data, so apt's output goes to standard error. */
 async function apt(fault: string, ...args: string[]): Promise<void> {
   const exitCode = await passThrough("apt-get", ["-qq", ...args], {
     env: { DEBIAN_FRONTEND: "noninteractive", SYSTEMD_OFFLINE: "1", NEEDRESTART_SUSPEND: "1" },

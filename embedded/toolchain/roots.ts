@@ -1,10 +1,10 @@
-/** Debian root file systems, made by debootstrap and kept in the cache. */
+/** Makes Debian root file systems by debootstrap, in the cache. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../clients/process.ts";
 import { cached } from "./cache/cache.ts";
 
-/** A root file system that debootstrap makes: Debian, minimal, with these packages. */
+/** A root file system: a minimal Debian with these packages. */
 export interface RootSpec {
   readonly name: string;
   readonly packages: readonly string[];
@@ -29,29 +29,26 @@ export const ROOTS = {
 } as const satisfies Record<string, RootSpec>;
 
 const SUITE = "bookworm";
-/** With the packages as they are downloaded; measured up to 0.5 GB. */
+/** Megabytes with the downloaded packages; measured up to 0.5 GB. */
 const ROOM = 600;
 
-/**
- * Keys of Debian's archive, of the package debian-archive-keyring. Ubuntu has no other keys for Debian's
- * suites.
- */
+/** Keys of Debian's archive, from the package debian-archive-keyring. Ubuntu has no other keys for Debian. */
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /**
- * Makes a Debian root file system once and returns its directory. Packages are checked by the archive's
- * signature.
+ * Makes a Debian root file system once and returns its directory. The archive's signature verifies the
+ * packages.
  */
 export async function rootFileSystem(spec: RootSpec): Promise<string> {
   const suite = spec.suite ?? SUITE;
   const ingredients = [suite, ...spec.packages];
   return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {
-    // debootstrap makes its target, and changes its mode.
+    // debootstrap makes its target directory, and changes its mode.
     const root = join(into, "root");
     const mirror = await mirrorOfHost();
     await run("debootstrap", [
       "--variant=minbase",
-      // Without the flag a missing keyring means no check at all.
+      // Without the flag, debootstrap checks nothing when the keyring is missing.
       ...["--force-check-gpg", `--keyring=${KEYRING}`],
       `--include=${spec.packages.join(",")}`,
       suite,

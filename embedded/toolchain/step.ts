@@ -8,10 +8,10 @@ export interface Step<T> {
   readonly result: Promise<T>;
 }
 
-/** @param make the work; it may report a line that says how far it is */
+/** @param make the work; it can report lines with its progress */
 export function step<T>(title: string, make: (report: (line: string) => void) => Promise<T>): Step<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>();
-  // The task list reports the error; a result that nothing waits for must not end the process.
+  // The task list reports the error. A rejection that nothing awaits must not end the process.
   promise.catch(() => undefined);
   return {
     result: promise,

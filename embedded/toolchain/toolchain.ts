@@ -1,4 +1,4 @@
-/** Finds, downloads or makes what the lab's machines are made of, in a cache that all labs share. */
+/** Finds, downloads or builds the parts of the lab's machines, in a cache that all labs share. */
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { cacheHome } from "../host/instance.ts";
@@ -19,7 +19,7 @@ import { type Step, step } from "./step.ts";
 import { linkTools } from "./tools.ts";
 import { wheels } from "./wheels/wheels.ts";
 
-/** Directories of everything that machines are made of. */
+/** The directories of all parts. */
 export interface Toolchain {
   readonly kubernetes: string;
   readonly pulumi: string;
@@ -42,11 +42,11 @@ export interface Wanted {
   readonly monitoring?: boolean;
   /** The image of Zipkin. */
   readonly tracing?: boolean;
-  /** Official artifacts alone, or none; by default those that can be had. */
+  /** Only official artifacts, or none. @default official where within reach */
   readonly from?: From;
 }
 
-/** Makes {@link Toolchain}, one lab at a time: the cache is shared by all labs of this user. */
+/** Makes {@link Toolchain}. One lab does so at a time, because all labs of this user share the cache. */
 export async function ensureToolchain(
   runTasks: (tasks: ListrTask[]) => Promise<void>,
   note: (line: string) => void,
@@ -60,7 +60,7 @@ export async function ensureToolchain(
   });
 }
 
-/** What is found or made, all at once; `result` is there when all tasks have run. */
+/** The steps that make the parts, side by side. `result` resolves when all of them have run. */
 async function toolchainSteps(
   wanted: Wanted,
 ): Promise<{ tasks: ListrTask[]; result: () => Promise<Toolchain> }> {
@@ -184,7 +184,7 @@ async function toolchainSteps(
   };
 }
 
-/** Builds and root file systems: each is made when it is first wanted, one build and one root at a time. */
+/** Makes builds and root file systems on first use, one build and one root at a time. */
 function makers() {
   const builds = new Turns();
   const debootstraps = new Turns();
@@ -195,7 +195,7 @@ function makers() {
     return known;
   };
   return {
-    /** @param rank builds that the machines wait for come first */
+    /** @param rank of the build: those that the machines wait for come first */
     build: (rank: number, module: GoModule, report: OnProgress) =>
       keep(`binaries ${module.name}`, () => builds.take(rank, () => goBinaries(module, report))),
     root: (rank: number, spec: RootSpec) =>
@@ -203,7 +203,7 @@ function makers() {
   };
 }
 
-/** The official name of an image, or the name of what is built in its place. */
+/** The image's official name, or the name of the built image in its place. */
 async function nameOf<P extends keyof ImageNames>(
   image: Step<{ official: boolean }>,
   part: P,

@@ -1,11 +1,11 @@
-/** The directory of programs that the lab's commands and checks put on PATH. */
+/** Makes the directory of programs that the lab's commands and checks put on PATH. */
 import { mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { cacheHome } from "../host/instance.ts";
 
 /**
- * A directory for PATH: links to these programs, and the load balancer's own HAProxy for the checks. Each is
- * replaced at once, because other checkouts use them meanwhile, and none leads into a checkout.
+ * Makes a directory for PATH: links to these programs, and the load balancer's HAProxy for the checks. Each
+ * is replaced by a rename, because other checkouts use it meanwhile. None leads into a checkout.
  */
 export async function linkTools(programs: readonly string[], loadBalancerRoot: string): Promise<string> {
   const tools = join(cacheHome(), "tools");

@@ -31,9 +31,9 @@ export interface ShiftLab extends ShiftTarget {
   pulumi(args: string[]): Promise<unknown>;
 }
 
-/** What was seen while the weights changed. */
+/** The observation of a change of weights. */
 export interface ShiftObservation {
-  /** Null when the VirtualService did not change: there was nothing to shift. */
+  /** Null when the VirtualService did not change. */
   times: ShiftTimes | null;
   /** Requests sent meanwhile. */
   requests: number;
@@ -51,7 +51,8 @@ const QUIET = 1000;
 /** How long to wait for that, in milliseconds after the update. */
 const PATIENCE = 15_000;
 /**
- * Without a route in the log so long after the update, there is no log; istio-proxy flushes it each second.
+ * Milliseconds after the update in which a log has to name a route. Otherwise there is no log: istio-proxy
+ * flushes it each second.
  */
 const NO_LOG = 4000;
 
@@ -80,7 +81,7 @@ export async function shift(lab: ShiftLab, words: string[], flags: { json?: true
   return report.ok && observation.failed === 0;
 }
 
-/** What the API server or kubectl reports is the user's to read; a stack would add nothing. */
+/** The user needs the words of the API server or kubectl; a stack would add nothing. */
 function inWords(error: unknown): never {
   if (error instanceof KubectlError || error instanceof ApiError || error instanceof NoAnswer) {
     throw new LabError(`the cluster: ${error.message}`);
@@ -95,10 +96,9 @@ function readWeights(words: string[], versions: string[]): Record<string, number
 }
 
 /**
- * Sends a steady stream of requests while `change` runs, and until the last request with the old shares is
- * past.
+ * Sends a steady stream of requests while `change` runs, and until the old shares are no longer served.
  *
- * @param change whatever changes the VirtualService: `pulumi up`, kubectl, anything.
+ * @param change changes the VirtualService, by any means
  */
 export async function observeShift(
   target: ShiftTarget,
@@ -131,7 +131,7 @@ export async function observeShift(
 
 const NO_TIMES: ShiftTimes = { method: "no access log", firstNewMs: null, lastOldMs: null };
 
-/** The change as the watch saw it, or undefined when the object is still what it was. */
+/** The change that the watch saw, or undefined when the object is unchanged. */
 async function changeMade(
   watch: RoutingWatch,
   before: RoutingState,
@@ -158,7 +158,7 @@ async function awaitQuiet(
   }
 }
 
-/** Undefined when the log does not say: there is none, or the routes have no names, or the same. */
+/** Undefined when there is no log, or when the routes have no names or the same one. */
 function timesOf(
   logged: RoutedRequest[],
   before: RoutingState,

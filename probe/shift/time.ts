@@ -1,7 +1,6 @@
 /**
- * When did traffic follow a change of weights? Pure, from what the gateway logged: the http route of the
- * VirtualService has a name that holds its weights, and the access log has the route and the time of each
- * request.
+ * Computes when traffic followed a change of weights. Pure. The name of the VirtualService's http route holds
+ * its weights, and the gateway's access log has route and time of each request.
  */
 
 /** One request, as the gateway's access log has it. */
@@ -14,8 +13,8 @@ export interface RoutedRequest {
 }
 
 /**
- * In milliseconds after the update of the VirtualService was seen. A few below 0 are possible: the event of
- * the update takes time too.
+ * Milliseconds after the watch saw the update of the VirtualService. A few below 0 are possible, because the
+ * watch's event takes time too.
  */
 export interface ShiftTimes {
   /** `no access log`: the gateway logs no routes, and neither time is known. */

@@ -1,4 +1,4 @@
-/** The cluster's side of a shift: the VirtualService as it changes, and the ingress gateway's access log. */
+/** The cluster's side of a shift: watches the VirtualService, and reads the ingress gateway's access log. */
 
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import { LabError } from "../../clients/process.ts";
@@ -19,7 +19,7 @@ export interface RoutingChange extends RoutingState {
 
 type VirtualService = KubernetesObject & VirtualServiceLike;
 
-/** The VirtualService of the application, from one moment on. */
+/** Watches the VirtualService of the application. */
 export class RoutingWatch {
   readonly #api: KubernetesApi;
   readonly #namespace: string;
@@ -42,7 +42,7 @@ export class RoutingWatch {
     const object = await this.#read();
     const before = stateOf(object);
     const changed = this.#nextChange(before.generation, object.metadata.resourceVersion ?? "");
-    // The caller may never await it; that is not an unhandled rejection.
+    // The caller can leave it unawaited; a rejection must then not end the process.
     changed.catch(() => {});
     return { before, changed };
   }

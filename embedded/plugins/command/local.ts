@@ -5,9 +5,9 @@ import { type CommandRun, type Output, Transcript } from "./transcript.ts";
 const SHELL = "/bin/sh";
 
 /**
- * An interrupt kills the interpreter alone, by SIGKILL. What it has started runs on, and is waited for as
- * long as it holds the interpreter's output.
- * @throws with the exit status, the command and all that it printed
+ * An interrupt kills only the interpreter, by SIGKILL. Its children run on. The wait lasts until they close
+ * the interpreter's output.
+ * @throws Error with the exit status, the command and its output
  */
 export async function runLocally({ command, settings, signal, onLine }: CommandRun): Promise<Output> {
   const transcript = new Transcript(onLine);

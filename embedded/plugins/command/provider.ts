@@ -66,7 +66,7 @@ export class CommandProvider implements Provider {
     };
   }
 
-  /** What a command did cannot be read back: the state stays as it is. */
+  /** The effect of a command cannot be read back, so the state stays as it is. */
   async read({ id, inputs, outputs }: ReadRequest): Promise<ReadResult> {
     return { id, inputs, outputs };
   }
@@ -90,9 +90,8 @@ export class CommandProvider implements Provider {
   }
 
   /**
-   * Runs a command if there is one; without, the previous output stays. The outputs are plain, whatever is
-   * secret in the inputs: the official provider marks an output only where an input of the same name is a
-   * secret.
+   * Runs a command. Without a command the previous output stays. The outputs are plain, also where inputs are
+   * secret: the official provider marks an output only where an input of the same name is a secret.
    */
   async #run(
     runner: Runner,
@@ -114,7 +113,7 @@ export class CommandProvider implements Provider {
 
 const LOCAL = "command:local:Command";
 const REMOTE = "command:remote:Command";
-/** What the program gives its commands. */
+/** The inputs that the program sets. */
 const REMOTE_INPUTS = ["addPreviousOutputInEnv", "connection", "create", "delete", "stdin", "update"];
 const LOCAL_INPUTS = ["addPreviousOutputInEnv", "create", "delete", "environment", "stdin", "update"];
 const NO_OUTPUT: Output = { stdout: "", stderr: "" };
@@ -135,10 +134,10 @@ function previousOutput(state: Properties): Output {
 
 /** Defaults of the official provider; times in seconds. */
 const CONNECTION_DEFAULTS = { user: "root", port: 22, dialErrorLimit: 10, perDialTimeout: 15 };
-/** What the program gives a connection. */
+/** The fields of a connection that the program sets. */
 const CONNECTION_INPUTS = ["host", "hostKey", "privateKey", ...Object.keys(CONNECTION_DEFAULTS)];
 
-/** The whole connection is a secret, as the official provider makes it: it can hold a private key. */
+/** The whole connection is a secret, as in the official provider, because it can hold a private key. */
 function checkConnection(given: Properties[string] | undefined) {
   if (given === undefined) {
     return { connection: null, failure: { property: "connection", reason: "is required" } };
@@ -155,7 +154,7 @@ function checkConnection(given: Properties[string] | undefined) {
     : { connection, failure: { property, reason: unsupported(property) } };
 }
 
-/** The engine adds the version; names with two underscores are Pulumi's own. */
+/** Drops the version, which the engine adds, and names with two underscores, which are Pulumi's own. */
 function withoutInternals(inputs: Properties): Properties {
   return Object.fromEntries(
     Object.entries(inputs).filter(([key]) => key !== "version" && !key.startsWith("__")),

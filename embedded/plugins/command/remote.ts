@@ -5,13 +5,13 @@ import { type HostKey, parseHostKey } from "../../../clients/hostKey.ts";
 import { connect, type SshConnection, SshError, type SshTarget } from "../../../clients/ssh.ts";
 import { type CommandRun, type Output, Transcript } from "./transcript.ts";
 
-/** Defaults are set when the resource is checked; see the official `remote.Connection`. */
+/** The resource's check sets the defaults; see the official `remote.Connection`. */
 export interface Connection {
   host: string;
   port: number;
   user: string;
   privateKey?: string;
-  /** As in authorized_keys: type, base64, comment. Not given: any host is trusted. */
+  /** As in authorized_keys: type, base64, comment. @default any host is trusted */
   hostKey?: string;
   dialErrorLimit: number;
   /** In seconds; 0 for no limit. */
@@ -19,8 +19,9 @@ export interface Connection {
 }
 
 /**
- * An interrupt does not reach the remote command: the update ends when the command does.
- * @throws when the machine does not answer, is another one or refuses the key, or when the command fails
+ * An interrupt does not reach the remote command. The update ends when the command ends.
+ * @throws Error when the machine does not answer, has another host key or refuses the user's key, or when the
+ * command fails
  */
 export async function runRemotely(run: CommandRun): Promise<Output> {
   const { settings, command } = run;
@@ -53,7 +54,7 @@ const FIRST_RETRY_MS = 100;
 const RETRY_FACTOR = 1.5;
 const LONGEST_RETRY_MS = 5000;
 
-/** Tries `dialErrorLimit` times more, whatever the fault of the first try was. */
+/** Tries `dialErrorLimit` more times, whatever the error of the first try. */
 async function dial(connection: Connection, { onLine, signal }: CommandRun): Promise<SshConnection> {
   const target = targetOf(connection);
   const { dialErrorLimit: limit, perDialTimeout } = connection;
@@ -70,7 +71,7 @@ async function dial(connection: Connection, { onLine, signal }: CommandRun): Pro
   }
 }
 
-/** Found before the machine is dialled: another try would find the same. */
+/** Errors that arise before the machine is dialled. Another try would end in the same error. */
 function isFinal(error: unknown): boolean {
   return error instanceof SshError && ["agent", "private-key"].includes(error.kind);
 }
@@ -104,7 +105,7 @@ function dialFailure(error: unknown, { host, port, user, hostKey, agent }: SshTa
     case "host-key":
       return `ssh: handshake failed: ssh: host key mismatch (${address})`;
     case "handshake": {
-      // The official provider offers the key's own type alone, which for RSA means SHA-1.
+      // The official provider offers only the key's own type, which for RSA means SHA-1.
       const reason = /no matching host key/i.test(error.message)
         ? `no common algorithm for host key; we offered: [${hostKey?.type}]`
         : error.message;

@@ -1,4 +1,4 @@
-/** What a command prints: its outputs, the lines for the user, and the text of an error. */
+/** Collects what a command prints: its outputs, the lines for the user, the text of an error. */
 import type { Readable } from "node:stream";
 import type { Properties } from "../values.ts";
 
@@ -19,7 +19,9 @@ export interface CommandRun {
   onLine(line: string): void;
 }
 
-/** Collects both streams: separately for the outputs, and in the order of arrival for an error message. */
+/**
+ * Collects both streams: each alone for the outputs, and both in the order of arrival for an error message.
+ */
 export class Transcript {
   readonly #texts = { stdout: "", stderr: "" };
   #all = "";
@@ -38,7 +40,7 @@ export class Transcript {
     });
   }
 
-  /** Logs what came without a last newline. */
+  /** Logs a last line that has no newline. */
   end(): void {
     for (const name of ["stdout", "stderr"] as const) {
       if (this.#pending[name] !== "") this.#onLine(this.#pending[name]);

@@ -1,4 +1,4 @@
-/** Waits until an object is ready or gone, and judges it at a refresh. */
+/** Waits until an object is ready or gone; judges an object at a refresh. */
 import { isObject } from "../values.ts";
 import type { Cluster, KubernetesObject, Reference } from "./cluster.ts";
 import { Observation } from "./observation.ts";
@@ -34,8 +34,8 @@ export function timeoutOf(customSeconds: number): number {
 }
 
 /**
- * Where a list or a watch is forbidden, the official provider waits to the end of the time; here the wait
- * fails at once.
+ * Where a list or a watch is forbidden, the wait fails at once. The official provider waits until the time is
+ * over.
  * @param written the object as the server answered the write
  * @returns the object as it is when ready
  * @throws NotReady
@@ -95,7 +95,7 @@ export async function requireReady(live: KubernetesObject, cluster: Cluster): Pr
   const { name, namespace } = live.metadata;
   const related = await Promise.all(
     rule.kinds.map(async (kind) => {
-      // A list that is forbidden counts as an empty one.
+      // A forbidden list counts as an empty one.
       const list = await cluster.list({ ...kind, namespace }).catch(() => ({ items: [] }));
       return [kind.kind, list.items] as const;
     }),
@@ -106,7 +106,7 @@ export async function requireReady(live: KubernetesObject, cluster: Cluster): Pr
   throw new NotReady(`Resource '${name}' was created but failed to initialize`, live, reasons);
 }
 
-/** Needs list and watch on the object's kind. @throws when it is still there at the end of the time */
+/** Needs list and watch on the object's kind. @throws Error when the object outlives the time limit */
 export async function untilGone(reference: Reference, waiting: Waiting): Promise<void> {
   const limit = deadline(waiting);
   const observation = new Observation(waiting.cluster, [reference], limit);

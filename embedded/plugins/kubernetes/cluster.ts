@@ -26,9 +26,9 @@ export interface Kind {
   readonly kind: string;
 }
 
-/** The objects of a kind, in a namespace where the kind has such. */
+/** The objects of a kind, in one namespace where the kind has namespaces. */
 export interface Collection extends Kind {
-  /** Left out for the default one; ignored for kinds that have none. */
+  /** @default the default namespace; kinds without namespaces ignore it */
   readonly namespace?: string | undefined;
 }
 
@@ -140,7 +140,7 @@ export class Cluster {
   }
 
   /**
-   * Each group version is discovered once; a kind that is not found is looked for again, as a CRD may come.
+   * Each group version is discovered once. An unknown kind is looked up again, because its CRD can appear.
    */
   async #kind({ apiVersion, kind }: Kind): Promise<ResourceKind> {
     const known = (await this.#kinds.get(apiVersion))?.get(kind);

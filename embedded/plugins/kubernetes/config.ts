@@ -12,7 +12,7 @@ export interface Config {
   readonly deleteUnreachable: boolean;
 }
 
-/** What the program sets to true; the stand-in knows the provider only with these. */
+/** Arguments that the program sets to true. The stand-in supports no other value. */
 const ALWAYS = [
   "enableConfigMapMutable",
   "enablePatchForce",
@@ -23,8 +23,8 @@ const ALWAYS = [
 const KNOWN = ["clusterIdentifier", "context", "deleteUnreachable", "kubeconfig", "version", ...ALWAYS];
 
 /**
- * Arguments arrive as JSON text where they are no strings.
- * @throws where an argument is set that the stand-in does not know
+ * Arguments other than strings arrive as JSON text.
+ * @throws Error for an argument that the stand-in does not support
  */
 export function readConfig(args: Properties): Config {
   const plain = reveal(args) as Properties;
@@ -45,7 +45,7 @@ function isOff(value: Value | undefined): boolean {
   return value === undefined || value === "" || String(value) === "false";
 }
 
-/** Another cluster replaces everything: the program names each by `clusterIdentifier`. */
+/** A change of the cluster replaces everything. The program names each cluster by `clusterIdentifier`. */
 export function configReplaces(olds: Properties, news: Properties): string[] {
   const [before, after] = [olds.clusterIdentifier, news.clusterIdentifier];
   return before === undefined || after === undefined || equal(before, after) ? [] : ["clusterIdentifier"];
@@ -58,9 +58,9 @@ const PATHS: readonly [list: string, member: string, keys: readonly string[]][] 
 ];
 
 /**
- * Writes a kubeconfig that is an argument to `$TMPDIR/kubeconfigXXXXXX`, as the official provider does at
- * each start, for Helm, and leaves there. Relative paths in it lead from the working directory, as they do
- * there.
+ * Writes the kubeconfig of the arguments to `$TMPDIR/kubeconfigXXXXXX` and leaves it there. The official
+ * provider does so at each start, for Helm. Relative paths in it start from the working directory, as in the
+ * official provider.
  * @throws in the official provider's words where it is neither a file nor a kubeconfig, such as a list of
  * files
  */
@@ -77,7 +77,7 @@ export function writeKubeconfig(kubeconfig: string): string {
       for (const key of keys)
         if (typeof inner?.[key] === "string" && inner[key]) inner[key] = resolve(inner[key]);
     }
-  // A name that is free: that of a directory which was just made and removed.
+  // A free name: that of a directory that was made and removed just now.
   const file = mkdtempSync(join(tmpdir(), "kubeconfig"));
   rmdirSync(file);
   writeFileSync(file, JSON.stringify(config), { mode: 0o600, flag: "wx" });

@@ -1,13 +1,11 @@
 /**
- * Live objects as Pulumi's state has them: which value is secret, and what differs from the program's inputs.
+ * Converts live objects to Pulumi's state: marks secrets, and finds differences from the program's inputs.
  */
 import { containsSecret, equal, isObject, type Properties, reveal, Secret, type Value } from "../values.ts";
 import type { KubernetesObject } from "./cluster.ts";
 import { toOutputs } from "./objects.ts";
 
-/**
- * A resource's state: the live object, and under names with two underscores what the provider needs later.
- */
+/** A resource's state: the live object, and the provider's own data under names with two underscores. */
 export function stateOf(
   live: KubernetesObject,
   inputs: Properties,
@@ -22,7 +20,7 @@ export function stateOf(
   };
 }
 
-/** The outputs that a dry run promises. Its status is empty, so a program must not see it. */
+/** The outputs of a dry run. A dry run's status is empty, so it is left out. */
 export function previewOutputs(live: KubernetesObject, inputs: Properties): Properties {
   const { status: _, ...outputs } = toOutputs(live);
   return markSecrets(outputs, inputs);
@@ -33,7 +31,7 @@ export function liveInputs(inputs: Properties, recorded: Properties, live: Kuber
   return (drifted(reveal(inputs), reveal(recorded), toOutputs(live)) ?? {}) as Properties;
 }
 
-/** Marks in `outputs` what is secret in `inputs`, and all that a Secret holds. */
+/** Marks as secret in `outputs` what is secret in `inputs`, and all data of a Secret. */
 export function markSecrets(outputs: Properties, inputs: Properties): Properties {
   const marked: Properties = { ...outputs };
   if (outputs.kind === "Secret") {
@@ -81,7 +79,7 @@ export function drifted(
   return live;
 }
 
-/** Elements with a name are the same by name (containers, ports, routes), others by place. */
+/** Elements with a name (containers, ports, routes) match by name, others by position. */
 function counterpart(element: Value, index: number, list: Value[]): Value | undefined {
   const name = isObject(element) ? element.name : undefined;
   if (name === undefined) return list[index];

@@ -22,7 +22,7 @@ export function toObject(inputs: Properties): KubernetesObject {
   return { ...object, metadata: object.metadata ?? {} };
 }
 
-/** A live object as outputs, without the book of its fields' managers. */
+/** A live object as outputs, without managedFields. */
 export function toOutputs(live: KubernetesObject): Properties {
   const { managedFields: _, ...metadata } = live.metadata;
   return { ...live, metadata };
@@ -40,16 +40,13 @@ export function parseId(id: string): { namespace: string | undefined; name: stri
     : { namespace: id.slice(0, slash), name: id.slice(slash + 1) };
 }
 
-/**
- * A resource that owns some fields of an object, and not the object, e.g.
- * `kubernetes:core/v1:NamespacePatch`.
- */
+/** Whether the resource owns only fields of an object, e.g. `kubernetes:core/v1:NamespacePatch`. */
 export function isPatch(type: string, kind: unknown): boolean {
   const name = type.split(":")[2] ?? "";
   return name.endsWith("Patch") && name !== kind;
 }
 
-/** The official provider waits for these in ways of their own, or writes them in another way. */
+/** For these kinds the official provider has rules of their own for the wait or the write. */
 const UNSUPPORTED_KINDS = new Set([
   "apiextensions.k8s.io/v1/CustomResourceDefinition",
   "apps/v1/DaemonSet",
@@ -62,13 +59,13 @@ const UNSUPPORTED_KINDS = new Set([
   "v1/ResourceQuota",
 ]);
 
-/** Services that the official provider waits for in ways of their own. */
+/** Types of Services for which the official provider has a wait of its own. */
 const AWAITED_SERVICES = new Set(["ExternalName", "LoadBalancer"]);
 const UNSUPPORTED_ANNOTATIONS = ["patchForce", "replaceUnready", "timeoutSeconds", "waitFor"].map(
   (name) => `pulumi.com/${name}`,
 );
 
-/** What of a resource the stand-in cannot do, in words for the user; undefined when it can do all. */
+/** The unsupported part of a resource, in words for the user; undefined when all is supported. */
 export function unsupportedPart(type: string, inputs: Properties): string | undefined {
   const { apiVersion, kind } = inputs;
   const name = `${String(apiVersion)}/${String(kind)}`;
@@ -89,7 +86,7 @@ export function unsupportedPart(type: string, inputs: Properties): string | unde
   return metadata.name === undefined ? unsupported("an object without metadata.name") : undefined;
 }
 
-/** No namespace and "default" are the same; a kind without namespaces has none, whatever the program says. */
+/** No namespace and "default" are the same. A kind without namespaces has none, whatever the program sets. */
 export function comparable(inputs: Properties): Properties {
   const normal = normalize(inputs);
   if (!isObject(normal.metadata)) return normal;
@@ -98,7 +95,7 @@ export function comparable(inputs: Properties): Properties {
   return { ...normal, metadata: { ...metadata, namespace: namespace || "default" } };
 }
 
-/** The property paths whose change needs a new object: the server refuses it, or it would go unnoticed. */
+/** The property paths whose change needs a new object: the server would refuse the change, or ignore it. */
 export function immutablePaths({ apiVersion, kind }: Properties): string[] {
   const identity = ["apiVersion", "kind", "metadata.name", "metadata.namespace"];
   return [...identity, ...(IMMUTABLE[`${apiVersion}/${kind}`] ?? [])];
@@ -117,7 +114,7 @@ const IMMUTABLE: Record<string, string[]> = {
   "v1/Service": ["spec.clusterIP"],
 };
 
-/** The server fills these in; from a program they would be refused, or be a difference in each update. */
+/** The server sets these. From a program they would be refused, or differ at each update. */
 const READ_ONLY_METADATA = [
   "creationTimestamp",
   "deletionGracePeriodSeconds",
@@ -129,7 +126,7 @@ const READ_ONLY_METADATA = [
   "uid",
 ];
 
-/** A Secret's plain `stringData` becomes the `data` that the server would make of it; read-only fields go. */
+/** Converts a Secret's `stringData` to `data`, as the server does, and drops read-only fields. */
 export function normalize(inputs: Properties): Properties {
   const { stringData, ...rest } = inputs;
   const normal: Properties = { ...rest };
@@ -153,7 +150,7 @@ export function normalize(inputs: Properties): Properties {
   return { ...normal, data: { ...(isObject(data) ? data : {}), ...encoded } };
 }
 
-/** The new object would take the old one's place, which has to be free then. */
+/** Whether the new object has the old one's name, so that the old one has to go first. */
 export function sameName(olds: Properties, after: Properties): boolean {
   const [before, now] = [reveal(olds.metadata ?? null), reveal(after.metadata ?? null)];
   if (!isObject(before) || !isObject(now)) return false;
@@ -167,7 +164,7 @@ export function propagationPolicy(inputs: Properties): string {
   return wanted === "background" ? "Background" : "Foreground";
 }
 
-/** For these kinds the official provider lets `skipAwait` hold for deletion too. */
+/** For these kinds the official provider applies `skipAwait` to deletion too. */
 const DELETED_WITHOUT_WAIT = new Set(["Deployment", "Namespace"]);
 
 export function isDeletedWithoutWait(kind: string, inputs: Properties): boolean {

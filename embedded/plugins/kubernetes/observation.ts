@@ -1,10 +1,10 @@
-/** Collections of one namespace, kept current by lists and watches. */
+/** Keeps collections of one namespace current, by lists and watches. */
 import { setTimeout as delay } from "node:timers/promises";
 import { ApiError } from "../../../clients/kubernetes.ts";
 import { type Cluster, type Collection, isNotFound, type KubernetesObject } from "./cluster.ts";
 
 const RELIST_MS = 250;
-/** The version to watch from is too old. */
+/** Status of a watch whose version is too old. */
 const GONE = 410;
 
 export class Observation {
@@ -33,7 +33,7 @@ export class Observation {
 
   /**
    * Resolves at the next change, or after this time.
-   * @throws the server's refusal; the signal's reason
+   * @throws the server's error, or the signal's reason
    */
   async change(withinMs: number): Promise<void> {
     const timer = new AbortController();

@@ -1,7 +1,4 @@
-/**
- * Field managers: which one owns which field of an object, as the server books it in
- * `metadata.managedFields`.
- */
+/** Changes which field manager owns which fields of an object, in its `metadata.managedFields`. */
 
 import { ApiError } from "../../../clients/kubernetes.ts";
 import { isObject, type Properties } from "../values.ts";
@@ -18,8 +15,8 @@ interface Entry extends Properties {
 const ATTEMPTS = 5;
 
 /**
- * Makes one manager the owner of the fields that kubectl changed.
- * Without that, a field that leaves the program would stay.
+ * Makes one manager the owner of the fields that kubectl changed. Otherwise a field that the program drops
+ * would stay.
  */
 export async function adoptFields(
   cluster: Cluster,
@@ -39,7 +36,7 @@ export async function adoptFields(
   }
 }
 
-/** The JSON patch that books the fields anew, if there is anything to adopt. */
+/** The JSON patch of managedFields; undefined when there is nothing to adopt. */
 function adoption({ metadata }: KubernetesObject, fieldManager: string): object[] | undefined {
   const entries = (metadata.managedFields ?? []) as unknown as Entry[];
   const adopted = entries.filter((entry) => isAdoptable(entry, fieldManager));

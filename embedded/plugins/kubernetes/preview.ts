@@ -1,11 +1,11 @@
-/** Previews: what the server would make of an object, by a dry run. */
+/** Previews an object: the server's result of a dry run. */
 import { ApiError } from "../../../clients/kubernetes.ts";
 import type { Properties } from "../values.ts";
 import { type Cluster, NoSuchKind } from "./cluster.ts";
 import { previewOutputs } from "./drift.ts";
 import { toObject } from "./objects.ts";
 
-/** The outputs after a dry run; the inputs where the server can make none. */
+/** The outputs after a dry run, or the inputs where the server cannot do one. */
 export async function previewOf(
   cluster: Cluster,
   inputs: Properties,

@@ -1,4 +1,6 @@
-/** Objects of the kinds that the program makes, with the official provider's semantics. */
+/**
+ * Creates, reads, updates and deletes the program's kinds of objects, with the official provider's semantics.
+ */
 import {
   type CheckRequest,
   type CheckResult,
@@ -69,7 +71,7 @@ export class KubernetesProvider implements Provider {
     try {
       this.#config = { ...config, kubeconfig: config.kubeconfig && writeKubeconfig(config.kubeconfig) };
     } catch (error) {
-      // Reported by the first request, as an update without changes needs no cluster.
+      // The first request reports it: an update without changes needs no cluster.
       this.#config = config;
       this.#cluster = Promise.reject(new ClusterUnreachable((error as Error).message));
       this.#cluster.catch(() => {});
@@ -158,7 +160,7 @@ export class KubernetesProvider implements Provider {
     let live: KubernetesObject;
     try {
       await cluster.get(referenceTo(object));
-      // A Patch resource owns what the program names, and adopts nothing.
+      // A Patch resource owns only the fields that the program sets, and adopts none.
       if (!isPatch(type, inputs.kind)) await adoptFields(cluster, referenceTo(object), fieldManager);
       live = await cluster.apply(object, { fieldManager, force: true });
     } catch (error) {
@@ -198,18 +200,18 @@ export class KubernetesProvider implements Provider {
     this.#cancellation.abort();
   }
 
-  /** With `deleteUnreachable`, a cluster that cannot be reached counts as gone, and all objects in it. */
+  /** With `deleteUnreachable`, an unreachable cluster counts as gone, with all its objects. */
   #isGivenUp(error: unknown): boolean {
     return this.#config.deleteUnreachable && error instanceof ClusterUnreachable;
   }
 
-  /** At the first call that needs a server, so that an update without changes starts no kubectl. */
+  /** Connects at the first call that needs a server, so that an update without changes starts no kubectl. */
   #connect(): Promise<Cluster> {
     this.#cluster ??= this.#reach(this.#config);
     return this.#cluster;
   }
 
-  /** What the server would make of it; the inputs alone where it cannot say. */
+  /** The server's result of a dry run; the inputs where it has none. */
   async #preview(urn: string, inputs: Properties, fieldManager: string): Promise<Properties> {
     if (containsUnknown(inputs)) return inputs;
     try {
@@ -222,7 +224,7 @@ export class KubernetesProvider implements Provider {
   }
 
   /**
-   * Waits for a written object and makes the state of it; one that does not become ready is recorded all the
+   * Waits for a written object and makes its state. An object that does not become ready is recorded all the
    * same.
    */
   async #settle(

@@ -2,28 +2,28 @@
 import { isObject, type Properties, type Value } from "../values.ts";
 import type { KubernetesObject } from "./cluster.ts";
 
-/** Objects by kind; undefined before they are known. */
+/** The objects of a kind; undefined before the first list. */
 export type Known = (kind: string) => readonly KubernetesObject[] | undefined;
 
 export interface Verdict {
   readonly ready: boolean;
-  /** Lines while it is waited for. */
+  /** Lines that are shown during the wait. */
   readonly statuses: readonly { readonly severity: "info" | "warning"; readonly text: string }[];
-  /** Why it is not ready, for the end of the wait. */
+  /** Why the object is not ready; reported at the end of the wait. */
   readonly reasons: readonly string[];
 }
 
 export interface Rule {
-  /** The kinds whose changes count, by `apiVersion`; the object's own is one of them. */
+  /** The kinds whose changes matter, the object's own kind among them. */
   readonly kinds: readonly { readonly apiVersion: string; readonly kind: string }[];
   /**
    * @param live the object now
-   * @param written the object as the write left it
+   * @param written the object after the write
    */
   judge(live: KubernetesObject, known: Known, written: KubernetesObject): Verdict;
 }
 
-/** Kinds that are not here are ready when they are written. */
+/** A kind without a rule is ready when it is written. */
 export const RULES: Readonly<Record<string, Rule>> = {
   "apps/v1/Deployment": {
     kinds: [
@@ -60,7 +60,7 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
   const complete = set !== undefined && ready >= wanted && isUpdated(live);
   const [available, progressing] = [condition(live, "Available"), condition(live, "Progressing")];
   const rolledOut = progressing?.reason === "NewReplicaSetAvailable" && progressing.status === "True";
-  // The first revision is made, not rolled out.
+  // The first revision has no rollout.
   const first = revision === "1";
   const failing = [progressing, available].flatMap((each) =>
     each && each.status !== "True" ? [`[${String(each.reason)}] ${String(each.message)}`] : [],
@@ -88,9 +88,9 @@ function judgeDeployment(live: KubernetesObject, known: Known, written: Kubernet
 }
 
 /**
- * All pods are the new ReplicaSet's. Where replicas and the pod template change at once, the controller
- * scales the previous ReplicaSet first: it has then observed the generation, but has not begun the rollout,
- * and the conditions are those of the previous one. The official provider returns at that moment.
+ * Whether all pods belong to the new ReplicaSet. When replicas and pod template change together, the
+ * controller scales the previous ReplicaSet first. At that moment it has observed the generation but not
+ * begun the rollout, and the conditions are the previous ones. The official provider returns at that moment.
  */
 function isUpdated(live: KubernetesObject): boolean {
   const { spec, status } = parts(live);
@@ -112,7 +112,7 @@ function shortfall(is: {
     : ["Attempted to roll forward to new ReplicaSet, but minimum number of Pods did not become live"];
 }
 
-/** What is wrong with a pod, as far as the kubelet and the scheduler report it. */
+/** The faults of a pod that the kubelet and the scheduler report. */
 export function podFaults(pod: KubernetesObject): string[] {
   const { status } = parts(pod);
   const name = `[Pod ${pod.metadata.namespace}/${pod.metadata.name}]`;

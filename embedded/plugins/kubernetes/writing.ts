@@ -1,16 +1,16 @@
-/** How the provider writes objects: forced server-side apply, under which field manager. */
+/** Writes objects: the field manager's name, retries of a create, the end of a manager's fields. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Properties } from "../values.ts";
 import { type Cluster, isNotFound, type KubernetesObject, NoSuchKind } from "./cluster.ts";
 import { ANNOTATIONS, annotation } from "./objects.ts";
 
-/** How often, and after which pauses, a create is tried again whose kind or namespace is not there yet. */
+/** Retries of a create whose kind or namespace does not exist yet. */
 const RETRIES = 5;
 const FIRST_PAUSE_MS = 1000;
 const PAUSE_FACTOR = 2;
 
-/** By precedence: the annotation, the state, a random name. */
+/** The annotation, else the state's name, else a random name. */
 export function fieldManagerOf(inputs: Properties, state: Properties = {}): string {
   const annotated = annotation(inputs, ANNOTATIONS.patchFieldManager);
   if (annotated) return annotated;
@@ -19,8 +19,8 @@ export function fieldManagerOf(inputs: Properties, state: Properties = {}): stri
 }
 
 /**
- * Gives a manager's fields up. Fields without another manager go; an object that is gone is made anew, and
- * empty.
+ * Gives up a manager's fields. Fields without another manager are removed. A deleted object would be made
+ * again, empty.
  */
 export async function relinquish(
   cluster: Cluster,
@@ -31,7 +31,7 @@ export async function relinquish(
   await cluster.apply({ apiVersion, kind, metadata }, { fieldManager, force: false });
 }
 
-/** Writes again for as long as kind or namespace can still appear. */
+/** Repeats the write while the kind or namespace can still appear. */
 export async function whenKindExists<T>(
   write: () => Promise<T>,
   { signal, onRetry, firstPauseMs = FIRST_PAUSE_MS }: WhenKindExists,

@@ -1,4 +1,6 @@
-/** The cache of what the toolchain makes: a directory for each thing, named by what the thing is made of. */
+/**
+ * The cache of what the toolchain makes: one directory for each thing, named by a hash of its ingredients.
+ */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
@@ -6,21 +8,21 @@ import { join } from "node:path";
 import { requireRoom } from "../../host/disk.ts";
 import { cacheHome } from "../../host/instance.ts";
 
-/** What is kept, and where. */
+/** An entry of the cache. */
 export interface Entry {
   /** Folder of the cache. */
   readonly kind: string;
   readonly name: string;
-  /** Everything that it is made of: the entry's key. */
+  /** Everything that it is made of; the entry's key is their hash. */
   readonly ingredients: readonly string[];
-  /** Megabytes of disk that making it takes, with what that leaves in other caches. */
+  /** Megabytes of disk that the making needs, with what it leaves in other caches. */
   readonly room: number;
 }
 
 /**
- * A directory of the cache, found or made under a key that covers everything that went into it.
+ * Finds or makes a directory of the cache, under a key that covers all its ingredients.
  *
- * @throws LabError when it has to be made and the disk has no room for that
+ * @throws LabError when it has to be made and the disk has no room for it
  */
 export async function cached(
   { kind, name, ingredients, room }: Entry,

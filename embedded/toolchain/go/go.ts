@@ -9,10 +9,10 @@ import type { GoModule } from "./modules.ts";
 
 const HERE = import.meta.dirname;
 
-/** Debug information takes a quarter of the compile time, and these binaries are not debugged. */
+/** No debug information: it takes a quarter of the compile time. */
 const BUILD_FLAGS = ["-mod=readonly", "-trimpath", "-gcflags=all=-dwarf=false"];
 
-/** Receives a line that says how far a build is. */
+/** Receives a line with the progress of a build. */
 export type OnProgress = (line: string) => void;
 
 /** Builds a module's commands once and returns the directory that holds them. */
@@ -68,8 +68,8 @@ async function go(cwd: string, args: string[]): Promise<string> {
 }
 
 /**
- * Go's own caches, kept with the lab's, so that removing those leaves nothing of the build. Its temporary
- * files are there too: they are gigabytes, and /tmp is often a file system in memory.
+ * Go's own caches are in the lab's cache, and are removed with it. So are its temporary files: they are
+ * gigabytes, and /tmp is often a file system in memory.
  */
 async function goEnvironment(): Promise<Record<string, string>> {
   const temporary = join(cacheHome(), "go-tmp");

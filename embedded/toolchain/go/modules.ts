@@ -1,4 +1,4 @@
-/** The Go modules of this folder: which commands are built from each, and with which version in them. */
+/** The Go modules of this folder, with the commands that are built from each and the versions in them. */
 import { IMAGE_HUB, ISTIO_VERSION, KUBERNETES_VERSION, PULUMI_VERSION } from "../versions/versions.ts";
 
 const kubernetesVersion = "k8s.io/component-base/version";
@@ -12,7 +12,7 @@ export interface GoModule {
   readonly packages: readonly string[];
   /** Megabytes of disk for its modules, Go's cache and the binaries; measured 10.4 GB for all four. */
   readonly room: number;
-  /** Variables set by the linker, where the upstream build sets them too. */
+  /** Variables that the linker sets, as in the upstream build. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
@@ -52,7 +52,7 @@ export const ISTIO: GoModule = {
 export const COREDNS: GoModule = { name: "coredns", packages: ["."], room: 1500, variables: {} };
 
 /**
- * What makes Debian's Prometheus read the configuration of an official one. It uses Go's own library alone.
+ * Has Debian's Prometheus read the configuration of an official one. It needs no module but Go's own library.
  */
 export const PROMETHEUS: GoModule = { name: "prometheus", packages: ["."], room: 100, variables: {} };
 

@@ -32,7 +32,7 @@ export async function writeImage(
   const parts = `${archive}.parts`;
   await mkdir(parts);
   const layer = join(parts, "layer.tar");
-  // The same content gives the same bytes, and so the same layer.
+  // The same content gives the same bytes, so that the layer's digest is the same.
   const stable = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner"];
   await run("tar", ["-C", root, ...stable, "-cf", layer, "."]);
   const hash = createHash("sha256");

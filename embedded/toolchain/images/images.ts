@@ -1,4 +1,4 @@
-/** The images of the cluster and of the mesh that the toolchain builds. */
+/** How the images of the cluster and of the mesh are built. */
 import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
@@ -73,7 +73,7 @@ export function pilotImage({ root, istio }: { root: string; istio: string }): Im
     config: {
       Entrypoint: ["/usr/local/bin/pilot-discovery"],
       User: "1337:1337",
-      // The plain Envoy refuses filters that only Istio's own build has; istiod does not send them.
+      // The plain Envoy refuses filters that only Istio's own build has, so istiod does not send them.
       Env: ["PILOT_ENABLE_METADATA_EXCHANGE=false", "PILOT_ENABLE_ALPN_FILTER=false"],
     },
     parts: [root, istio],
@@ -115,11 +115,11 @@ function istioImage(name: string): string {
   return `${hub}/${name}:${tag}`;
 }
 
-/** iptables as istio-init calls it: one program, and links to it of all names. */
+/** iptables as istio-init calls it: one program, with a link for each of its names. */
 async function iptables(root: string, into: string): Promise<void> {
   const extensions = "usr/lib/x86_64-linux-gnu/xtables";
   await collect(root, into, "/usr/sbin/xtables-nft-multi");
-  // Some extensions are links to others of the same directory.
+  // Some extensions are links to others in the same directory.
   await cp(join(root, extensions), join(into, extensions), { recursive: true, verbatimSymlinks: true });
   for (const family of ["iptables", "ip6tables"]) {
     for (const name of ["", "-nft"].flatMap((v) =>

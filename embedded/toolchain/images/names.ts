@@ -7,17 +7,17 @@ import {
   ZIPKIN_VERSION,
 } from "../versions/versions.ts";
 
-/** Which image a lab uses for what. */
+/** The images that a lab uses. */
 export interface ImageNames {
   readonly pause: string;
   readonly coredns: string;
   /** The article's two versions. */
   readonly nginx: { readonly v116: string; readonly v117: string };
-  /** Registry and tag of pilot and proxyv2; plain where the proxy lacks Istio's own filters. */
+  /** Registry and tag of pilot and proxyv2. `plain`: the proxy has none of Istio's own filters. */
   readonly istio: { readonly hub: string; readonly tag: string; readonly plain: boolean };
-  /** Of a lab with monitoring. */
+  /** Only a lab with monitoring has it. */
   readonly prometheus?: string;
-  /** Of a lab with tracing. */
+  /** Only a lab with tracing has it. */
   readonly zipkin?: string;
 }
 

@@ -1,4 +1,4 @@
-/** Prometheus and Zipkin, built where their official images cannot be had. */
+/** How the images of Prometheus and Zipkin are built, where the official ones are out of reach. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, rename, rm, writeFile } from "node:fs/promises";
@@ -13,10 +13,10 @@ import { collect, type ImageRecipe, users } from "./recipe.ts";
 const SOURCES = [import.meta.filename];
 
 const JAVA = "/usr/lib/jvm/java-17-openjdk-amd64";
-/** What libjvm and the libraries that a server loads are linked with. */
+/** Libraries that libjvm needs, and those that a server loads. */
 const JAVA_LIBRARIES = ["server/libjvm.so", "libjava.so", "libnet.so", "libnio.so", "libzip.so"];
 
-/** The server with its pages, as the project publishes it in the Maven repository. */
+/** The server with its pages, as Zipkin's project publishes it in the Maven repository. */
 const ZIPKIN = {
   artifact: `io.zipkin:zipkin-server:${ZIPKIN_VERSION}:jar:exec`,
   file: `zipkin-server-${ZIPKIN_VERSION}-exec.jar`,
@@ -24,9 +24,9 @@ const ZIPKIN = {
 };
 
 /**
- * Debian's Prometheus and promtool, with the classic pages. /bin/prometheus, as in the official image, is the
- * program that gives Debian's build what it lacks: service discovery by pods, and reading changed files by
- * itself.
+ * Debian's Prometheus and promtool, with the classic pages. /bin/prometheus, its path in the official image,
+ * is a program of this project. It adds what Debian's build lacks: service discovery by pods, and a reload
+ * when files change.
  *
  * @param root Debian root file system with prometheus
  * @param entry directory of that program
@@ -46,7 +46,7 @@ export function prometheusImage(root: string, entry: string): ImageRecipe {
     room: 300,
     fill: async (into) => {
       await collect(root, into, "/usr/bin/prometheus", "/usr/bin/promtool", "/usr/share/prometheus");
-      // Sources of the time zones' data, which the pages do not load.
+      // Sources of the time zone data, which the pages do not load.
       await rm(join(into, "usr/share/prometheus/web/static/moment-timezone/data"), { recursive: true });
       await mkdir(join(into, "bin"));
       await run("cp", [join(entry, "prometheus"), join(into, "bin/prometheus")]);
@@ -120,7 +120,7 @@ export async function zipkinJar(root: string): Promise<string> {
   });
 }
 
-/** A directory that any user may write to, like /tmp. */
+/** Makes a directory that any user may write to, like /tmp. */
 async function writableDirectory(into: string, name: string): Promise<void> {
   await mkdir(join(into, name));
   await run("chmod", ["1777", join(into, name)]);

@@ -1,4 +1,4 @@
-/** How an image is built: a root directory that is filled from other parts, then archived. */
+/** Builds an image from a recipe: fills a root directory from other parts, then archives it. */
 import { cp, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
@@ -9,16 +9,16 @@ const HERE = import.meta.dirname;
 
 /** An image that the toolchain builds. */
 export interface ImageRecipe {
-  /** Name of its entry in the cache. */
+  /** Name of the image's entry in the cache. */
   readonly name: string;
-  /** Names under which a cluster finds it. */
+  /** Names by which a cluster refers to it. */
   readonly tags: readonly string[];
   readonly config: ImageConfig;
   /** Directories that it is made of, each named by its content. */
   readonly parts: readonly string[];
-  /** Source files that decide what is in it. */
+  /** Source files that decide its content. */
   readonly sources: readonly string[];
-  /** Megabytes that making it takes. */
+  /** Megabytes that the making needs. */
   readonly room: number;
   readonly fill: (into: string) => Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The containerd directory with images in it, from which each worker's directory is copied. */
+/** Makes the containerd directory with images in it, from which each worker's directory is copied. */
 import { existsSync } from "node:fs";
 import { link, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,16 +9,16 @@ import { imageKey, noteImages } from "../../machines/containerStore.ts";
 import { prepare } from "../../machines/machine.ts";
 import { cached } from "../cache/cache.ts";
 
-/** Megabytes for what is unpacked of the archives; measured 0.9 GB without Prometheus and Zipkin. */
+/** Megabytes for the unpacked archives; measured 0.9 GB without Prometheus and Zipkin. */
 const ROOM = 1500;
 
 const MACHINES = join(import.meta.dirname, "../../machines");
 const NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--net"];
 
 /**
- * Has containerd unpack images, in a machine that does nothing else.
+ * Has containerd unpack the images, in a machine that does nothing else.
  *
- * @param name of the cache's entry: stores of other images have other names, and stay
+ * @param name of the cache's entry; a store of other images has another name, and stays
  * @param pause name of the image of sandboxes
  */
 export async function imageStore(

@@ -1,4 +1,6 @@
-/** Downloads into the cache: each is checked, goes on where it was cut, and is never seen half done. */
+/**
+ * Downloads into the cache. A download is verified, continues after a cut, and appears only when complete.
+ */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open as openFile, rename, rm, stat } from "node:fs/promises";
@@ -8,19 +10,19 @@ import { isInterrupted, LabError } from "../../../clients/process.ts";
 import { cacheHome } from "../../host/instance.ts";
 import { type Opened, reasonOf, Unavailable } from "./source.ts";
 
-/** How often a connection may be cut. */
+/** How many cut connections a download survives. */
 const ATTEMPTS = 3;
-/** Bytes that a list of checksums or a manifest has at most. */
+/** Most bytes of a list of checksums or a manifest. */
 const MOST_TEXT = 4_000_000;
 
-/** Opens the file from that offset on; the answer may begin earlier. */
+/** Opens the file from that offset on. The answer can begin earlier. */
 export type Open = (offset: number) => Promise<Opened>;
 
 /**
  * Downloads a file and checks it.
  *
  * @param what names it in messages
- * @throws Unavailable when it cannot be had, or is not what was published; `target` is then not there
+ * @throws Unavailable when it is out of reach or is not what was published; `target` then does not exist
  */
 export async function download(what: string, open: Open, target: string, sha256: string): Promise<void> {
   const part = join(cacheHome(), "downloads", `${sha256}.part`);
@@ -30,7 +32,7 @@ export async function download(what: string, open: Open, target: string, sha256:
   await receive(what, open, part);
   let found = await sha256Of(part);
   if (found !== sha256 && resumed) {
-    // What was there may be of another file.
+    // The part can be of another file.
     await rm(part);
     await receive(what, open, part);
     found = await sha256Of(part);
@@ -60,9 +62,9 @@ export async function readText(what: string, open: Open): Promise<string> {
 }
 
 /**
- * Finds a file's sha256 in what is published beside it: the hash alone, or the lines of sha256sum.
+ * Finds a file's sha256 in the text published beside it: the hash alone, or the lines of sha256sum.
  *
- * @throws Unavailable when it does not stand there
+ * @throws Unavailable when the text does not have it
  */
 export function checksumOf(file: string, published: string): string {
   const lines = published.trim().split("\n");
@@ -78,14 +80,14 @@ export async function sha256Of(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Appends to the part until it is whole. */
+/** Appends to the part until it is complete. */
 async function receive(what: string, open: Open, part: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const { body, offset } = await open(await sizeOf(part));
     const file = await openFile(part, offset > 0 ? "r+" : "w");
     let position = offset;
     try {
-      // Piece by piece, so that what has come is on the disk when the connection is cut.
+      // Written piece by piece, so that the disk has the received part when the connection is cut.
       for await (const piece of body) {
         if (isInterrupted()) throw new LabError("download interrupted", 8);
         await file.write(piece, 0, piece.length, position);
@@ -93,7 +95,7 @@ async function receive(what: string, open: Open, part: string): Promise<void> {
       }
       return;
     } catch (error) {
-      // A full disk is no fault of the network.
+      // A full disk is not the network's fault.
       if (error instanceof LabError || isOfFileSystem(error)) throw error;
       if (attempt === ATTEMPTS)
         throw new Unavailable(`${what} was cut ${ATTEMPTS} times, at last by ${reasonOf(error)}`, "host");

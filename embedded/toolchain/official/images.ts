@@ -1,4 +1,4 @@
-/** The official images: their names, and by what each is known to be the right one. */
+/** The official images: their names, and how each is verified. */
 import { join } from "node:path";
 import { run } from "../../../clients/process.ts";
 import type { ImageNames } from "../images/names.ts";
@@ -19,7 +19,7 @@ export const OFFICIAL_IMAGES = {
 
 const { hub, tag } = OFFICIAL_IMAGES.istio;
 
-/** Which images replace one that the toolchain builds. */
+/** The official images that replace each image of the toolchain. */
 export const OFFICIAL_PARTS = {
   pause: [OFFICIAL_IMAGES.pause],
   coredns: [OFFICIAL_IMAGES.coredns],
@@ -31,7 +31,7 @@ export const OFFICIAL_PARTS = {
 
 export type ImagePart = keyof typeof OFFICIAL_PARTS;
 
-/** What a tag stands for. nginx:1.17.9 and Zipkin are known by their tag alone, over TLS. */
+/** The digest of a tag. nginx:1.17.9 and Zipkin have their tag alone, over TLS. */
 const DIGESTS: Readonly<Record<string, string>> = {
   [OFFICIAL_IMAGES.pause]: "sha256:278fb9dbcca9518083ad1e11276933a2e96f23de604a3a08cc3c80002767d24c",
   [OFFICIAL_IMAGES.coredns]: "sha256:7efd3c635b03efd68c4e8398fc45f0d993d0e9ab016f72c1cefb0fd6d01aa286",
@@ -39,7 +39,7 @@ const DIGESTS: Readonly<Record<string, string>> = {
   [OFFICIAL_IMAGES.prometheus]: "sha256:4a61322ac1103a0e3aea2a61ef1718422a48fa046441f299d71e660a3bc71ae9",
 };
 
-/** Istio signs its images; the key of 1.31.0 (later versions have another). */
+/** The key with which Istio signs its images of 1.31.0. Later versions have another. */
 const ISTIO_KEY = "istio.io/misc/istio-key.pub";
 
 /** Megabytes for an image's layers and its archive; of proxyv2, the largest. */
@@ -77,7 +77,7 @@ async function officialImage(origin: Origin, name: string, report: (line: string
   return join(directory, "image.tar");
 }
 
-/** What the name stands for: by its pinned digest, by the mirror's list, or by its publisher's signature. */
+/** The digest that the name stands for: pinned, in the mirror's list, or signed by the publisher. */
 async function trusted(origin: Origin, name: string): Promise<Manifest> {
   const image = parseImageName(name);
   const digest = (await origin.digests()).get(name) ?? DIGESTS[name];

@@ -1,4 +1,4 @@
-/** Official release binaries, each verified by its published checksum and kept in the cache. */
+/** Downloads official release binaries, and verifies each by its published checksum. */
 import { chmod, mkdir, rename, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { run } from "../../../clients/process.ts";
@@ -8,10 +8,10 @@ import { checksumOf, download } from "./download.ts";
 import type { Origin } from "./origin.ts";
 import { Unavailable } from "./source.ts";
 
-/** A line that says how far a download is. */
+/** Receives a line with the progress of a download. */
 type Report = (line: string) => void;
 
-/** kube-apiserver and the others, kubectl too. */
+/** kube-apiserver and the others, with kubectl. */
 const KUBERNETES_BINARIES = [
   ...["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"],
 ];
@@ -79,7 +79,9 @@ function kept(
   return keptOfficial({ kind: "official", name, ingredients: [origin.place, version], room }, make);
 }
 
-/** As {@link cached}; what was made of an artifact that cannot be had goes at once, for it may be large. */
+/**
+ * As {@link cached}. What was made of an unavailable artifact is removed at once, because it can be large.
+ */
 export function keptOfficial(entry: Entry, make: (into: string) => Promise<void>): Promise<string> {
   return cached(entry, async (into) => {
     try {
@@ -95,7 +97,7 @@ function fetchFile(origin: Origin, path: string, target: string, sha256: string)
   return download(path, (offset) => origin.files.open(path, offset), target, sha256);
 }
 
-/** Puts these files of a .tar.gz into a directory. */
+/** Extracts these files of a .tar.gz into a directory. */
 async function fetchArchive(
   origin: Origin,
   path: string,

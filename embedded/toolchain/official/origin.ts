@@ -1,4 +1,4 @@
-/** Where official artifacts come from: the original hosts, or the mirror that LAB_MIRROR names. */
+/** Chooses where official artifacts come from: the original hosts, or the mirror that LAB_MIRROR names. */
 import { LabError } from "../../../clients/process.ts";
 import { readText } from "./download.ts";
 import { remembering } from "./reach.ts";
@@ -7,30 +7,30 @@ import { httpClient, overHttp, type Source, source, Unavailable } from "./source
 
 /** Where official artifacts come from in this run. */
 export interface Origin {
-  /** Names the place, so that what another mirror has served is not taken for it. */
+  /** Names the place, so that artifacts of another mirror are not mistaken for its own. */
   readonly place: string;
   readonly files: Source;
   readonly registry: Registry;
   /** @throws Unavailable */
   text(path: string): Promise<string>;
-  /** Digests of images as a mirror has them; of the original registries none. */
+  /** Digests of a mirror's images; none for the original registries. */
   digests(): Promise<Map<string, string>>;
 }
 
 const ORIGINAL = "original";
 
-/** The list of images that a mirror serves under other digests than the originals. */
+/** The list of the images that a mirror serves under digests of its own. */
 const DIGEST_LIST = "images.txt";
 
 /**
- * @param anew tries hosts again that could not be reached today
- * @throws LabError when LAB_MIRROR or LAB_MIRROR_REGISTRY is no place
+ * @param anew tries hosts again that were out of reach today
+ * @throws LabError when LAB_MIRROR or LAB_MIRROR_REGISTRY is not usable
  */
 export async function officialOrigin({ anew = false, env = process.env } = {}): Promise<Origin> {
   const { LAB_MIRROR: mirror = "", LAB_MIRROR_REGISTRY: mirrorRegistry = "" } = env;
   const client = httpClient();
   const place = mirror || mirrorRegistry ? `${mirror} ${mirrorRegistry}` : ORIGINAL;
-  // Mirrors are not remembered: one that failed may have been repaired a minute later.
+  // A mirror's failures are not remembered: it can be repaired a minute later.
   const files = mirror ? await source(client, mirror) : remembering(await source(client, ""), { anew });
   const text = (path: string) => readText(path, (offset) => files.open(path, offset));
   return {
@@ -55,7 +55,7 @@ export async function officialOrigin({ anew = false, env = process.env } = {}): 
   }
 }
 
-/** With a mirror of files alone: the original registries lie behind the same wall. */
+/** With a mirror of files alone, the original registries are behind the same wall. */
 const noRegistry: Source = {
   open: async () => {
     throw new Unavailable("LAB_MIRROR_REGISTRY is not set", "request");

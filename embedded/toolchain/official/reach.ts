@@ -1,4 +1,6 @@
-/** Remembers for a day which hosts and files cannot be had, so that an `up` does not wait for them again. */
+/**
+ * Remembers for a day which hosts and files are out of reach, so that an `up` does not wait for them again.
+ */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { cacheHome } from "../../host/instance.ts";
@@ -15,13 +17,13 @@ interface Refusal {
 /**
  * A source that fails at once where the same host or file failed within a day.
  *
- * @param anew tries in spite of what is remembered
+ * @param anew tries all the same
  */
 export function remembering(source: Source, { anew = false, now = Date.now } = {}): Source {
   const file = join(cacheHome(), "unavailable.json");
   const shared = memories.get(file) ?? { refusals: read(file), writing: Promise.resolve() };
   memories.set(file, shared);
-  // One run tries a source once, with `anew` too.
+  // One run tries a source only once, also with `anew`.
   const own = new WeakSet<Refusal>();
   const keysOf = (path: string) => [path.split("/")[0] ?? "", path] as const;
   return {

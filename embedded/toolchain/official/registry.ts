@@ -5,14 +5,14 @@ import { join } from "node:path";
 import { download, readText } from "./download.ts";
 import { type Headers, type Source, Unauthorized, Unavailable } from "./source.ts";
 
-/** A whole name of an image, taken apart: docker.io/istio/pilot:1.31.0. */
+/** The parts of an image's whole name: docker.io/istio/pilot:1.31.0. */
 export interface ImageName {
   readonly host: string;
   readonly repository: string;
   readonly tag: string;
 }
 
-/** A document of a registry, as it was received: its digest is of these bytes. */
+/** A registry's document, byte by byte as received, because its digest is of these bytes. */
 export interface Manifest {
   readonly text: string;
   readonly digest: string;
@@ -45,7 +45,7 @@ export class Registry {
   readonly #mirror: string | undefined;
   readonly #tokens = new Map<string, Headers>();
 
-  /** @param mirror host of a registry that has all images, each below the name of its own host */
+  /** @param mirror host of a registry that has all images, each below the name of its original host */
   constructor(source: Source, mirror?: string) {
     this.#source = source;
     this.#mirror = mirror;
@@ -109,8 +109,8 @@ export class Registry {
 /**
  * Pulls the image of this platform into a directory in the OCI image layout, which `ctr images import` reads.
  *
- * @param index what the name stands for: the image, or the list of one for each platform
- * @param report receives a line that says how far it is
+ * @param index the document of the name: the image, or a list with one image for each platform
+ * @param report receives a line with the progress
  */
 export async function pull(
   registry: Registry,

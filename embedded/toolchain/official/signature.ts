@@ -1,4 +1,4 @@
-/** Signatures of images, as cosign keeps them in the registry beside the image. */
+/** Verifies signatures of images, which cosign keeps in the registry beside the image. */
 import { verify } from "node:crypto";
 import { type ImageName, parseImageName, type Registry } from "./registry.ts";
 import { Unavailable } from "./source.ts";
@@ -9,7 +9,7 @@ const SIGNATURE = "dev.cosignproject.cosign/signature";
  * Checks that the owner of the key has signed this digest.
  *
  * @param key public key, PEM
- * @throws Unavailable when no signature of that key is there
+ * @throws Unavailable when there is no signature of that key
  */
 export async function requireSignature(
   registry: Registry,

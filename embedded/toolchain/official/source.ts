@@ -1,4 +1,4 @@
-/** Where official artifacts come from: their own hosts, or a mirror that is laid out like them. */
+/** Opens official artifacts on their own hosts, or in a mirror of the same layout. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,7 +6,7 @@ import type { Readable } from "node:stream";
 import { type Dispatcher, EnvHttpProxyAgent, interceptors, request } from "undici";
 import { LabError } from "../../../clients/process.ts";
 
-/** An official artifact cannot be had, for the reason of the message. The toolchain then builds the part. */
+/** An official artifact is out of reach; the message has the reason. The toolchain then builds the part. */
 export class Unavailable extends Error {
   override readonly name = "Unavailable";
   readonly scope: Scope;
@@ -17,12 +17,12 @@ export class Unavailable extends Error {
 }
 
 /**
- * What a reason holds for: a host that does not answer or refuses, one file that is not there, or this one
- * request to a host that has too much to do.
+ * What the reason applies to: the whole host, which does not answer or refuses; one missing file; or only
+ * this request, to a busy host.
  */
 export type Scope = "host" | "file" | "request";
 
-/** A registry that requires a token. */
+/** The registry requires a token. */
 export class Unauthorized extends Unavailable {
   /** The header WWW-Authenticate: where the token comes from. */
   readonly challenge: string;
@@ -32,10 +32,10 @@ export class Unauthorized extends Unavailable {
   }
 }
 
-/** An answer that may begin in the middle of the file. */
+/** An answer, which can begin in the middle of the file. */
 export interface Opened {
   readonly body: Readable;
-  /** Bytes of the whole file that come before the body. */
+  /** Bytes of the file before the body. */
   readonly offset: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
@@ -47,7 +47,7 @@ export interface Source {
    * Opens a file.
    *
    * @param path its URL without the scheme: dl.k8s.io/v1.34.4/bin/linux/amd64/kubelet
-   * @param offset bytes that the caller has already; the answer may begin earlier
+   * @param offset bytes that the caller has; the answer can begin earlier
    * @throws Unavailable
    */
   open(path: string, offset?: number, headers?: Headers): Promise<Opened>;
@@ -60,7 +60,7 @@ const ANSWER_TIMEOUT = 10_000;
 const PAUSE_TIMEOUT = 20_000;
 
 /**
- * HTTP as all downloads use it: through the proxy of HTTPS_PROXY, HTTP_PROXY and NO_PROXY, with redirections.
+ * The HTTP client of all downloads: follows redirections, and uses HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
  *
  * @param answerTimeout milliseconds for the first byte of an answer
  */
@@ -88,7 +88,7 @@ export async function source(client: Dispatcher, mirror = process.env.LAB_MIRROR
   return { open: (path, offset) => openFile(join(mirror, path), offset) };
 }
 
-/** @param base what stands before a path and its slash */
+/** @param base what comes before a path and its slash */
 export function overHttp(client: Dispatcher, base: string): Source {
   return { open: (path, offset, headers) => openUrl(client, `${base}/${path}`, offset, headers) };
 }
@@ -103,7 +103,7 @@ async function openFile(file: string, offset = 0): Promise<Opened> {
 /**
  * Opens a URL from an offset on.
  *
- * @throws Unavailable that names the status, or what happened to the connection
+ * @throws Unavailable with the status, or with the fault of the connection
  */
 export async function openUrl(
   client: Dispatcher,
@@ -121,7 +121,7 @@ export async function openUrl(
   if (statusCode === 200) return { body, offset: 0, headers: answer.headers };
   if (statusCode === 206) return { body, offset, headers: answer.headers };
   await body.dump();
-  // The server's file is not longer than the part: the part is whole, or is of another file.
+  // The server's file is not longer than the part: the part is complete, or is of another file.
   if (statusCode === 416) return openUrl(client, url, 0, headers);
   if (statusCode === 404 || statusCode === 410) throw new Unavailable(`${url}: ${statusCode}`, "file");
   if (statusCode === 401) throw new Unauthorized(url, String(answer.headers["www-authenticate"] ?? ""));

@@ -5,9 +5,9 @@ export const ISTIO_VERSION = "1.31.0";
 export const PULUMI_VERSION = "v3.230.0";
 export const COREDNS_VERSION = "1.14.7";
 export const ENVOY_VERSION = "1.39.3";
-/** Debian's; the Go module of 3.x has no built pages. */
+/** Debian's version: the Go module of 3.x comes without its pages built. */
 export const PROMETHEUS_VERSION = "2.42.0";
 export const ZIPKIN_VERSION = "3.5.1";
 
-/** Registry name of the images that the toolchain builds; nothing is pulled from it. */
+/** Registry name of the images that the toolchain builds. Nothing is pulled from it. */
 export const IMAGE_HUB = "lab";

@@ -39,7 +39,7 @@ test("--from official does not build, and says what to do", async () => {
   const chosen = new Parts("official").choose("Kubernetes", { official: away, build });
   await expect(chosen).rejects.toThrow(LabError);
   await expect(chosen).rejects.toThrow(
-    /^Kubernetes: the official one cannot be had: dl\.k8s\.io .*Without --from official .* LAB_MIRROR/,
+    /^Kubernetes: the official one is out of reach: dl\.k8s\.io .*Without --from official .* LAB_MIRROR/,
   );
 });
 
