@@ -15,6 +15,8 @@ export function clusterProvider(
     kubeconfig: kubeconfig.startsWith("{") ? pulumi.secret(kubeconfig) : kubeconfig,
     ...(context ? { context } : {}),
     clusterIdentifier: id,
+    // PULUMI_K8S_ENABLE_SERVER_SIDE_APPLY=false in a shell would end all that is said below.
+    enableServerSideApply: true,
     enableConfigMapMutable: true,
     // A renewed certificate is an update; as a new Secret it would leave the gateway without one meanwhile.
     enableSecretMutable: true,

@@ -55,7 +55,7 @@ const KINDS: Kind[] = [
 
 export class FakeApiServer {
   readonly requests: Request[] = [];
-  /** So many JSON patches come too late: another client has written in between. */
+  /** So many JSON patches and applies that are not forced are refused: another manager has written. */
   conflicts = 0;
   /** Collections, by plural name, that this user must neither list nor watch. */
   readonly forbidden = new Set<string>();
@@ -186,8 +186,11 @@ export class FakeApiServer {
       return [200, { metadata: { resourceVersion: String(this.#version) }, items }];
     }
     const live = this.#store.get(path);
+    const applied = contentType === "application/apply-patch+yaml";
+    if (applied && query.force !== "true" && this.conflicts-- > 0)
+      return failure(409, "Conflict", 'Apply failed with 1 conflict: conflict with "other": .data.a');
     // Server-side apply makes what is not there.
-    if (live === undefined && contentType === "application/apply-patch+yaml") {
+    if (live === undefined && applied) {
       const made = {
         ...(body as Thing),
         metadata: { namespace: namespaceOf(path), generation: 1, ...(body as Thing).metadata },

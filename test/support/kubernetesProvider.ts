@@ -47,6 +47,15 @@ export const PATHS = {
   widget: "/apis/x.io/v1/namespaces/default/widgets/w",
 } as const;
 
+/** The program's own arguments, as the engine hands them to the provider. */
+export const ARGUMENTS: Properties = {
+  enableConfigMapMutable: "true",
+  enablePatchForce: "true",
+  enableSecretMutable: "true",
+  enableServerSideApply: "true",
+  upsertExistingObjects: "true",
+};
+
 export interface Line {
   readonly text: string;
   readonly severity: Severity;
@@ -72,13 +81,15 @@ export class TestProvider {
     const add = (text: string, severity: Severity) => {
       if (text !== "") this.lines.push({ text, severity });
     };
-    return new KubernetesProvider(
+    const provider = new KubernetesProvider(
       {
         status: (_urn, text, severity = "info") => add(text, severity),
         message: (_urn, severity, text) => add(text, severity),
       },
       async () => this.#api.cluster(),
     );
+    void provider.configure(ARGUMENTS);
+    return provider;
   }
 
   get texts(): string[] {

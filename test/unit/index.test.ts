@@ -61,6 +61,7 @@ describe("the whole program", () => {
       enableConfigMapMutable: "true",
       enableSecretMutable: "true",
       enablePatchForce: "true",
+      enableServerSideApply: "true",
     });
   });
 

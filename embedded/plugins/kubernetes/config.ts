@@ -10,17 +10,23 @@ export interface Config {
   readonly kubeconfig: string;
   readonly context: string;
   readonly deleteUnreachable: boolean;
+  /** A field that another manager has set to another value is overwritten; otherwise it is a conflict. */
+  readonly patchForce: boolean;
+  /** An argument that the stand-in needs to check an object. A refresh and a destroy do without it. */
+  readonly lacking: string | undefined;
 }
 
-/** Arguments that the program sets to true. The stand-in supports no other value. */
+/** Arguments that the program sets to true. The stand-in makes and compares objects with these values only. */
 const ALWAYS = [
   "enableConfigMapMutable",
-  "enablePatchForce",
   "enableSecretMutable",
   "enableServerSideApply",
   "upsertExistingObjects",
 ];
-const KNOWN = ["clusterIdentifier", "context", "deleteUnreachable", "kubeconfig", "version", ...ALWAYS];
+const KNOWN = [
+  ...["clusterIdentifier", "context", "deleteUnreachable", "enablePatchForce", "kubeconfig", "version"],
+  ...ALWAYS,
+];
 
 /**
  * Arguments other than strings arrive as JSON text.
@@ -38,6 +44,8 @@ export function readConfig(args: Properties): Config {
     kubeconfig: text("kubeconfig"),
     context: text("context"),
     deleteUnreachable: String(deleteUnreachable) === "true",
+    patchForce: String(plain.enablePatchForce) === "true",
+    lacking: ALWAYS.find((key) => plain[key] === undefined),
   };
 }
 

@@ -4,17 +4,21 @@ import type { Properties } from "../values.ts";
 import { type Cluster, NoSuchKind } from "./cluster.ts";
 import { previewOutputs } from "./drift.ts";
 import { toObject } from "./objects.ts";
+import { type ApplyOptions, apply } from "./writing.ts";
 
-/** The outputs after a dry run, or the inputs where the server cannot do one. */
+/**
+ * The outputs after a dry run, or the inputs where the server cannot do one.
+ * @param options `force`: false where a conflict is to be reported. @default true, as before a create
+ */
 export async function previewOf(
   cluster: Cluster,
   inputs: Properties,
-  fieldManager: string,
+  { fieldManager, force = true }: ApplyOptions,
 ): Promise<Properties> {
   const object = toObject(inputs);
   if (!(await cluster.knows(object))) return inputs;
   try {
-    return previewOutputs(await cluster.apply(object, { fieldManager, force: true, dryRun: true }), inputs);
+    return previewOutputs(await apply(cluster, object, { fieldManager, force, dryRun: true }), inputs);
   } catch (error) {
     if (hasNoDryRun(error)) return inputs;
     throw error;

@@ -44,7 +44,14 @@ import {
 } from "./objects.ts";
 import { adoptFields } from "./ownership.ts";
 import { previewOf } from "./preview.ts";
-import { creationError, fieldManagerOf, relinquish, whenKindExists } from "./writing.ts";
+import {
+  type ApplyOptions,
+  apply,
+  creationError,
+  fieldManagerOf,
+  relinquish,
+  whenKindExists,
+} from "./writing.ts";
 
 export class KubernetesProvider implements Provider {
   readonly #log: Log;
@@ -81,6 +88,8 @@ export class KubernetesProvider implements Provider {
   async check({ type, news }: CheckRequest): Promise<CheckResult> {
     const lacking = unsupportedPart(type, news);
     if (lacking !== undefined) throw new Error(lacking);
+    if (this.#config.lacking !== undefined)
+      throw new Error(unsupported(`a provider without argument ${this.#config.lacking}`));
     return { inputs: markSecrets(normalize(news), news) };
   }
 
@@ -96,12 +105,14 @@ export class KubernetesProvider implements Provider {
   async create({ urn, type, inputs, preview, timeoutSeconds }: CreateRequest) {
     const patch = isPatch(type, inputs.kind);
     const fieldManager = fieldManagerOf(inputs);
-    if (preview) return { id: "", outputs: patch ? inputs : await this.#preview(urn, inputs, fieldManager) };
+    if (preview)
+      return { id: "", outputs: patch ? inputs : await this.#preview(urn, inputs, { fieldManager }) };
     const cluster = await this.#connect();
     const object = toObject(inputs);
+    const force = this.#config.patchForce;
     let live: KubernetesObject;
     try {
-      live = await whenKindExists(() => cluster.apply(object, { fieldManager, force: true }), {
+      live = await whenKindExists(() => apply(cluster, object, { fieldManager, force }), {
         signal: this.#cancellation.signal,
         onRetry: (text) => this.#log.status(urn, text),
       });
@@ -154,7 +165,8 @@ export class KubernetesProvider implements Provider {
   async update({ urn, type, inputs, olds, oldInputs, preview, timeoutSeconds }: UpdateRequest) {
     const previousManager = fieldManagerOf(oldInputs, olds);
     const fieldManager = fieldManagerOf(inputs, { __fieldManager: previousManager });
-    if (preview) return await this.#preview(urn, inputs, fieldManager);
+    const force = this.#config.patchForce;
+    if (preview) return await this.#preview(urn, inputs, { fieldManager, force });
     const cluster = await this.#connect();
     const object = toObject(inputs);
     let live: KubernetesObject;
@@ -162,7 +174,7 @@ export class KubernetesProvider implements Provider {
       await cluster.get(referenceTo(object));
       // A Patch resource owns only the fields that the program sets, and adopts none.
       if (!isPatch(type, inputs.kind)) await adoptFields(cluster, referenceTo(object), fieldManager);
-      live = await cluster.apply(object, { fieldManager, force: true });
+      live = await apply(cluster, object, { fieldManager, force });
     } catch (error) {
       throw new Error(`update of resource "${urn}" failed: ${(error as Error).message}`);
     }
@@ -212,10 +224,10 @@ export class KubernetesProvider implements Provider {
   }
 
   /** The server's result of a dry run; the inputs where it has none. */
-  async #preview(urn: string, inputs: Properties, fieldManager: string): Promise<Properties> {
+  async #preview(urn: string, inputs: Properties, options: ApplyOptions): Promise<Properties> {
     if (containsUnknown(inputs)) return inputs;
     try {
-      return await previewOf(await this.#connect(), inputs, fieldManager);
+      return await previewOf(await this.#connect(), inputs, options);
     } catch (error) {
       if (!(error instanceof ClusterUnreachable)) throw error;
       this.#log.message(urn, "warning", error.message);

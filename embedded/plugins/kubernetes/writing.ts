@@ -1,6 +1,7 @@
-/** Writes objects: the field manager's name, retries of a create, the end of a manager's fields. */
+/** Writes objects: applies, the field manager's name, retries of a create, the end of a manager's fields. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { ApiError } from "../../../clients/kubernetes.ts";
 import type { Properties } from "../values.ts";
 import { type Cluster, isNotFound, type KubernetesObject, NoSuchKind } from "./cluster.ts";
 import { ANNOTATIONS, annotation } from "./objects.ts";
@@ -16,6 +17,30 @@ export function fieldManagerOf(inputs: Properties, state: Properties = {}): stri
   if (annotated) return annotated;
   if (typeof state.__fieldManager === "string") return state.__fieldManager;
   return `pulumi-kubernetes-${randomBytes(4).toString("hex")}`;
+}
+
+export interface ApplyOptions {
+  readonly fieldManager: string;
+  /** @default false */
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+}
+
+/** @throws in the official provider's words where another manager has set a field to another value */
+export async function apply(
+  cluster: Cluster,
+  object: KubernetesObject,
+  { fieldManager, force = false, dryRun = false }: ApplyOptions,
+): Promise<KubernetesObject> {
+  try {
+    return await cluster.apply(object, { fieldManager, force, dryRun });
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.reason !== "Conflict") throw error;
+    throw new Error(
+      "server-side apply field conflict detected\n" +
+        `The resource managed by field manager "${fieldManager}" had an apply conflict: ${error.message}`,
+    );
+  }
 }
 
 /**

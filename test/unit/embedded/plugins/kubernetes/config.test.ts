@@ -9,6 +9,7 @@ import {
   writeKubeconfig,
 } from "../../../../../embedded/plugins/kubernetes/config.ts";
 import type { Properties } from "../../../../../embedded/plugins/values.ts";
+import { ARGUMENTS } from "../../../../support/kubernetesProvider.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -72,12 +73,16 @@ describe("a change of the provider", () => {
 
 test("flags arrive as text, and only the program's own values are known", () => {
   vi.stubEnv("PULUMI_K8S_DELETE_UNREACHABLE", "true");
-  expect(readConfig({ upsertExistingObjects: "true", enableServerSideApply: "true" })).toEqual({
+  expect(readConfig(ARGUMENTS)).toEqual({
     kubeconfig: "",
     context: "",
     deleteUnreachable: true,
+    patchForce: true,
+    lacking: undefined,
   });
-  for (const flag of ["enableServerSideApply", "enablePatchForce", "upsertExistingObjects"])
+  const { enablePatchForce: _, ...unforced } = ARGUMENTS;
+  expect(readConfig(unforced)).toMatchObject({ patchForce: false, lacking: undefined });
+  for (const flag of ["enableServerSideApply", "enableSecretMutable", "upsertExistingObjects"])
     expect(() => readConfig({ [flag]: "false" })).toThrow(
       `not supported by the stand-in: provider argument ${flag}: false`,
     );

@@ -2,7 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { type Properties, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
 import {
+  ARGUMENTS,
   configMap,
+  deployment,
+  failureOf,
   fakeCluster,
   label,
   PATHS,
@@ -153,6 +156,20 @@ describe("update", () => {
     });
   });
 
+  test("without enablePatchForce ends where another manager has set a field, also in a preview", async () => {
+    managed(entry("other", {}));
+    await it.provider.configure({ ...ARGUMENTS, enablePatchForce: "false" });
+    const conflict = /server-side apply field conflict detected\n.*"other": \.data\.a/;
+    api.conflicts = 2;
+    const news = { ...configMap, data: { a: "2" } };
+    await expect(update(news)).rejects.toThrow(conflict);
+    await expect(update(news, true)).rejects.toThrow(conflict);
+    // A create can replace an object of the same name: its preview is forced.
+    api.conflicts = 1;
+    await it.create(TYPES.configMap, news, { preview: true });
+    await expect(it.create(TYPES.configMap, news)).rejects.toThrow(conflict);
+  });
+
   test("as a preview is a dry run", async () => {
     managed(entry("other", {}));
     expect(await update({ ...configMap, data: { a: "2" } }, true)).toMatchObject({ data: { a: "2" } });
@@ -198,6 +215,31 @@ describe("read", () => {
     expect(await it.read(TYPES.configMap, "default/none", configMap, configMap)).toBeUndefined();
     expect(await it.read(TYPES.widget, "default/w", widget, widget)).toBeUndefined();
   });
+});
+
+test("a Service without an address is unhealthy at a refresh, unless it is not waited for", async () => {
+  const service = (annotations: Record<string, string>) => ({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "svc", namespace: "default", annotations },
+    spec: { type: "LoadBalancer", ports: [{ name: "http2", port: 80, nodePort: 30934 }] },
+    status: { loadBalancer: {} },
+  });
+  const read = (inputs: Properties) => it.read(TYPES.service, "default/svc", inputs, inputs);
+  api.put("/api/v1/namespaces/default/services/svc", service({}));
+  expect((await failureOf(read(service({})))).reasons).toContain(
+    "Service was not allocated an IP address; does your cloud provider support this?",
+  );
+  expect((await read(service({ "pulumi.com/skipAwait": "true" })))?.id).toBe("default/svc");
+});
+
+test("an object needs the arguments that the program sets; what is in the state does not", async () => {
+  const { upsertExistingObjects: _, ...previous } = ARGUMENTS;
+  await it.provider.configure(previous);
+  await expect(it.check(TYPES.deployment, deployment)).rejects.toThrow(
+    "not supported by the stand-in: a provider without argument upsertExistingObjects",
+  );
+  await it.delete(TYPES.configMap, "default/page", configMap);
 });
 
 test("a list of kubeconfigs fails what needs the cluster, and nothing else", async () => {
