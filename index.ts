@@ -9,15 +9,16 @@ import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { Istio } from "./components/istio/istio.ts";
 import { Observability } from "./components/observability/observability.ts";
 import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
+import { pagesOf } from "./components/webApp/manifests.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { reportRefusals } from "./components/webApp/refusals.ts";
-import { pagesOf, WebApp } from "./components/webApp/webApp.ts";
+import { WebApp } from "./components/webApp/webApp.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
 const config = loadSettings(capabilities);
-const { kubeconfig, context, namespace, versions, tls, loadBalancer } = config;
+const { kubeconfig, context, namespace, labels, versions, tls, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
 const cluster = await preflight(capabilities, config, { owner });
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
@@ -37,16 +38,17 @@ const mesh = new MeshNamespace("mesh", { namespace, revision: config.istio.revis
 const app = new WebApp(
   "nginx",
   // uninstall.sh waits for pods with a sidecar.
-  { namespace, versions, sidecar: istio.sidecar, owner, awaitPods: !config.istio.manage },
+  { namespace, labels, versions, sidecar: istio.sidecar, owner, awaitPods: !config.istio.manage },
   { ...inCluster, dependsOn: [mesh, live ? istio.installed : istio.ready] },
 );
 
-reportRefusals(app.deployments, { cluster: { kubeconfig, context }, config, owner });
+reportRefusals([...app.deployments, istio.installed], { cluster: { kubeconfig, context }, config, owner });
 
 const split = new TrafficSplit(
   "split",
   {
     namespace,
+    labels,
     service: serviceObject(namespace).name,
     host: config.host,
     gatewayHosts: config.gatewayHosts,

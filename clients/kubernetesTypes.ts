@@ -33,6 +33,8 @@ export interface WriteOptions {
   /** True: the server answers with the result, and stores nothing. @default false */
   readonly dryRun?: boolean;
   readonly fieldManager?: string;
+  /** Longest time for the answer. @default the client's */
+  readonly answerMs?: number;
   /** Receives the warnings of the answer, such as those of Pod Security. */
   readonly warnings?: string[];
 }

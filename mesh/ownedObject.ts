@@ -79,6 +79,10 @@ export function metadataOf(
   return { name, ...(namespace ? { namespace } : {}), annotations: { ...ownedBy(owner), ...annotations } };
 }
 
+/** The metadata with these labels; unchanged where there are none. */
+export const withLabels = <M extends object>(metadata: M, labels: Readonly<Record<string, string>> = {}) =>
+  Object.keys(labels).length === 0 ? metadata : { ...metadata, labels: { ...labels } };
+
 /**
  * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector,
  * which finds new kinds only every 30 s.

@@ -43,10 +43,24 @@ export interface Findings<Facts extends object = object> {
   readonly facts?: Facts;
 }
 
+/** An object as the update would write it, for the API server to try. */
+export interface Trial {
+  readonly object: OwnedObject;
+  /** Everything but `apiVersion` and `kind`. */
+  readonly body: object;
+  /** Refusals that the update itself takes away. @default none */
+  readonly tolerates?: RegExp | undefined;
+}
+
 /** A capability's part of the preflight. */
 export interface Preflight<Config> {
   /** Everything that the capability owns with this configuration. @default nothing */
   readonly objects?: (config: Config) => readonly OwnedObject[];
+  /**
+   * Objects that the API server tries by a dry run, with every policy that it has. @default none
+   * @param owner the stack
+   */
+  readonly trials?: (config: Config, owner: string) => readonly Trial[];
   /** Permissions that it needs besides the verbs on its own objects. @default nothing */
   readonly permissions?: (config: Config) => readonly Permission[];
   /**

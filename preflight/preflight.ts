@@ -7,6 +7,7 @@ import type { CheckContext, FactsOf, Findings, Permission, Preflight } from "./c
 import { Deadline } from "./deadline.ts";
 import { objectPermissions, ownershipFaults } from "./objects.ts";
 import { permissionFaults } from "./permissions.ts";
+import { trialFaults } from "./trials.ts";
 
 export interface PreflightOptions {
   /** The stack: `ORGANIZATION/PROJECT/STACK`. */
@@ -126,13 +127,16 @@ async function runChecks<Config>(
     ...capabilities.flatMap((each) => each.permissions?.(config) ?? []),
     ...objectPermissions(objects),
   ];
+  const trials = capabilities.flatMap((each) => each.trials?.(config, owner) ?? []);
   const checks = capabilities.flatMap(({ checks = [] }) => checks);
   const forbidden: ApiError[] = [];
   const [refused, ...findings] = await Promise.all([
     permissionFaults(api, permissions),
-    ...[...checks.map((check) => check(context)), ownershipFaults(api, objects, owner).then(asFindings)].map(
-      (findings) => unlessForbidden(findings, forbidden),
-    ),
+    ...[
+      ...checks.map((check) => check(context)),
+      ownershipFaults(api, objects, owner).then(asFindings),
+      trialFaults(api, trials).then(asFindings),
+    ].map((findings) => unlessForbidden(findings, forbidden)),
   ]);
   // The permission check names everything forbidden, unless the server's answers contradict it.
   const [first] = forbidden;

@@ -42,6 +42,12 @@ export const isLabel = (value: string, longest = 63) => value.length <= longest 
 export const isLabelValue = (value: string) =>
   value.length <= 63 && /^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(value);
 
+/** A label's name in Kubernetes: a DNS name and a slash may be in front. */
+export function isLabelName(value: string): boolean {
+  const [name = "", prefix, ...more] = value.split("/").reverse();
+  return more.length === 0 && isLabelValue(name) && (prefix === undefined || isDnsName(prefix));
+}
+
 /** A DNS name of RFC 1123 in lower case, but no malformed IPv4 address. */
 export function isDnsName(value: string): boolean {
   const labels = value.split(".");

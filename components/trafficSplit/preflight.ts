@@ -1,18 +1,15 @@
 /** Where the application's requests go before the update, and whether others share the gateway. */
 import { type DestinationRuleLike, routedSubsets, type VirtualServiceLike } from "../../mesh/istio.ts";
-import type { GatewayRef, Subset } from "../../mesh/model.ts";
+import type { Subset } from "../../mesh/model.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
 import { destinationRuleObject, trafficSplitObjects, virtualServiceObject } from "./objects.ts";
 import { checkSharedGateway } from "./sharedGateway.ts";
+import { type TrialNeeds, trafficSplitTrials } from "./trials.ts";
 
 /** What the checks of the traffic split need of the configuration. */
-export interface Needs {
-  readonly namespace: string;
+export interface Needs extends TrialNeeds {
   readonly tls?: { readonly mode: string } | undefined;
-  readonly host: string;
-  readonly gatewayHosts: readonly string[];
-  readonly istio: { readonly gateway: GatewayRef };
 }
 
 export interface TrafficSplitFacts {
@@ -23,6 +20,7 @@ export interface TrafficSplitFacts {
 export const trafficSplitPreflight = {
   objects: ({ namespace, tls, istio }) =>
     trafficSplitObjects({ namespace, gatewayTls: servesHttps({ tls }), gateway: istio.gateway }),
+  trials: trafficSplitTrials,
   checks: [readRoutes, checkSharedGateway] as const,
 } satisfies Preflight<Needs>;
 

@@ -19,6 +19,7 @@ import {
   DELETION_LIMIT,
   metadataOf,
   type OwnedObject,
+  withLabels,
 } from "../../mesh/ownedObject.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
@@ -40,6 +41,8 @@ export interface TrafficSplitArgs {
   routed?: readonly Subset[] | undefined;
   /** Resources that must be ready before a request is sent to them. @default none */
   backends?: readonly pulumi.Resource[] | undefined;
+  /** Further labels of each object. @default none */
+  labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
   owner: string;
   /** The gateway that requests come in through. @default the one that istioctl's profiles install */
@@ -84,13 +87,13 @@ export class TrafficSplit extends pulumi.ComponentResource {
 
   private createCertificate(
     name: string,
-    { namespace, gateway, owner }: TrafficSplitArgs,
+    { namespace, gateway, owner, labels }: TrafficSplitArgs,
     { certificate, key }: NonNullable<TrafficSplitArgs["tls"]>,
   ): pulumi.Resource {
     return new k8s.core.v1.Secret(
       `${name}-certificate`,
       {
-        metadata: metadataOf(certificateObject(namespace, gateway), owner),
+        metadata: withLabels(metadataOf(certificateObject(namespace, gateway), owner), labels),
         type: "kubernetes.io/tls",
         stringData: { "tls.crt": certificate, "tls.key": pulumi.secret(key) },
       },
@@ -125,7 +128,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
 
   private createObject(
     name: string,
-    { owner }: TrafficSplitArgs,
+    { owner, labels }: TrafficSplitArgs,
     object: OwnedObject,
     { spec, dependsOn }: { spec: pulumi.Input<object>; dependsOn: readonly pulumi.Resource[] },
   ) {
@@ -134,7 +137,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
       {
         apiVersion: apiVersionOf(object),
         kind: object.kind,
-        metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
+        metadata: withLabels(metadataOf(object, owner, DELETED_IN_BACKGROUND), labels),
         spec,
       },
       { parent: this, dependsOn: [...dependsOn], customTimeouts: DELETION_LIMIT },

@@ -6,6 +6,7 @@ import {
   image,
   integer,
   isLabel,
+  isLabelName,
   isLabelValue,
   object,
   quantity,
@@ -20,6 +21,9 @@ const WITHOUT_SIDECARS = [
   "kube-system",
   "local-path-storage",
 ];
+
+/** Labels by which the Service and the Deployments find their pods, and Istio's switch. */
+const OWN_LABELS = ["app", "version", "service", "sidecar.istio.io/inject"];
 
 /** What a ConfigMap may hold; all pages are in one. */
 const CONFIG_MAP_BYTES = 1_048_576;
@@ -80,6 +84,18 @@ export const webAppSettings = slice({
         .default("default"),
       "Namespace of the application. It must exist; it gets the label `istio-injection=enabled`",
     ),
+    labels: key(
+      z
+        .record(
+          text("give the name of a label, e.g. team", isLabelName),
+          text("give a label value, in quotes where it is a number", isLabelValue),
+          { error: "give labels as names and values, e.g. team: shop" },
+        )
+        .default({}),
+      "Further labels of each object and pod of the application, e.g. `team: shop` where a policy " +
+        "requires it",
+      { otherwise: "none" },
+    ),
     versions: key(
       z
         .array(version, { error: "give a list of versions" })
@@ -92,7 +108,9 @@ export const webAppSettings = slice({
       { otherwise: "the article's two" },
     ),
   },
-  check({ versions = [] }, { fault }) {
+  check({ versions = [], labels = {} }, { fault }) {
+    for (const name of OWN_LABELS.filter((name) => Object.hasOwn(labels, name)))
+      fault(`labels.${name}`, labels[name], "the program gives it a value of its own: leave it out");
     versions.forEach(({ page, image }, index) => {
       if (page !== undefined || tagOf(image) !== undefined) return;
       fault(
@@ -115,8 +133,9 @@ export const webAppSettings = slice({
     checkResources(versions, fault);
     checkSize(whole, fault);
   },
-  resolve: ({ namespace, versions }) => ({
+  resolve: ({ namespace, labels, versions }) => ({
     namespace,
+    labels,
     versions: versions.map(withPage),
   }),
 });

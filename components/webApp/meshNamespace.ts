@@ -1,6 +1,7 @@
 /** Turns on sidecar injection for a namespace. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { injectionLabel } from "./manifests.ts";
 
 export interface MeshNamespaceArgs {
   /** A namespace that exists. */
@@ -28,6 +29,3 @@ export class MeshNamespace extends pulumi.ComponentResource {
     this.registerOutputs({ namespace: this.namespace });
   }
 }
-
-const injectionLabel = (revision: string | undefined): Record<string, string> =>
-  revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };

@@ -13,6 +13,8 @@ export interface PodArgs {
    * Hash of what shapes the sidecar; another text rolls all pods. @default pods keep the sidecar they have
    */
   readonly sidecar?: string | undefined;
+  /** Further labels. @default none */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Labels of the pods of one version; a Deployment selects by them. */
@@ -25,13 +27,13 @@ export const podLabels = (version: string) => ({ app: "nginx", version });
  */
 export function podTemplate(
   { name, version, image, page, resources, securityContext }: Version,
-  { namespace, sidecar }: PodArgs,
+  { namespace, sidecar, labels }: PodArgs,
 ) {
   const restricted = securityContext === "restricted";
   const pages = { name: pagesObject(namespace).name, items: [{ key: name, path: "test.txt" }] };
   return {
     metadata: {
-      labels: podLabels(version),
+      labels: { ...labels, ...podLabels(version) },
       annotations: {
         "istio-lab/page": sha256(page).slice(0, 16),
         ...(sidecar === undefined ? {} : { "istio-lab/sidecar": sidecar }),

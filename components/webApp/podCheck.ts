@@ -1,8 +1,9 @@
 /** Whether the cluster would accept the application's pods: Pod Security, quotas, limits, webhooks. */
-import { ApiError, type KubernetesApi } from "../../clients/kubernetes.ts";
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
+import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject } from "./objects.ts";
 import { podTemplate } from "./pod.ts";
@@ -11,6 +12,7 @@ import { podTemplate } from "./pod.ts";
 export interface PodCheckNeeds {
   readonly namespace: string;
   readonly versions: readonly Version[];
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly istio: {
     readonly version: string;
     readonly hub?: string | undefined;
@@ -53,26 +55,18 @@ async function refusalOf(
   config: PodCheckNeeds,
   version: Version,
 ): Promise<string | undefined> {
-  try {
-    await api.create(`/api/v1/namespaces/${config.namespace}/pods`, podOf(version, config), { dryRun: true });
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status === 404 || CANNOT_TRY.test(error.message))
-      return undefined;
-    return error.message;
-  }
-  return undefined;
+  const path = `/api/v1/namespaces/${config.namespace}/pods`;
+  const trial = api.create(path, podOf(version, config), { dryRun: true, answerMs: TRIAL_MS });
+  return await wordsOf(trial, { kind: "Pod", name: podName(version) });
 }
-
-/** No right to create pods, no account yet in a namespace that is new, a webhook that cannot try. */
-const CANNOT_TRY = /cannot create resource "pods"|service account|does not support dry run/;
 
 async function isUp(api: KubernetesApi, { namespace }: PodCheckNeeds, { name }: Version, owner: string) {
   const deployment = await api.metadata(pathOf(deploymentObject(namespace, name)));
   return deployment?.metadata.annotations?.[OWNER_ANNOTATION] === owner;
 }
 
-function podOf(version: Version, { namespace, istio }: PodCheckNeeds) {
-  const { metadata, spec } = podTemplate(version, { namespace });
+function podOf(version: Version, { namespace, labels, istio }: PodCheckNeeds) {
+  const { metadata, spec } = podTemplate(version, { namespace, labels });
   const image = `${istio.hub ?? "docker.io/istio"}/proxyv2:${istio.tag ?? istio.version}`;
   const resources = proxyResources(istio.values);
   return {
@@ -151,5 +145,5 @@ export function wayOut(refusal: string, { namespace, istio, versions }: PodCheck
       "set resources of each version (and istio.values.global.proxy.resources for the sidecar), have the " +
       `namespace's ResourceQuota or LimitRange changed, ${another}`
     );
-  return `have them allowed, ${another}`;
+  return wayOutOf(refusal);
 }

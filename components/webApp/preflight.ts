@@ -8,16 +8,19 @@ import type { CheckContext, Findings, Permission, Preflight } from "../../prefli
 import type { Version } from "./config.ts";
 import { serviceObject, webAppObjects } from "./objects.ts";
 import { checkPods, type PodCheckNeeds } from "./podCheck.ts";
+import { webAppTrials } from "./trials.ts";
 
 /** What the checks of the web application need of the configuration. */
 export interface Needs {
   readonly namespace: string;
   readonly versions: readonly Version[];
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly istio: PodCheckNeeds["istio"];
 }
 
 export const webAppPreflight = {
   objects: webAppObjects,
+  trials: webAppTrials,
   permissions,
   checks: [checkNamespace, checkInjection, checkLabels, checkPods],
 } satisfies Preflight<Needs>;
@@ -37,10 +40,13 @@ function permissions({ namespace }: Needs): Permission[] {
 
 async function checkNamespace({ api, config }: CheckContext<Needs>): Promise<Findings> {
   const { namespace } = config;
-  if (await api.metadata(`/api/v1/namespaces/${namespace}`)) return { faults: [] };
-  const message =
-    `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create ` +
-    `namespace ${namespace}), or set namespace to one that exists`;
+  const found = await api.metadata(`/api/v1/namespaces/${namespace}`);
+  if (found && found.metadata.deletionTimestamp === undefined) return { faults: [] };
+  const message = found
+    ? `namespace is ${namespace}, which is being deleted: create it anew when it is gone (what holds it: ` +
+      `kubectl get namespace ${namespace} --output=yaml), or set namespace to another one`
+    : `namespace is ${namespace}, and ${api.where} has no such namespace; create it (kubectl create ` +
+      `namespace ${namespace}), or set namespace to one that exists`;
   return { faults: [{ key: "namespace", message }] };
 }
 

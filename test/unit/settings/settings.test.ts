@@ -15,7 +15,7 @@ afterEach(() => vi.unstubAllEnvs());
 afterEach(() => pulumi.runtime.disconnect());
 
 const KEYS =
-  "the keys are kubeconfig, context, namespace, versions, host, gatewayHosts, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey, stats, statsPassword, monitoring, tracing";
+  "the keys are kubeconfig, context, namespace, labels, versions, host, gatewayHosts, weights, istio, nodes, loadBalancer, loadBalancerPrivateKey, tls, tlsCertificate, tlsKey, stats, statsPassword, monitoring, tracing";
 
 describe("parseSettings", () => {
   it("fills in the article's lab", () => {
@@ -23,6 +23,7 @@ describe("parseSettings", () => {
       kubeconfig: "",
       context: "",
       namespace: "default",
+      labels: {},
       host: "nginx.hung.org.hk",
       gatewayHosts: ["*.hung.org.hk"],
       versions: [

@@ -17,7 +17,9 @@ const CONFIG: Needs = {
   namespace: "shop",
   host: "shop.hung.org.hk",
   gatewayHosts: ["*.hung.org.hk"],
-  istio: { gateway: ISTIO_GATEWAY },
+  versions: [{ name: "v116", version: "1.16" }],
+  weights: { v116: 100 },
+  istio: { gateway: ISTIO_GATEWAY, manage: true },
 };
 
 const check = async (paths: Paths, config: Partial<Needs> = {}) =>

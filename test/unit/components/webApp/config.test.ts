@@ -150,3 +150,18 @@ describe("versions and namespace", () => {
     expect(faultsOf({ versions: [{ ...V116, ...(change as object) }, V117] })).toEqual(lines);
   });
 });
+
+describe("labels", () => {
+  it("take names with a prefix", () => {
+    const labels = { team: "shop", "app.kubernetes.io/part-of": "lab" };
+    expect(settings({ labels }).labels).toEqual(labels);
+  });
+
+  it.each([
+    [{ app: "shop" }, ['labels.app is "shop": the program gives it a value of its own: leave it out']],
+    [{ team: 1 }, ["labels.team is 1: give a label value, in quotes where it is a number"]],
+    [["team"], ['labels is ["team"]: give labels as names and values, e.g. team: shop']],
+  ])("report %j", (labels, lines) => {
+    expect(faultsOf({ labels })).toEqual(lines);
+  });
+});

@@ -95,7 +95,7 @@ describe("pods that the cluster would not accept", () => {
   it("a webhook's own words are the fault", async () => {
     const words = 'admission webhook "images.example.org" denied the request: no images of docker.io';
     const { api } = server(() => new ApiError(400, "BadRequest", words));
-    expect(await check(api)).toEqual([expect.stringContaining(`${words}: have them allowed, or set`)]);
+    expect(await check(api)).toEqual([expect.stringContaining(`${words}: give what the policy requires`)]);
   });
 
   it.each([

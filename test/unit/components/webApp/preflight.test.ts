@@ -27,6 +27,14 @@ it("the namespace has to exist", async () => {
   ]);
 });
 
+it("a namespace that is being deleted is none", async () => {
+  const [[path = "", namespace] = []] = Object.entries(NAMESPACE);
+  const going = { metadata: { ...(namespace as { metadata: object }).metadata, deletionTimestamp: "now" } };
+  expect(await check({ [path]: going })).toEqual([
+    expect.stringMatching(/^namespace is default, which is being deleted: create it anew when it is gone/),
+  ]);
+});
+
 it("what the wait for a Deployment watches is among the permissions", () => {
   const watched = webAppPreflight
     .permissions(CONFIG)
