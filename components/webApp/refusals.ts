@@ -1,15 +1,15 @@
-/** Reports at once why a Deployment gets no pods: Pulumi's provider waits for minutes and does not say. */
+/** Reports at once why pods do not start: Pulumi's provider waits for minutes and does not say. */
 import { setTimeout as delay } from "node:timers/promises";
-import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { KubernetesApi, type KubernetesObject, type Selection } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import { type PodCheckNeeds, wayOut } from "./podCheck.ts";
+import { type Pod, type Stall, stallsOf } from "./stalledPods.ts";
 
 export interface RefusalsArgs {
   /** The kubeconfig and the context in it. */
   readonly cluster: Selection;
-  readonly config: PodCheckNeeds;
+  readonly config: PodCheckNeeds & { readonly istio: { readonly manage: boolean } };
   /** The stack that owns the Deployments. */
   readonly owner: string;
 }
@@ -27,14 +27,18 @@ interface Deployment extends KubernetesObject {
 /** Between two checks; the first comes after this time too, so that an update without a rollout has none. */
 const PERIOD_MS = 2000;
 
-/** Warns of each refusal once, until the Deployments are ready. Does nothing in a preview. */
-export function reportRefusals(deployments: readonly k8s.apps.v1.Deployment[], args: RefusalsArgs): void {
+/**
+ * Warns of each refusal once, until these resources are there. Does nothing in a preview.
+ *
+ * The warnings name no resource: Pulumi holds back a line about a resource until that resource is there.
+ */
+export function reportRefusals(awaited: readonly pulumi.Resource[], args: RefusalsArgs): void {
   if (pulumi.runtime.isDryRun()) return;
   let ready = false;
-  pulumi.all(deployments.map(({ id }) => id)).apply(() => {
+  pulumi.all(awaited.map(({ urn }) => urn)).apply(() => {
     ready = true;
   });
-  const warn = (message: string) => void pulumi.log.warn(message, deployments[0]);
+  const warn = (message: string) => void pulumi.log.warn(message);
   watchRefusals(args, () => ready, warn).catch(() => {
     // Only a help: the update itself reports a cluster that does not answer.
   });
@@ -42,21 +46,21 @@ export function reportRefusals(deployments: readonly k8s.apps.v1.Deployment[], a
 
 /** @param pause between two looks. @default 2 s, which do not keep the program alive */
 export async function watchRefusals(
-  { cluster, config, owner }: RefusalsArgs,
+  args: RefusalsArgs,
   isReady: () => boolean,
   warn: (message: string) => void,
   pause: () => Promise<unknown> = () => delay(PERIOD_MS, undefined, { ref: false }),
 ): Promise<void> {
   await pause();
   if (isReady()) return;
-  const api = await KubernetesApi.connect(cluster);
+  const api = await KubernetesApi.connect(args.cluster);
   const warned = new Set<string>();
   try {
     while (!isReady()) {
-      for (const refusal of await refusalsOf(api, config.namespace, owner)) {
-        if (warned.has(refusal)) continue;
-        warned.add(refusal);
-        warn(`${refusal}: ${wayOut(refusal, config)}`);
+      const found = await Promise.all([refusalsOf(api, args), stalledOf(api, args), stalledIstio(api, args)]);
+      for (const { key, message } of found.flat()) {
+        if (!warned.has(key)) warn(message);
+        warned.add(key);
       }
       await pause();
     }
@@ -65,15 +69,78 @@ export async function watchRefusals(
   }
 }
 
+interface Warning {
+  /** Warnings of one key say the same. */
+  readonly key: string;
+  readonly message: string;
+}
+
 /** The API server's own words, which the ReplicaSet hands to its Deployment. */
-async function refusalsOf(api: KubernetesApi, namespace: string, owner: string): Promise<string[]> {
-  const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+async function refusalsOf(api: KubernetesApi, { config, owner }: RefusalsArgs): Promise<Warning[]> {
+  const path = `/apis/apps/v1/namespaces/${config.namespace}/deployments`;
   const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
-  return items
+  const refusals = items
     .filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner)
     .flatMap(({ metadata, status }) =>
       (status?.conditions ?? [])
         .filter((condition) => condition.type === "ReplicaFailure" && condition.status === "True")
-        .map(({ message }) => `Deployment ${metadata.name} gets no pods: ${message}`),
+        .map(({ message = "" }) => `Deployment ${metadata.name} gets no pods: ${message}`),
     );
+  return refusals.map((refusal) => ({ key: refusal, message: `${refusal}: ${wayOut(refusal, config)}` }));
+}
+
+/** Pods of the application that were accepted and do not start. */
+async function stalledOf(api: KubernetesApi, { config }: RefusalsArgs): Promise<Warning[]> {
+  const { namespace, versions } = config;
+  const pods = await podsOf(api, namespace, "app=nginx");
+  return versions.flatMap(({ name, version }) =>
+    pods
+      .filter(({ metadata }) => metadata.labels?.version === version)
+      .flatMap(stallsOf)
+      .map(({ cause, key, words }) => ({
+        key: `${name} ${key}`,
+        message: `pods of Deployment nginx-${name} do not start: ${words}: ${WAYS_OUT[cause](namespace)}`,
+      })),
+  );
+}
+
+const WAYS_OUT: Readonly<Record<Stall["cause"], (namespace: string) => string>> = {
+  image: (namespace) =>
+    "correct image of that version (istio.hub and istio.tag for the sidecar), or let the nodes in at its " +
+    "registry (a Secret in imagePullSecrets of ServiceAccount default: kubectl edit serviceaccount default " +
+    `--namespace=${namespace})`,
+  place: () =>
+    "give the cluster more room, or that version fewer replicas or smaller requests in resources " +
+    "(istio.values.global.proxy.resources for the sidecar)",
+  configuration: (namespace) =>
+    `look with kubectl describe pods --namespace=${namespace} --selector=app=nginx`,
+  crash: (namespace) =>
+    `look with kubectl logs --namespace=${namespace} --selector=app=nginx --all-containers --previous`,
+};
+
+/** Pods of the Istio that the stack installs. */
+async function stalledIstio(api: KubernetesApi, { config }: RefusalsArgs): Promise<Warning[]> {
+  if (!config.istio.manage) return [];
+  const pods = await podsOf(api, "istio-system", "install.operator.istio.io/owning-resource");
+  const istiod = await podsOf(api, "istio-system", "app=istiod");
+  return [...pods, ...istiod].flatMap((pod) =>
+    stallsOf(pod).map(({ cause, key, words }) => {
+      const part = pod.metadata.labels?.app ?? "Istio";
+      const stall = `pods of ${part} in namespace istio-system do not start: ${words}`;
+      return { key: `istio ${part} ${key}`, message: `${stall}: ${ISTIO_WAYS_OUT[cause]}` };
+    }),
+  );
+}
+
+const ISTIO_WAYS_OUT: Readonly<Record<Stall["cause"], string>> = {
+  image: "set istio.hub and istio.tag to images that the nodes can pull",
+  place: "give the cluster more room, or set smaller requests in istio.values (pilot.resources for istiod)",
+  configuration: "look with kubectl describe pods --namespace=istio-system",
+  crash: "look with kubectl logs --namespace=istio-system, or with kubectl describe pods",
+};
+
+/** None where the user may not list them: the report is a help, not a need. */
+async function podsOf(api: KubernetesApi, namespace: string, labelSelector: string): Promise<Pod[]> {
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  return (await api.list<Pod>(path, { labelSelector }).catch(() => ({ items: [] }))).items;
 }

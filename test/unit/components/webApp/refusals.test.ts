@@ -28,7 +28,11 @@ const deployment = (name: string, message: string, owner = OWNER) => ({
     ],
   },
 });
-const config = { namespace: "shop", versions: [], istio: { version: "1.31.0" } };
+const config = {
+  namespace: "shop",
+  versions: [{ name: "v116", version: "1.16", image: "nginx:none", replicas: 3, page: "v1.16" }],
+  istio: { version: "1.31.0", manage: true },
+};
 const args = { cluster: {}, config, owner: OWNER };
 
 /** What is reported in so many looks, each of which finds the next objects. */
@@ -61,4 +65,20 @@ it("reports a refusal once, in the API server's words, with the way out", async 
 it("does not report Deployments of other owners, and looks at none where all are ready at once", async () => {
   expect(await reported([deployment("nginx-v1", "no", "organization/istio-lab/prod")])).toEqual([]);
   expect(await reported()).toEqual([]);
+});
+
+it("reports pods that do not start, of the application and of Istio, once each", async () => {
+  const pod = (name: string, labels: object, reason: string) => ({
+    metadata: { name, labels },
+    status: { containerStatuses: [{ name: "main", image: "none", state: { waiting: { reason } } }] },
+  });
+  const first = pod("nginx-v116-1", { app: "nginx", version: "1.16" }, "ErrImagePull");
+  const later = pod("nginx-v116-2", { app: "nginx", version: "1.16" }, "ImagePullBackOff");
+  const warnings = await reported([], [first], [later]);
+  expect(warnings).toEqual([
+    expect.stringMatching(
+      /^pods of Deployment nginx-v116 do not start: container main has no image none: ErrImagePull: correct image/,
+    ),
+    expect.stringMatching(/^pods of nginx in namespace istio-system do not start: /),
+  ]);
 });

@@ -1,0 +1,66 @@
+/** Which pods do not start, and why, in the words of the scheduler and the kubelet. Pure. */
+import type { KubernetesObject } from "../../clients/kubernetes.ts";
+
+interface ContainerStatus {
+  readonly name: string;
+  readonly image?: string;
+  readonly state?: { readonly waiting?: { readonly reason?: string; readonly message?: string } };
+  readonly lastState?: { readonly terminated?: { readonly exitCode?: number; readonly reason?: string } };
+}
+
+/** As the API server has it. */
+export interface Pod extends KubernetesObject {
+  readonly status?: {
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly reason?: string;
+      readonly message?: string;
+    }[];
+    readonly initContainerStatuses?: readonly ContainerStatus[];
+    readonly containerStatuses?: readonly ContainerStatus[];
+  };
+}
+
+/** Why a pod does not start. */
+export interface Stall {
+  readonly cause: "image" | "place" | "configuration" | "crash";
+  /** The same for all pods that stall for the same reason. */
+  readonly key: string;
+  /** Without the pod's name. */
+  readonly words: string;
+}
+
+const IMAGE = /^(ErrImage|ImagePullBackOff|InvalidImageName|ImageInspectError|RegistryUnavailable)/;
+const CONFIGURATION = /^(CreateContainer|RunContainer|PreCreateHook|PostStartHook)\w*Error$/;
+
+/** Everything that keeps a pod from starting; nothing where it only has not started yet. */
+export function stallsOf({ metadata, status }: Pod): Stall[] {
+  if (metadata.deletionTimestamp !== undefined) return [];
+  const place = status?.conditions?.find(
+    ({ type, status, reason }) => type === "PodScheduled" && status === "False" && reason === "Unschedulable",
+  );
+  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const stalls = containers.flatMap((container) => stallOf(container) ?? []);
+  if (!place) return stalls;
+  const words = `no node takes them: ${place.message ?? "the scheduler gives no reason"}`;
+  return [{ cause: "place", key: "place", words }, ...stalls];
+}
+
+function stallOf({ name, image = "", state, lastState }: ContainerStatus): Stall | undefined {
+  const { reason = "", message = "" } = state?.waiting ?? {};
+  const because = message ? `${reason}: ${message}` : reason;
+  const stall = (cause: Stall["cause"], words: string): Stall => ({
+    cause,
+    key: `${cause} ${name} ${image}`,
+    words: `container ${name} ${words}`,
+  });
+  if (IMAGE.test(reason)) return stall("image", `has no image ${image}: ${because}`);
+  if (CONFIGURATION.test(reason)) return stall("configuration", `cannot be made: ${because}`);
+  if (reason !== "CrashLoopBackOff") return undefined;
+  const { exitCode, reason: end = "Error" } = lastState?.terminated ?? {};
+  return stall(
+    "crash",
+    `ends again and again (${end}${exitCode === undefined ? "" : `, exit status ${exitCode}`})`,
+  );
+}
