@@ -47,7 +47,10 @@ export async function wordsOf(
     await trial;
   } catch (error) {
     if (error instanceof NoAnswer && error.kind === "time")
-      return `no answer to a dry run of ${kind} ${name} within ${TRIAL_MS / 1000} s, as with a webhook that is silent`;
+      return (
+        `no answer to a dry run of ${kind} ${name} within ${TRIAL_MS / 1000} s, as with a webhook that is ` +
+        "silent"
+      );
     // What else ends a request ends those of the other checks too.
     if (!(error instanceof ApiError) || error.status === 404) return undefined;
     return OF_OTHER_CHECKS.test(error.message) ? undefined : error.message;
