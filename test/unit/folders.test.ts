@@ -1,4 +1,4 @@
-/** The folders of the sources: no circle of imports between them, and only the arrows of docs/architecture.md. */
+/** The folders of the sources: no circles of imports, and only the arrows of docs/architecture.md. */
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
 import { expect, test } from "vitest";

@@ -16,7 +16,7 @@ export interface Config {
   readonly lacking: string | undefined;
 }
 
-/** Arguments that the program sets to true. The stand-in makes and compares objects with these values only. */
+/** Arguments that the program sets to true. The stand-in supports no other value. */
 const ALWAYS = [
   "enableConfigMapMutable",
   "enableSecretMutable",
