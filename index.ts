@@ -13,6 +13,7 @@ import { pagesOf } from "./components/webApp/manifests.ts";
 import { MeshNamespace } from "./components/webApp/meshNamespace.ts";
 import { serviceObject } from "./components/webApp/objects.ts";
 import { reportRefusals } from "./components/webApp/refusals.ts";
+import { awaitRollouts } from "./components/webApp/rollout.ts";
 import { WebApp } from "./components/webApp/webApp.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
@@ -42,6 +43,7 @@ const app = new WebApp(
   { ...inCluster, dependsOn: [mesh, live ? istio.installed : istio.ready] },
 );
 
+awaitRollouts(app.deployments, { kubeconfig, context });
 reportRefusals([...app.deployments, istio.installed], { cluster: { kubeconfig, context }, config, owner });
 
 const split = new TrafficSplit(

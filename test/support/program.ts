@@ -20,6 +20,12 @@ const ROUTED = [
   { name: "v116", version: "1.16" },
 ];
 
+/** A Deployment to which nothing happens. */
+const ROLLED_OUT = {
+  metadata: {},
+  status: { conditions: [{ type: "Progressing", status: "True", reason: "NewReplicaSetAvailable" }] },
+};
+
 export interface Program {
   readonly resources: readonly Registered[];
   readonly outputs: Readonly<Record<string, unknown>>;
@@ -33,7 +39,11 @@ export async function runProgram(
   vi.resetModules();
   vi.doMock("../../clients/kubernetes.ts", () => ({
     KubernetesApi: {
-      connect: async () => ({ get: async () => ({ spec: { ports: gatewayPorts } }), close: async () => {} }),
+      connect: async () => ({
+        get: async (path: string) =>
+          path.includes("/deployments/") ? ROLLED_OUT : { spec: { ports: gatewayPorts } },
+        close: async () => {},
+      }),
     },
   }));
   vi.doMock("../../preflight/preflight.ts", () => ({

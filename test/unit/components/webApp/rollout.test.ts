@@ -1,0 +1,77 @@
+/** Tests of components/webApp/rollout.ts. */
+import { expect, it, vi } from "vitest";
+import { untilRolledOut } from "../../../../components/webApp/rollout.ts";
+
+const server = vi.hoisted(() => ({ looks: [] as (object | undefined)[], paths: [] as string[], open: 0 }));
+
+vi.mock("../../../../clients/kubernetes.ts", () => ({
+  KubernetesApi: {
+    connect: async () => {
+      server.open++;
+      return {
+        get: async (path: string) => {
+          server.paths.push(path);
+          return server.looks.shift();
+        },
+        close: async () => {
+          server.open--;
+        },
+      };
+    },
+  },
+}));
+
+const COMPLETE = { type: "Progressing", status: "True", reason: "NewReplicaSetAvailable" };
+
+/** A Deployment of two pods, of the second generation. */
+const deployment = (observed: number, updated: number, replicas: number, progressing: object = COMPLETE) => ({
+  metadata: { name: "nginx-v116", generation: 2 },
+  spec: { replicas: 2 },
+  status: {
+    observedGeneration: observed,
+    updatedReplicas: updated,
+    replicas,
+    conditions: [{ type: "Available", status: "True" }, progressing],
+  },
+});
+
+/** How often a Deployment is read again until the wait ends. */
+async function readsAgain(...looks: (object | undefined)[]): Promise<number> {
+  Object.assign(server, { looks, paths: [] });
+  let pauses = 0;
+  try {
+    await untilRolledOut(["shop/nginx-v116"], {}, async () => pauses++);
+    return pauses;
+  } finally {
+    expect(server.looks).toEqual([]);
+    expect(server.open).toBe(0);
+  }
+}
+
+it("waits until the controller has seen the write, and all pods are of the new template", async () => {
+  const rolling = { ...COMPLETE, reason: "ReplicaSetUpdated" };
+  const end = deployment(2, 2, 2);
+  expect(await readsAgain(end)).toBe(0);
+  // As before the write: the provider takes this for the end.
+  expect(await readsAgain(deployment(1, 2, 2), end)).toBe(1);
+  // The write is seen; the condition is the previous rollout's.
+  expect(await readsAgain(deployment(2, 0, 2), deployment(2, 1, 3, rolling), end)).toBe(2);
+  expect(await readsAgain(deployment(2, 2, 3, rolling), deployment(2, 2, 2, rolling), end)).toBe(2);
+  expect(new Set(server.paths)).toEqual(new Set(["/apis/apps/v1/namespaces/shop/deployments/nginx-v116"]));
+});
+
+it("waits for each of several, over one connection", async () => {
+  Object.assign(server, { looks: [deployment(2, 2, 2), deployment(2, 2, 2)], paths: [] });
+  await untilRolledOut(["shop/nginx-v116", "shop/nginx-v117"], {});
+  expect(server.paths.map((path) => path.split("/").at(-1))).toEqual(["nginx-v116", "nginx-v117"]);
+  expect(server.open).toBe(0);
+});
+
+it("ends with the controller's words when a rollout does not go on, and when it is deleted", async () => {
+  const late = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" };
+  const message = 'ReplicaSet "nginx-v116-1" has timed out progressing.';
+  await expect(readsAgain(deployment(2, 1, 3, { ...late, message }))).rejects.toThrow(
+    `Deployment shop/nginx-v116 does not roll out: ${message}; kubectl describe pods --namespace=shop says why`,
+  );
+  await expect(readsAgain(undefined)).rejects.toThrow(/nginx-v116 does not roll out: it was deleted/);
+});
