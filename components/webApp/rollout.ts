@@ -6,7 +6,7 @@ import { KubernetesApi, type KubernetesObject, type Selection } from "../../clie
 
 interface Deployment extends KubernetesObject {
   readonly metadata: KubernetesObject["metadata"] & { readonly generation?: number };
-  readonly spec?: { readonly replicas?: number };
+  readonly spec?: { readonly replicas?: number; readonly paused?: boolean };
   readonly status?: {
     readonly observedGeneration?: number;
     readonly replicas?: number;
@@ -63,6 +63,8 @@ async function isRolledOut(api: KubernetesApi, id: string): Promise<boolean> {
   };
   if (live === undefined) return fail("it was deleted during the update; run pulumi refresh, then pulumi up");
   const { metadata, spec, status } = live;
+  if (spec?.paused)
+    return fail(`it is paused: kubectl rollout resume deployment ${name} --namespace=${namespace}`);
   if ((status?.observedGeneration ?? 0) < (metadata.generation ?? 0)) return false;
   const progressing = status?.conditions?.find(({ type }) => type === "Progressing");
   if (progressing?.status === "False")

@@ -67,11 +67,15 @@ it("waits for each of several, over one connection", async () => {
   expect(server.open).toBe(0);
 });
 
-it("ends with the controller's words when a rollout does not go on, and when it is deleted", async () => {
+it("ends with the controller's words when a rollout does not go on, is paused, or its Deployment is deleted", async () => {
   const late = { type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" };
   const message = 'ReplicaSet "nginx-v116-1" has timed out progressing.';
   await expect(readsAgain(deployment(2, 1, 3, { ...late, message }))).rejects.toThrow(
     `Deployment shop/nginx-v116 does not roll out: ${message}; kubectl describe pods --namespace=shop says why`,
+  );
+  const paused = { ...deployment(1, 0, 2), spec: { replicas: 2, paused: true } };
+  await expect(readsAgain(paused)).rejects.toThrow(
+    "it is paused: kubectl rollout resume deployment nginx-v116 --namespace=shop",
   );
   await expect(readsAgain(undefined)).rejects.toThrow(/nginx-v116 does not roll out: it was deleted/);
 });
