@@ -107,7 +107,7 @@ const observability =
 
 new ClusterGuard(
   "guard",
-  { id: cluster.id, kubeconfig, context },
+  { id: cluster.id, namespace, kubeconfig, context },
   { dependsOn: [istio, mesh, app, split, ingress, edge, ...(observability ? [observability] : [])] },
 );
 

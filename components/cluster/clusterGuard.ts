@@ -8,6 +8,8 @@ import * as pulumi from "@pulumi/pulumi";
 export interface ClusterGuardArgs {
   /** UID of namespace kube-system. */
   id: string;
+  /** The application's namespace. A destroy reports that it is gone. */
+  namespace: string;
   /** Path of the kubeconfig. @default KUBECONFIG or ~/.kube/config */
   kubeconfig?: string | undefined;
   /** Context in it. @default the current one */
@@ -28,6 +30,7 @@ export class ClusterGuard extends pulumi.ComponentResource {
         delete: "exec sh components/cluster/sameCluster.sh",
         environment: {
           ISTIO_LAB_CLUSTER: args.id,
+          ISTIO_LAB_NAMESPACE: args.namespace,
           ...(args.context ? { ISTIO_LAB_CONTEXT: args.context } : {}),
           ...(args.kubeconfig ? { KUBECONFIG: args.kubeconfig } : {}),
         },

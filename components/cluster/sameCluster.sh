@@ -3,6 +3,7 @@
 # A destroy starts with it, and deletes nothing where it fails. From the environment:
 #   ISTIO_LAB_CLUSTER    UID of that cluster's namespace kube-system; without it nothing is compared
 #   KUBECONFIG           as kubectl reads it; optional
+#   ISTIO_LAB_NAMESPACE  the application's namespace; a destroy says where it is gone; optional
 #   ISTIO_LAB_CONTEXT    context of the kubeconfig; optional
 #   PULUMI_K8S_DELETE_UNREACHABLE    true: a cluster that does not answer counts as gone; optional
 #
@@ -19,6 +20,18 @@ main() {
     without_answer "$answer"
   found=$(echo "$answer" | sed -n 's/.*"uid": *"\([^"]*\)".*/\1/p' | head -n 1)
   [ "$found" = "$ISTIO_LAB_CLUSTER" ] || other_cluster "$found"
+  [ -z "${ISTIO_LAB_NAMESPACE:-}" ] || report_lost_namespace
+}
+
+# Pulumi gives the label of the namespace up by an apply, which makes a deleted namespace anew.
+report_lost_namespace() {
+  answer=$(kube get --raw="/api/v1/namespaces/$ISTIO_LAB_NAMESPACE" --request-timeout=10s 2>&1) && return
+  case $answer in
+  *"(NotFound)"*)
+    echo "namespace $ISTIO_LAB_NAMESPACE was deleted, and this destroy makes it anew, without content: run" \
+      "kubectl delete namespace $ISTIO_LAB_NAMESPACE afterwards, or pulumi refresh before a destroy"
+    ;;
+  esac
 }
 
 kube() {

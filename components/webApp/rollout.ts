@@ -32,8 +32,10 @@ export function awaitRollouts(
   cluster: Selection,
 ): pulumi.Output<string[]> {
   return pulumi.all(deployments.map(({ id }) => id)).apply(async (ids) => {
-    if (!pulumi.runtime.isDryRun()) await untilRolledOut(ids, cluster);
-    return ids;
+    // With --target, a Deployment that is not made has an empty id.
+    const made = ids.filter((id) => id);
+    if (!pulumi.runtime.isDryRun() && made.length > 0) await untilRolledOut(made, cluster);
+    return made;
   });
 }
 

@@ -34,6 +34,20 @@ it("the same cluster passes, with one request", () => {
   );
 });
 
+it("a namespace of the application that is gone is reported, and how not to get it back", () => {
+  const gone = "echo 'Error from server (NotFound): namespaces \"shop\" not found' >&2; exit 1";
+  const env = { ISTIO_LAB_CLUSTER: "there", ISTIO_LAB_NAMESPACE: "shop" };
+  const where = (answer: string) => `case "$*" in *shop*) ${answer} ;; *) ${namespace("there")} ;; esac`;
+  expect(run(where(gone), env)).toMatchObject({
+    status: 0,
+    stdout:
+      "namespace shop was deleted, and this destroy makes it anew, without content: run kubectl delete " +
+      "namespace shop afterwards, or pulumi refresh before a destroy\n",
+  });
+  expect(run(where(namespace("x")), env)).toMatchObject({ status: 0, stdout: "" });
+  expect(run(where(REFUSED), env)).toMatchObject({ status: 0, stdout: "" });
+});
+
 it("a cluster that does not answer fails: what to do, and how to destroy without it", () => {
   const { status, stderr } = run(REFUSED, { ISTIO_LAB_CLUSTER: "there", KUBECONFIG: "/k" });
   expect(status).toBe(1);
