@@ -13,7 +13,7 @@
  */
 
 /** How many standard deviations a count may lie from what the weights promise. */
-export const SIGMAS = 4;
+const SIGMAS = 4;
 
 /**
  * Probability that a normal variable lies more than {@link SIGMAS} standard deviations above its mean: 1 -

@@ -41,7 +41,7 @@ export function parseWeights(words: string[], versions?: string[]): ParsedWeight
 }
 
 /** `{ v116: 20, v117: 80 }` as `v116=20 v117=80`: what {@link parseWeights} reads. */
-export function describe(weights: Weights): string {
+function describe(weights: Weights): string {
   return Object.entries(weights)
     .map(([version, weight]) => `${version}=${weight}`)
     .join(" ");

@@ -143,7 +143,7 @@ function reinstallCommand(args: IstioArgs): string {
  * Hash of what shapes a sidecar: its image, and the values that the injection template and the proxy's
  * configuration read. The profile counts as a whole, because it sets such values too.
  */
-export function sidecarHash({ version, profile, hub, tag, values = {}, components = {} }: IstioArgs): string {
+function sidecarHash({ version, profile, hub, tag, values = {}, components = {} }: IstioArgs): string {
   const { global, sidecarInjectorWebhook, meshConfig } = values;
   const { defaultConfig } = (meshConfig ?? {}) as { defaultConfig?: unknown };
   const { cni } = components;

@@ -15,7 +15,7 @@ import { type Collector, collectorEntry, telemetrySpec } from "../../mesh/teleme
 import { endpointObject, telemetryObject, zipkinDeployment, zipkinService } from "./objects.ts";
 
 /** TCP port of Zipkin: its API, its pages, and where spans arrive. */
-export const ZIPKIN_PORT = 9411;
+const ZIPKIN_PORT = 9411;
 
 /** Zipkin as this component deploys it. */
 export const DEPLOYED_ZIPKIN: Collector = {

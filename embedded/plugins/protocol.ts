@@ -31,12 +31,29 @@ function providerService(
   log: EngineLog,
 ): grpc.UntypedServiceImplementation {
   return {
+    ...connectionMethods(version, log),
+    ...configurationMethods(provider),
+    ...resourceMethods(provider),
+    cancel: unary(() => {
+      provider.cancel();
+      return empty();
+    }),
+  };
+}
+
+function connectionMethods(version: string, log: EngineLog): grpc.UntypedServiceImplementation {
+  return {
     handshake: unary((request: Message<"ProviderHandshakeRequest">) => {
       log.connect(request.getEngineAddress());
       return new messages.ProviderHandshakeResponse().setAcceptSecrets(true);
     }),
     getPluginInfo: unary(() => pluginInfo(version)),
+  };
+}
 
+/** The methods of the provider's own resource, and functions. */
+function configurationMethods(provider: Provider): grpc.UntypedServiceImplementation {
+  return {
     checkConfig: unary((request: Message<"CheckRequest">) =>
       new messages.CheckResponse().setInputs(request.getNews()),
     ),
@@ -53,7 +70,11 @@ function providerService(
     invoke: unary((request: Message<"InvokeRequest">) => {
       throw new Error(unsupported(`function ${request.getTok()}`));
     }),
+  };
+}
 
+function resourceMethods(provider: Provider): grpc.UntypedServiceImplementation {
+  return {
     check: unary(async (request: Message<"CheckRequest">) => {
       const { inputs, failures } = await provider.check({
         ...resource(request),
@@ -122,10 +143,6 @@ function providerService(
         oldInputs: fromStruct(request.getOldInputs()),
         timeoutSeconds: request.getTimeout(),
       });
-      return empty();
-    }),
-    cancel: unary(() => {
-      provider.cancel();
       return empty();
     }),
   };

@@ -21,7 +21,7 @@ interface Seen {
 export let authority: Authority;
 let server: Server;
 export let url = "";
-export const seen: Seen[] = [];
+const seen: Seen[] = [];
 
 beforeAll(async () => {
   authority = makeAuthority();

@@ -216,7 +216,7 @@ async function startEngine(): Promise<{ log: LogLine[]; address: string }> {
 }
 
 /** A call's error as the engine sees it: its text, and the resource that is not ready, where there is one. */
-export class CallError extends Error {
+class CallError extends Error {
   readonly partial: { id: string; outputs: Properties; reasons: string[] } | undefined;
 
   constructor(error: grpc.ServiceError) {

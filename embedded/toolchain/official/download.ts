@@ -74,7 +74,7 @@ export function checksumOf(file: string, published: string): string {
   return hash;
 }
 
-export async function sha256Of(file: string): Promise<string> {
+async function sha256Of(file: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
   return hash.digest("hex");

@@ -20,7 +20,7 @@ export const OFFICIAL_IMAGES = {
 const { hub, tag } = OFFICIAL_IMAGES.istio;
 
 /** The official images that replace each image of the toolchain. */
-export const OFFICIAL_PARTS = {
+const OFFICIAL_PARTS = {
   pause: [OFFICIAL_IMAGES.pause],
   coredns: [OFFICIAL_IMAGES.coredns],
   nginx: Object.values(OFFICIAL_IMAGES.nginx),

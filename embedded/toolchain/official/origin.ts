@@ -68,7 +68,7 @@ function emptyWhereMissing(error: unknown): string {
 }
 
 /** The lines of a mirror's list of images: `sha256:… docker.io/istio/pilot:1.31.0`. */
-export function parseDigests(text: string): Map<string, string> {
+function parseDigests(text: string): Map<string, string> {
   const lines = text.split("\n").map((line) => line.trim());
   return new Map(
     lines

@@ -105,12 +105,7 @@ async function openFile(file: string, offset = 0): Promise<Opened> {
  *
  * @throws Unavailable with the status, or with the fault of the connection
  */
-export async function openUrl(
-  client: Dispatcher,
-  url: string,
-  offset = 0,
-  headers: Headers = {},
-): Promise<Opened> {
+async function openUrl(client: Dispatcher, url: string, offset = 0, headers: Headers = {}): Promise<Opened> {
   const range = offset > 0 ? { range: `bytes=${offset}-` } : {};
   const answer = await request(url, { dispatcher: client, headers: { ...headers, ...range } }).catch(
     (error) => {
