@@ -4,7 +4,13 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
-import { cacheHome, type Instance, type MachineSpec, saveInstance } from "../host/instance.ts";
+import {
+  cacheHome,
+  type Instance,
+  type MachineSpec,
+  saveInstance,
+  type WorkerSpec,
+} from "../host/instance.ts";
 import { removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
@@ -45,8 +51,7 @@ export function startTasks(
   tools: Toolchain,
   meanwhile: readonly ListrTask[] = [],
 ): ListrTask[] {
-  const kubectl = join(tools.tools, "kubectl");
-  let repaired: MachineSpec[] = [];
+  let repaired: readonly MachineSpec[] = [];
   return [
     {
       title: `network ${lab.subnet}`,
@@ -69,31 +74,14 @@ export function startTasks(
           [
             {
               title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
-              task: async (_, task) => {
-                task.output = "waiting for the API server";
-                await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
-                await controlPlaneReady(lab);
-                task.output = "waiting for the nodes";
-                await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
-                await nodesReady(lab, kubectl);
-                // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time
-                // after Ready.
-                task.output = "waiting for the cluster's DNS";
-                await dnsReady(lab, kubectl);
-                await replacePods(lab, kubectl, repaired);
-              },
+              task: (_, task) =>
+                startCluster(lab, tools, repaired, (line) => {
+                  task.output = line;
+                }),
             },
             ...lab.workers.map((worker) => ({
               title: `${worker.name} ${worker.address}`,
-              task: async () => {
-                await startWorker(lab, worker, {
-                  root: tools.nodeRoot,
-                  bin: tools.kubernetes,
-                  imageStore: tools.imageStore,
-                  pause: (await imagesOf(lab, tools)).pause,
-                });
-                await importImages(worker, tools.archives);
-              },
+              task: () => startNode(lab, worker, tools),
             })),
             {
               title: `${lab.loadBalancer.name} ${lab.loadBalancer.address}`,
@@ -108,6 +96,41 @@ export function startTasks(
         ),
     },
   ];
+}
+
+/**
+ * Starts the control plane, and waits until the whole cluster serves.
+ *
+ * @param repaired machines that were off, whose pods are replaced
+ * @param report receives what is waited for
+ */
+async function startCluster(
+  lab: Instance,
+  tools: Toolchain,
+  repaired: readonly MachineSpec[],
+  report: (line: string) => void,
+): Promise<void> {
+  const kubectl = join(tools.tools, "kubectl");
+  report("waiting for the API server");
+  await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
+  await controlPlaneReady(lab);
+  report("waiting for the nodes");
+  await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
+  await nodesReady(lab, kubectl);
+  // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time after Ready.
+  report("waiting for the cluster's DNS");
+  await dnsReady(lab, kubectl);
+  await replacePods(lab, kubectl, repaired);
+}
+
+async function startNode(lab: Instance, worker: WorkerSpec, tools: Toolchain): Promise<void> {
+  await startWorker(lab, worker, {
+    root: tools.nodeRoot,
+    bin: tools.kubernetes,
+    imageStore: tools.imageStore,
+    pause: (await imagesOf(lab, tools)).pause,
+  });
+  await importImages(worker, tools.archives);
 }
 
 /** Powers all machines off and removes everything of the lab from the host, remains of a broken lab too. */
