@@ -40,7 +40,7 @@ describe("a command", () => {
       stdout: "out text",
       stderr: "err",
     });
-    expect(server.runs).toEqual([{ command: "it's a command", input: "text" }]);
+    expect(server.runs).toEqual([{ command: "it's a command", input: "text", env: {} }]);
   });
 
   it("ended by a signal names it", async () => {

@@ -4,8 +4,8 @@ import { type AddressInfo, createServer, type Server as TcpServer } from "node:n
 import ssh2 from "ssh2";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Properties, reveal, Secret, UNKNOWN } from "../../../../../embedded/plugins/values.ts";
-import { hostKey, keyPair, Machine, userKey } from "../../../../support/commandMachine.ts";
 import { Plugin, urn } from "../../../../support/pluginHarness.ts";
+import { type Answer, HOST_KEY, keyPair, SshServer, USER_KEY } from "../../../../support/sshServer.ts";
 
 const COMMAND = urn("command:remote:Command", "r");
 const otherKey = keyPair();
@@ -13,10 +13,10 @@ const otherKey = keyPair();
 const PATIENCE = { timeout: 20_000 };
 
 let plugin: Plugin;
-let machine: Machine;
+let machine: SshServer;
 
 beforeAll(async () => {
-  [plugin, machine] = await Promise.all([Plugin.start("command/command.ts"), Machine.start()]);
+  [plugin, machine] = await Promise.all([Plugin.start("command/command.ts"), SshServer.start()]);
 });
 afterEach(() => machine.reset());
 afterAll(async () => {
@@ -24,16 +24,36 @@ afterAll(async () => {
   machine.stop();
 });
 
+/** Prints the texts and ends, with a status or by a signal. */
+function printing({ stdout = "", stderr = "", code = 0, signal, after }: Printed): Answer {
+  return async (channel) => {
+    await after;
+    channel.write(stdout);
+    channel.stderr.write(stderr);
+    signal === undefined ? channel.exit(code) : channel.exit(signal);
+    channel.end();
+  };
+}
+
+interface Printed {
+  readonly stdout?: string;
+  readonly stderr?: string;
+  readonly code?: number;
+  readonly signal?: string;
+  /** The command ends after it. */
+  readonly after?: Promise<void>;
+}
+
 const checked = (news: Properties) => plugin.check(COMMAND, { addPreviousOutputInEnv: false, ...news });
 
 /** Inputs as the engine hands them to create: checked, with defaults. */
 async function inputs(command: Properties, connection: Properties = {}): Promise<Properties> {
   const whole = {
     host: "127.0.0.1",
-    port: machine.port,
+    port: machine.target.port,
     user: "lab",
-    privateKey: new Secret(userKey.private),
-    hostKey: hostKey.public,
+    privateKey: new Secret(USER_KEY.private),
+    hostKey: HOST_KEY.public,
     dialErrorLimit: 0,
     ...connection,
   };
@@ -42,11 +62,11 @@ async function inputs(command: Properties, connection: Properties = {}): Promise
 
 describe("remote.Command", () => {
   test("runs over SSH with its input and keeps both outputs, in plain", async () => {
-    machine.answer = { stdout: "out\n", stderr: "err\n" };
+    machine.answer = printing({ stdout: "out\n", stderr: "err\n" });
     const { id, outputs } = await plugin.create(COMMAND, await inputs({ create: "do it", stdin: "text" }));
     expect(id).toMatch(/^r[0-9a-f]{8}$/);
     expect(outputs).toMatchObject({ stdout: "out", stderr: "err" });
-    expect(machine.runs).toEqual([{ command: "do it", stdin: "text", env: {} }]);
+    expect(machine.runs).toEqual([{ command: "do it", input: "text", env: {} }]);
   });
 
   test("the connection becomes a secret with the official defaults", async () => {
@@ -76,14 +96,14 @@ describe("remote.Command", () => {
   });
 
   test("a failure names the status, the command and what was printed", async () => {
-    machine.answer = { stdout: "some\n", stderr: "more\n", code: 4 };
+    machine.answer = printing({ stdout: "some\n", stderr: "more\n", code: 4 });
     await expect(plugin.create(COMMAND, await inputs({ create: "fail" }))).rejects.toThrow(
       /^Process exited with status 4: running "fail":\n(some\nmore|more\nsome)\n$/,
     );
   });
 
   test("a command that is killed is a failure", async () => {
-    machine.answer = { signal: "KILL" };
+    machine.answer = printing({ signal: "KILL" });
     await expect(plugin.create(COMMAND, await inputs({ create: "x" }))).rejects.toThrow(
       /^Process exited with status 137 from signal KILL: running "x":/,
     );
@@ -94,7 +114,7 @@ describe("remote.Command", () => {
     await expect(plugin.create(COMMAND, wrong)).rejects.toThrow(
       /ssh: handshake failed: ssh: host key mismatch/,
     );
-    expect(machine.logins).toEqual([]);
+    expect(machine.logOns).toEqual([]);
     expect(machine.runs).toEqual([]);
   });
 
@@ -113,7 +133,7 @@ describe("remote.Command", () => {
     const wrong = await inputs({ create: "x" }, { privateKey: otherKey.private, dialErrorLimit: 1 });
     await expect(plugin.create(COMMAND, wrong)).rejects.toThrow(
       "after 1 failed attempts: ssh: handshake failed: ssh: unable to authenticate as lab at " +
-        `127.0.0.1:${machine.port}`,
+        `127.0.0.1:${machine.target.port}`,
     );
     expect(machine.connections).toBe(2);
   });
@@ -139,7 +159,7 @@ describe("remote.Command", () => {
   test("an interrupt does not reach the command, which is waited for", async () => {
     const interrupted = await Plugin.start("command/command.ts");
     const release = Promise.withResolvers<void>();
-    machine.answer = { stdout: "done", after: release.promise };
+    machine.answer = printing({ stdout: "done", after: release.promise });
     const creation = interrupted.create(COMMAND, await inputs({ create: "x" }));
     await expect.poll(() => machine.runs, PATIENCE).toHaveLength(1);
     await interrupted.cancel();
@@ -168,7 +188,7 @@ describe("remote.Command", () => {
     await expect
       .poll(() => plugin.log.map(({ text }) => text), PATIENCE)
       .toContain("Dial 1/1000 failed: retrying");
-    const late = await Machine.start(port);
+    const late = await SshServer.start(undefined, { port });
     await creation;
     late.stop();
   });
@@ -185,7 +205,7 @@ describe("remote.Command", () => {
   test("delete uses the connection and the input in the state", async () => {
     const state = await inputs({ create: "x", delete: "remove", stdin: "old input" });
     await plugin.delete(COMMAND, "r1", { ...state, stdout: "", stderr: "" });
-    expect(machine.runs).toEqual([{ command: "remove", stdin: "old input", env: {} }]);
+    expect(machine.runs).toEqual([{ command: "remove", input: "old input", env: {} }]);
   });
 });
 
