@@ -1,6 +1,6 @@
 /** Has the API server try every object by a dry run: policies, quotas, webhooks that would refuse it. */
 import { ApiError, type KubernetesApi, NoAnswer } from "../clients/kubernetes.ts";
-import { apiVersionOf, type OwnedObject, pathOf } from "../mesh/ownedObject.ts";
+import { apiVersionOf, pathOf } from "../mesh/ownedObject.ts";
 import type { Fault } from "../settings/faults.ts";
 import type { Trial } from "./capability.ts";
 
@@ -34,23 +34,17 @@ async function refusalOf(
 ): Promise<string | undefined> {
   const whole = { apiVersion: apiVersionOf(object), kind: object.kind, ...body };
   const options = { dryRun: true, force: true, fieldManager: "istio-lab-preflight", answerMs: TRIAL_MS };
-  const refusal = await wordsOf(api.apply(pathOf(object), whole, options), object);
+  const refusal = await wordsOf(api.apply(pathOf(object), whole, options));
   return refusal && tolerates?.test(refusal) ? undefined : refusal;
 }
 
 /** Why a dry run fails; undefined where it succeeds, or where the failure is the subject of another check. */
-export async function wordsOf(
-  trial: Promise<unknown>,
-  { kind, name }: Pick<OwnedObject, "kind" | "name">,
-): Promise<string | undefined> {
+export async function wordsOf(trial: Promise<unknown>): Promise<string | undefined> {
   try {
     await trial;
   } catch (error) {
     if (error instanceof NoAnswer && error.kind === "time")
-      return (
-        `no answer to a dry run of ${kind} ${name} within ${TRIAL_MS / 1000} s, as with a webhook that is ` +
-        "silent"
-      );
+      return `no answer to a dry run within ${TRIAL_MS / 1000} s, as with a webhook that is silent`;
     // What else ends a request ends those of the other checks too.
     if (!(error instanceof ApiError) || error.status === 404) return undefined;
     return OF_OTHER_CHECKS.test(error.message) ? undefined : error.message;

@@ -8,19 +8,24 @@ import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
 import { checkIstioctl, type IstioctlNeeds } from "./istioctl.ts";
+import { checkLeftovers } from "./leftovers.ts";
+import { checkMeshSettings } from "./meshSettings.ts";
 import { minorOf, oldestKubernetes } from "./versions.ts";
 
 /** What the checks of Istio need of the configuration. */
 export interface Needs {
+  /** Namespace of the application. */
+  readonly namespace: string;
   readonly istio: IstioctlNeeds["istio"] & {
     readonly revision?: string | undefined;
     readonly gateway: GatewayRef;
+    readonly values?: Readonly<Record<string, unknown>> | undefined;
   };
 }
 
 export const istioPreflight = {
   permissions,
-  checks: [checkVersion, checkOwner],
+  checks: [checkVersion, checkOwner, checkMeshSettings, checkLeftovers] as const,
   machineChecks: [checkIstioctl],
 } satisfies Preflight<Needs>;
 
@@ -93,22 +98,43 @@ async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<
     manage ? [] : missingIstio(api, config.istio, service),
     service,
   ]);
+  const names = planes.map(nameOf);
   const installer = home?.metadata.annotations?.[OWNER_ANNOTATION];
   const messages = manage
-    ? foreignIstio(installer, planes, owner)
-    : [...missing, ...ownIstio(installer, owner)];
+    ? foreignIstio(installer, names, owner)
+    : [
+        ...missing,
+        ...(planes.length === 0 && missing.length === 0 ? [NO_ISTIOD] : []),
+        ...ownIstio(installer, owner),
+      ];
   const everywhere = found?.spec?.externalTrafficPolicy !== "Local";
   return {
     faults: messages.map((message): Fault => ({ key: "istio.manage", message })),
+    warnings: manage || planes.length === 0 || planes.some(isAvailable) ? [] : [unavailable(names)],
     facts: { gatewayPort: everywhere ? nodePortOf(found?.spec?.ports, "http2") : undefined },
   };
 }
 
-/** `NAMESPACE/NAME` of each istiod. */
-async function controlPlanes(api: KubernetesApi): Promise<string[]> {
-  const { items } = await api.listMetadata("/apis/apps/v1/deployments", { labelSelector: "app=istiod" });
-  return items.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
+interface Istiod extends KubernetesObject {
+  readonly status?: { readonly availableReplicas?: number };
 }
+
+async function controlPlanes(api: KubernetesApi): Promise<Istiod[]> {
+  return (await api.list<Istiod>("/apis/apps/v1/deployments", { labelSelector: "app=istiod" })).items;
+}
+
+const nameOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
+
+const isAvailable = ({ status }: Istiod) => (status?.availableReplicas ?? 0) > 0;
+
+/** Its webhooks and gateways may have been left by an Istio that is gone. */
+const NO_ISTIOD =
+  "istio.manage is false, and the cluster has no istiod (kubectl get deployments --all-namespaces " +
+  "--selector=app=istiod): set istio.manage to true to have Istio installed, or install it first";
+
+const unavailable = (names: readonly string[]) =>
+  `no istiod is available (${names.join(", ")}): the update waits 300 s for one; look with ` +
+  "kubectl get pods --all-namespaces --selector=app=istiod";
 
 function foreignIstio(installer: string | undefined, planes: readonly string[], owner: string): string[] {
   if (installer === owner || (installer === undefined && planes.length === 0)) return [];

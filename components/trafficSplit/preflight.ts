@@ -3,6 +3,7 @@ import { type DestinationRuleLike, routedSubsets, type VirtualServiceLike } from
 import type { Subset } from "../../mesh/model.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
+import { checkAuthorization } from "./authorization.ts";
 import { destinationRuleObject, trafficSplitObjects, virtualServiceObject } from "./objects.ts";
 import { checkSharedGateway } from "./sharedGateway.ts";
 import { type TrialNeeds, trafficSplitTrials } from "./trials.ts";
@@ -21,7 +22,7 @@ export const trafficSplitPreflight = {
   objects: ({ namespace, tls, istio }) =>
     trafficSplitObjects({ namespace, gatewayTls: servesHttps({ tls }), gateway: istio.gateway }),
   trials: trafficSplitTrials,
-  checks: [readRoutes, checkSharedGateway] as const,
+  checks: [readRoutes, checkSharedGateway, checkAuthorization] as const,
 } satisfies Preflight<Needs>;
 
 const servesHttps = ({ tls }: Pick<Needs, "tls">) => tls?.mode === "passthrough";

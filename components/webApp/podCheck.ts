@@ -57,7 +57,7 @@ async function refusalOf(
 ): Promise<string | undefined> {
   const path = `/api/v1/namespaces/${config.namespace}/pods`;
   const trial = api.create(path, podOf(version, config), { dryRun: true, answerMs: TRIAL_MS });
-  return await wordsOf(trial, { kind: "Pod", name: podName(version) });
+  return await wordsOf(trial);
 }
 
 async function isUp(api: KubernetesApi, { namespace }: PodCheckNeeds, { name }: Version, owner: string) {

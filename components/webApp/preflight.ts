@@ -6,6 +6,7 @@ import { pathOf } from "../../mesh/ownedObject.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Version } from "./config.ts";
+import { checkNetworkPolicies, type NetworkPolicyNeeds } from "./networkPolicies.ts";
 import { serviceObject, webAppObjects } from "./objects.ts";
 import { checkPods, type PodCheckNeeds } from "./podCheck.ts";
 import { webAppTrials } from "./trials.ts";
@@ -15,14 +16,14 @@ export interface Needs {
   readonly namespace: string;
   readonly versions: readonly Version[];
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  readonly istio: PodCheckNeeds["istio"];
+  readonly istio: PodCheckNeeds["istio"] & NetworkPolicyNeeds["istio"];
 }
 
 export const webAppPreflight = {
   objects: webAppObjects,
   trials: webAppTrials,
   permissions,
-  checks: [checkNamespace, checkInjection, checkLabels, checkPods],
+  checks: [checkNamespace, checkInjection, checkLabels, checkPods, checkNetworkPolicies],
 } satisfies Preflight<Needs>;
 
 /**

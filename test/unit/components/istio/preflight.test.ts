@@ -22,9 +22,10 @@ const istiod = (namespace: string, name = "istiod") => ({ items: [{ metadata: { 
 const door = (ports: object[] = GATEWAY_PORTS) => ({ metadata: { name: "door" }, spec: { ports } });
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
-const check = async (paths: Paths, istio: object = {}) => {
-  const { api } = await apiOf({ ...VERSION, ...paths });
-  const config = { istio: { version: "1.31.0", manage: true, gateway, ...istio } };
+const check = async (paths: Paths, istio: { manage?: boolean } = {}) => {
+  const there: Paths = istio.manage === false ? { [ISTIODS]: istiod("istio-system") } : {};
+  const { api } = await apiOf({ ...VERSION, ...there, ...paths });
+  const config = { namespace: "default", istio: { version: "1.31.0", manage: true, gateway, ...istio } };
   return (await runChecks({ checks: istioPreflight.checks }, api, config)).faults;
 };
 
@@ -47,6 +48,12 @@ it.each([
 
 it.each<[string, Paths, object, RegExp[]]>([
   ["none, to be installed", {}, {}, []],
+  [
+    "its webhooks and its gateway alone, to be used",
+    { ...injectors(DEFAULT), [GATEWAY]: door(), [ISTIODS]: { items: [] } },
+    { manage: false },
+    [/^istio\.manage is false, and the cluster has no istiod .*: set istio\.manage to true/],
+  ],
   ["this stack's", { [HOME]: claimedBy(OWNER), [ISTIODS]: istiod("istio-system") }, {}, []],
   [
     "one without an owner",
@@ -129,7 +136,7 @@ it.each<[string, Paths, object, RegExp[]]>([
 it("rights to install are needed only where Istio is installed", () => {
   const needed = (manage: boolean) =>
     istioPreflight
-      .permissions({ istio: { version: "1.31.0", manage, gateway } })
+      .permissions({ namespace: "default", istio: { version: "1.31.0", manage, gateway } })
       .map(({ resource }) => resource);
   expect(needed(true)).toContain("clusterroles");
   expect(needed(false)).toEqual(["deployments", "services", "mutatingwebhookconfigurations"]);

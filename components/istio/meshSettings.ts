@@ -1,0 +1,149 @@
+/** Whether the settings of the mesh hide the application from its gateway. */
+import { parse } from "yaml";
+import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import type { GatewayRef } from "../../mesh/model.ts";
+import { type Labels, type Selector, selects } from "../../mesh/selector.ts";
+import type { CheckContext, Findings } from "../../preflight/capability.ts";
+
+/** What the check needs of the configuration. */
+export interface MeshSettingsNeeds {
+  readonly namespace: string;
+  readonly istio: {
+    readonly manage: boolean;
+    readonly revision?: string | undefined;
+    readonly gateway: GatewayRef;
+    readonly values?: Readonly<Record<string, unknown>> | undefined;
+  };
+}
+
+interface MeshConfig {
+  readonly discoverySelectors?: readonly Selector[];
+  readonly defaultServiceExportTo?: readonly string[];
+  readonly defaultVirtualServiceExportTo?: readonly string[];
+  readonly defaultDestinationRuleExportTo?: readonly string[];
+}
+
+/** What decides which namespaces see each other. */
+export interface MeshSettings {
+  readonly config: MeshConfig;
+  /** True: a Gateway selects pods of its own namespace only. */
+  readonly scoped: boolean;
+}
+
+/** A namespace, and the labels that it will have. */
+export interface Place {
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+/** Why requests would not reach the application; one sentence each, without the way out. */
+export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Place): string[] {
+  const { discoverySelectors = [] } = config;
+  const seen = ({ labels }: Place) =>
+    discoverySelectors.length === 0 || discoverySelectors.some((selector) => selects(selector, labels));
+  const unseen = [...new Map([app, gateway].map((place) => [place.name, place])).values()]
+    .filter((place) => !seen(place))
+    .map(
+      ({ name }) =>
+        `meshConfig.discoverySelectors leave out namespace ${name}, of which istiod then knows nothing: give it ` +
+        "a label that they select",
+    );
+  if (app.name === gateway.name) return unseen;
+  const kept = (["Service", "VirtualService", "DestinationRule"] as const).filter((kind) => {
+    const to = config[`default${kind}ExportTo`] ?? [];
+    return to.length > 0 && !to.includes("*") && !to.includes(gateway.name);
+  });
+  return [
+    ...unseen,
+    ...kept.map(
+      (kind) =>
+        `meshConfig.default${kind}ExportTo keeps each ${kind} of namespace ${app.name} from the gateway in ` +
+        `namespace ${gateway.name}: add "*" or that namespace`,
+    ),
+    ...(scoped
+      ? [
+          "PILOT_SCOPE_GATEWAY_TO_NAMESPACE is true, so that Gateways of namespace " +
+            `${app.name} do not reach the gateway's pods in namespace ${gateway.name}: set it to false, or set ` +
+            "namespace to the gateway's",
+        ]
+      : []),
+  ];
+}
+
+/** Refuses where every request would get 404 or 503. */
+export async function checkMeshSettings({ api, config }: CheckContext<MeshSettingsNeeds>): Promise<Findings> {
+  const { namespace, istio } = config;
+  const { revision, gateway } = istio;
+  const own: Labels =
+    revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };
+  const settings = istio.manage ? settingsOf(istio.values) : await installedSettings(api, revision);
+  if (settings === undefined) return { faults: [] };
+  const [app, door] = await Promise.all([
+    placeOf(api, namespace, own),
+    placeOf(api, gateway.namespace, namespace === gateway.namespace ? own : {}),
+  ]);
+  const where = istio.manage ? "istio.values: " : "the Istio in this cluster: ";
+  const messages = hiding(settings, app, door).map((why) => `${where}${why}`);
+  return { faults: messages.map((message) => ({ key: "istio", message })) };
+}
+
+async function placeOf(api: KubernetesApi, name: string, own: Labels): Promise<Place> {
+  const found = await api.metadata(`/api/v1/namespaces/${name}`).catch(() => undefined);
+  return { name, labels: { "kubernetes.io/metadata.name": name, ...found?.metadata.labels, ...own } };
+}
+
+/** Of the values of Istio's charts. */
+function settingsOf(values: Readonly<Record<string, unknown>> = {}): MeshSettings {
+  const { meshConfig, pilot } = values as {
+    meshConfig?: MeshConfig;
+    pilot?: { env?: Record<string, unknown> };
+  };
+  return { config: meshConfig ?? {}, scoped: isTrue(pilot?.env?.[SCOPE]) };
+}
+
+const SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE";
+const isTrue = (value: unknown) => String(value) === "true";
+
+interface Istiod extends KubernetesObject {
+  readonly spec?: {
+    readonly template?: {
+      readonly spec?: {
+        readonly containers?: readonly {
+          readonly env?: readonly { readonly name: string; readonly value?: string }[];
+        }[];
+      };
+    };
+  };
+}
+
+/** Of the istiod that is there; undefined where it, or what it reads, may not be looked at. */
+async function installedSettings(
+  api: KubernetesApi,
+  revision: string | undefined,
+): Promise<MeshSettings | undefined> {
+  try {
+    const { items } = await api.list<Istiod>("/apis/apps/v1/deployments", { labelSelector: "app=istiod" });
+    const rev = await revisionOf(api, revision ?? "default");
+    const istiod = items.find(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === rev);
+    if (!istiod) return undefined;
+    const name = rev === "default" ? "istio" : `istio-${rev}`;
+    const path = `/api/v1/namespaces/${istiod.metadata.namespace}/configmaps/${name}`;
+    const map = await api.get<{ data?: { mesh?: string } }>(path);
+    const env = istiod.spec?.template?.spec?.containers?.flatMap(({ env }) => env ?? []) ?? [];
+    return {
+      config: (parse(map?.data?.mesh ?? "") as MeshConfig | null) ?? {},
+      scoped: env.some(({ name, value }) => name === SCOPE && isTrue(value)),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** The revision that a tag stands for. */
+async function revisionOf(api: KubernetesApi, name: string): Promise<string> {
+  const { items } = await api.listMetadata(
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
+    { labelSelector: `app=sidecar-injector,istio.io/tag=${name}` },
+  );
+  return items[0]?.metadata.labels?.["istio.io/rev"] ?? name;
+}
