@@ -91,8 +91,8 @@ describe("versions changed with traffic on", () => {
       expect(
         await duringTraffic(lab, seen, { pages: ["v1.16.1", "v1.17.9", "v1.17.9 again"] }, () => lab.up()),
       ).toEqual([]);
-      // The official provider may take a Deployment whose pods change in number and content for ready too
-      // soon.
+      // The official provider can report a Deployment as ready too soon, when number and content of its pods
+      // change.
       await until("the previous pods of nginx-v117 to be gone", async () => {
         const names = (await lab.list("pods", "--selector=version=1.17")).map(
           ({ metadata }) => metadata.name,
@@ -192,7 +192,7 @@ describe("Istio changed with traffic on", () => {
       );
       const planes = await lab.list("deployments", "--namespace=istio-system");
       expect(planes.map(({ metadata }) => metadata.name)).toEqual(["istio-ingressgateway", "istiod"]);
-      // No purge in between: it would have deleted the CRDs.
+      // No purge came between, because that would have deleted the CRDs.
       expect((await lab.get(...crd)).metadata.uid).toBe(before.metadata.uid);
       await lab.expectSplit({ v116: 50, v117: 50 });
       await lab.up("--expect-no-changes");
@@ -225,7 +225,7 @@ describe("another owner's Istio", () => {
       "values.telemetry.enabled=false",
     ];
     await lab.run("istioctl", "install", "--skip-confirmation", ...settings.map((set) => `--set=${set}`));
-    // istiod and two gateways; the previous pods are gone.
+    // istiod and two gateways, without the previous pods.
     await until("three pods of Istio", async () => {
       return (await lab.list("pods", "--namespace=istio-system")).length === 3;
     });
@@ -257,7 +257,7 @@ const WEIGHTS_BY_HAND = JSON.stringify([
   { op: "replace", path: "/spec/http/0/route/1/weight", value: 90 },
 ]);
 
-/** A tag for another build; the lab has one build only. */
+/** A tag as of another build. The lab has only one build. */
 const NEXT_PATCH = "1.31.1";
 
 async function tagIstioImages(tag: string): Promise<void> {

@@ -20,7 +20,7 @@ import { trial } from "../support/e2e/trial.ts";
 const lab = new TestLab("crash-test");
 const [, broken, mistaken] = lab.instance.workers;
 
-/** Things of others on this host, under names that begin as the lab's do. */
+/** Foreign things on this host, whose names begin like the lab's. */
 const THEIRS = {
   netns: "crash-test-two-control-plane",
   bridge: "not-the-labs",
@@ -47,7 +47,7 @@ afterAll(async () => {
   await clear();
 });
 
-/** Removes the lab and the things of others, as far as they exist: the previous run may have been killed. */
+/** Removes the lab and the foreign things, where they exist: the previous run can have been killed. */
 async function clear(): Promise<void> {
   await lab.run("down", "--fast", "--quiet");
   await execa("ip", ["netns", "delete", THEIRS.netns], { reject: false });
@@ -169,7 +169,7 @@ describe("a host that crashes under the embedded lab", () => {
   );
 });
 
-/** The worker with the cluster's DNS: pods that `up` waits for have to come back there. */
+/** The worker with the cluster's DNS, where pods that `up` waits for have to come back. */
 async function workerOfDns(): Promise<string> {
   interface Pod extends KubernetesObject {
     readonly spec: { nodeName: string };
@@ -179,7 +179,8 @@ async function workerOfDns(): Promise<string> {
 }
 
 /**
- * Runs a command as user 65534, with the right to read everything: the checkout may lie in root's directory.
+ * Runs a command as user 65534 with the right to read everything, because the checkout can be in root's
+ * directory.
  */
 const UNPRIVILEGED = [
   ...["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
@@ -189,7 +190,7 @@ const UNPRIVILEGED = [
 interface Attempt {
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Command that runs the command line. */
+  /** The command that runs `./lab`. */
   readonly as?: readonly string[];
 }
 
@@ -200,7 +201,7 @@ async function tryUp({ args = [], env = {}, as = ["env"] }: Attempt) {
   return execa(command, [...first, ...up, ...args], { env, reject: false });
 }
 
-/** Listens on a port of every address of the host; undefined where another process does already. */
+/** Listens on a port of every address of the host; undefined where another process has the port. */
 async function take(port: number): Promise<Server | undefined> {
   const server = createServer();
   const listening = once(server.listen(port), "listening");
@@ -210,7 +211,7 @@ async function take(port: number): Promise<Server | undefined> {
   );
 }
 
-/** Ends every process of the lab at once and cleans up nothing, as a crash of the host does. */
+/** Ends every process of the lab at once, without cleaning up, as a crash of the host does. */
 async function killEverything(): Promise<void> {
   const pids = await Promise.all(
     lab.instance.machines.map(async (machine) => [
@@ -222,7 +223,7 @@ async function killEverything(): Promise<void> {
   await expect.poll(async () => (await tracesOf(lab.instance)).processes, { timeout: 30_000 }).toEqual([]);
 }
 
-/** After a crash, the recorded pid of a machine may belong to another process. */
+/** After a crash, a machine's recorded pid can belong to another process. */
 async function recordForeignPid(): Promise<void> {
   await writeFile(join(mistaken?.dir ?? "", "machine.pid"), `${foreign.pid} 1\n`);
 }
@@ -231,11 +232,11 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It has ended with another one.
+    // It ended together with another process.
   }
 }
 
-/** Expects every machine to run and every node to be ready. The stack is not up, and so is not checked. */
+/** Expects every machine to run and every node to be ready. The stack is not up, so it is not checked. */
 async function expectWell(): Promise<void> {
   const { stdout } = await lab.try("status", "--json");
   const { machines, cluster } = JSON.parse(stdout) as { machines: { state: string }[]; cluster: string[] };
@@ -247,7 +248,7 @@ async function expectWell(): Promise<void> {
   }).toEqual({ states: machines.map(() => "running"), empty: [], cluster: [] });
 }
 
-/** The state of the things of others on this host. */
+/** The state of the foreign things on this host. */
 async function thingsOfOthers(): Promise<Record<string, unknown>> {
   const { stdout: namespaces } = await execa("ip", ["netns", "pids", THEIRS.netns]);
   const { stdout: bridge } = await execa("ip", ["-o", "addr", "show", THEIRS.bridge]);

@@ -1,5 +1,5 @@
-// The live page in Chromium, with pictures made up: keyboard, screen reader, contrast, and old data. It needs
-// no lab.
+// The live page in Chromium, with invented pictures: keyboard, screen reader, contrast, old data. It needs no
+// lab.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";

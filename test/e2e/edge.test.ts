@@ -1,4 +1,4 @@
-// Pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy) that succeed, and what they leave.
+// Successful pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy), and what they leave.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { request } from "undici";
@@ -78,7 +78,7 @@ describe("a push of haproxy.cfg", () => {
       /^version 2\.6\.\d+\nfault \S+ belongs to organization\S+, not to .*\nfault HAProxy could not listen on \*:22 .*by sshd\)$/,
     );
     expect((await run("sh restore.sh --dry-run")).stdout).toContain("dry run: would put back");
-    // As docs/load-balancer.md has it for a machine that is no longer the stack's.
+    // The command of docs/load-balancer.md for a machine that is no longer the stack's.
     expect(await run("sudo sh -s; rm push.sh restore.sh", restore)).toMatchObject({ exitCode: 0 });
     expect(await site.inside(`cat ${site.file}`)).toBe(site.original);
   });
@@ -223,7 +223,7 @@ describe("removal of haproxy.cfg", () => {
 });
 
 /**
- * Writes the pids of the push and of itself, waits until the test removes that file, then reloads HAProxy.
+ * Writes the push's pid and its own to a file, waits until the test removes the file, then reloads HAProxy.
  */
 const HELD_RELOAD =
   "echo $PPID $$ >/run/held.new; mv /run/held.new /run/held; timeout 10 sh -c 'while [ -e /run/held ]; do sleep 0.1; done'; systemctl reload haproxy";

@@ -1,5 +1,4 @@
-// Clients as they are, through a real HAProxy and a real Envoy that is configured as Istio configures its
-// gateway.
+// Real kinds of clients, through a real HAProxy and a real Envoy with the configuration of Istio's gateway.
 import { once } from "node:events";
 import { connect as http2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect, type Socket } from "node:net";
@@ -199,7 +198,7 @@ describe("requests that come before the gateway is there", () => {
       expect(await site.push(site.config("a", { address, port }))).toMatchObject({ exitCode: 0 });
       await until("no node in use", async () => !(await inUse(site.lab, "a")));
       const answers: Promise<number>[] = [];
-      // All within the second in which the kernel has not repeated its SYN.
+      // All within the second before the kernel repeats its SYN.
       for (let i = 0; i < 20; i++) {
         answers.push(site.get("/").then(({ statusCode }) => statusCode));
         await setTimeout(20);
@@ -214,7 +213,7 @@ describe("requests that come before the gateway is there", () => {
       await until("two health checks", async () => late.counts.checks >= checks);
       const after = await workDone(site.lab);
       const work = { loops: after.loops - before.loops, ticks: after.ticks - before.ticks };
-      // A connection that spins adds 10,000 rounds and more, on a busy machine too.
+      // A spinning connection adds 10,000 rounds and more, also on a busy machine.
       expect(work.loops).toBeLessThan(2000);
       expect(work.ticks).toBeLessThan(20);
     } finally {
@@ -233,7 +232,7 @@ async function get({ host = HOST, headers = {} }: { host?: string; headers?: Rec
   return { statusCode, echoed };
 }
 
-/** Over HTTP/2, which the other end of the TLS connection has to offer. */
+/** Uses HTTP/2, which the other end of the TLS connection has to offer. */
 async function getHttp2(headers: OutgoingHttpHeaders) {
   const { certificate } = made;
   const session = http2(`https://${site.machine.host}`, { ca: certificate, servername: HOST });
@@ -252,7 +251,7 @@ async function getHttp2(headers: OutgoingHttpHeaders) {
 const say = (text: string) =>
   callGrpc(`${site.machine.host}:443`, { host: HOST, ca: made.certificate, text });
 
-/** Sends bytes on a connection of their own. @returns the answer */
+/** Sends bytes on a new connection. @returns the answer */
 function raw(bytes: string): Promise<string> {
   const socket = connect(80, site.machine.host);
   socket.write(bytes);
@@ -274,7 +273,7 @@ function halfRequest() {
   const ended = new Promise((resolve) => socket.once("close", resolve));
   const opened = Promise.race([once(socket, "connect").catch(() => undefined), ended]);
   socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n`);
-  // HAProxy's answer 408 has to be read, or the end is not seen.
+  // The test reads HAProxy's answer 408, because the end comes after it.
   socket.resume();
   return { socket, opened, ended };
 }

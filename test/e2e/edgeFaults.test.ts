@@ -55,8 +55,8 @@ describe("the old haproxy.cfg goes on serving", () => {
     await site.nextPushServes("b");
   });
 
-  // No check before the reload finds this: the old worker stops listening for the seconds that the new one
-  // tries.
+  // No check before the reload finds this. The old worker stops listening while the new one tries, for
+  // seconds.
   trial("when the new one's port is taken during the reload", async () => {
     const prometheus = { address: site.machine.host, port: 9101 };
     const { exitCode, stderr } = await site.push(site.config("b", { stats: { prometheus } }), {
@@ -74,7 +74,7 @@ describe("the old haproxy.cfg goes on serving", () => {
   });
 
   trial("when the disk is full while staging", async (seen) => {
-    // The files that are there take some of it, `full` all that is left.
+    // The existing files take a part of it, `full` takes the rest.
     await site.inside(`
       cp -a /etc/haproxy /run/kept; mount -t tmpfs -o size=128k tmpfs /etc/haproxy
       cp -a /run/kept/. /etc/haproxy/; cat /dev/zero >/etc/haproxy/full || true`);
@@ -154,7 +154,7 @@ describe("the old haproxy.cfg goes on serving", () => {
   trial(
     "when the machine goes off between the check and the push: an error within 30 s",
     async () => {
-      // A machine of this lab that is not in use, and whose answers go nowhere.
+      // An unused machine of this lab, whose answers get lost.
       const { address: host, netns } = site.lab.controlPlane;
       await execa("ip", ["-n", netns, "route", "add", "blackhole", `${site.lab.gateway}/32`]);
       const off = { ...site.machine, host, hostKey: await hostKey(site.lab) };
@@ -186,7 +186,7 @@ describe("found before the push, at preview", () => {
   });
 
   trial("no flock, no haproxy, no haproxy.service, no directory for the socket: all at once", async () => {
-    // systemd knows the unit of a running service whether its file is there or not.
+    // systemd knows the unit of a running service also without its file.
     await site.inside(`
       systemctl stop haproxy; for file in ${FILES}; do mkdir -p /root/away$(dirname $file); mv $file /root/away$file; done
       mv /run/haproxy /run/haproxy.away; systemctl daemon-reload`);
@@ -221,12 +221,12 @@ describe("found before the push, at preview", () => {
   });
 });
 
-/** What a push needs; systemd also makes a unit of a script in /etc/init.d. */
+/** What a push needs. A script in /etc/init.d counts too, because systemd makes a unit of it. */
 const FILES = "/usr/bin/flock /usr/sbin/haproxy /lib/systemd/system/haproxy.service /etc/init.d/haproxy";
 
 const WHERE = `load balancer ${SSH_USER}@${site.machine.host}:22`;
 
-/** Listens on port 9101 for some seconds from the moment that HAProxy may be reloaded. */
+/** Listens on port 9101 for some seconds, from the moment of HAProxy's reload. */
 const TAKE_9101_AND_RELOAD =
   "perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 9101) or exit; " +
   "sleep 10' & until ss -Hltn | grep -q :9101; do sleep 0.1; done; systemctl reload haproxy";

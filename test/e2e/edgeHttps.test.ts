@@ -25,7 +25,7 @@ describe("port 443 of the load balancer alone", () => {
   const pems = async () =>
     (await site.inside(`stat -c '%n %U %a' ${site.file}.tls-*`)).split("\n").filter(Boolean);
 
-  /** The answer to a client that trusts this certificate alone. */
+  /** The answer to a client that trusts only this certificate. */
   const getSecurely = async ({ certificate }: typeof first) => {
     const dispatcher = new Agent({ connect: { ca: certificate, servername: HOST } });
     const { statusCode, body } = await request(`https://${site.machine.host}/`, { dispatcher });

@@ -22,7 +22,7 @@ let where = "";
 beforeAll(async () => {
   await site.start();
   where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
-  // As Debian ships it, with a site of its own, which has names that this project's own file has too.
+  // Debian's file with another site, some of whose names this project's own file uses too.
   await site.inside(`cat >>${MAIN} <<'END'
 ${configOfSite(site.lab.gateway, site.portOf("a"), 80)}
 END
@@ -170,7 +170,7 @@ describe("a file beside another site's", () => {
 
     trial("goes on serving when HAProxy does not come up with a new one", async (seen) => {
       await losesNone(seen, [80], async () => {
-        // Passes the check of the file, and cannot be bound: the name is that of a directory.
+        // The file passes its check, but the socket cannot be bound, because its path is a directory.
         const { exitCode, stderr } = await site.push(
           site.signed(site.config("b").replace(/bind unix@\S+/, "bind unix@/run/haproxy/none/x.sock")),
         );

@@ -1,4 +1,4 @@
-// Users of the load balancer as they are: each login shell, a banner, no login shell, no sudo.
+// Kinds of users of the load balancer: each login shell, a banner, no login shell, no sudo.
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -57,7 +57,7 @@ describe("a user of the load balancer", () => {
 
 let users = 0;
 
-/** A user with `sudo -n` and the key of the lab's own; from here on the site is used as this user. */
+/** Makes a user with `sudo -n` and the lab's key. From then on the site is used as this user. */
 async function makeUser(shell: string): Promise<string> {
   const user = `user${users++}`;
   await site.inside(`
@@ -67,7 +67,7 @@ async function makeUser(shell: string): Promise<string> {
   return user;
 }
 
-/** Debian packages, unpacked into the machine: it has no way to a mirror itself. */
+/** Unpacks Debian packages into the machine, which reaches no mirror itself. */
 async function installPackages(...names: string[]): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), "istio-lab-packages-"));
   try {

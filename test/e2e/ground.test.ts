@@ -1,4 +1,4 @@
-// What is not the stack's stays; and a destroy ends, whatever holds it.
+// Foreign objects stay, and a destroy ends also where something holds it.
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
@@ -95,7 +95,7 @@ describe("a destroy ends", () => {
 });
 
 const IN_ISTIO = "--namespace=istio-system";
-/** What an update leaves that was killed before it wrote its state. */
+/** The remains of an update that was killed before it wrote its state. */
 const ORPHAN = {
   apiVersion: "v1",
   kind: "Secret",

@@ -1,5 +1,5 @@
-// Port 443 from end to end: off, at the load balancer, at the gateway, and off again, for clients that verify
-// the certificate.
+// Port 443 from end to end, for clients that verify the certificate: off, at the load balancer, at the
+// gateway, off again.
 
 import { createHash, X509Certificate } from "node:crypto";
 import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
@@ -141,7 +141,7 @@ describe("https at the gateway", () => {
     await lab.unset("tls");
     expect(await upDuringTraffic(seen)).toEqual([]);
     expect(await verdictOn({})).toBe("ECONNREFUSED");
-    // With TLS passed through the gateway trusts no proxy: its pods roll, and roll back.
+    // With TLS passed through, the gateway trusts no proxy. So its pods roll, and roll back.
     const ofGateway = (thing: string) => /^(Pod|ReplicaSet) istio-system istio-ingressgateway-/.test(thing);
     expect(await leaksSince(before, lab, seen, ofGateway)).toEqual({ leaks: [], missing: [] });
     const pods = () => lab.list("pods", "--namespace=istio-system", "--selector=istio=ingressgateway");
@@ -152,7 +152,8 @@ describe("https at the gateway", () => {
 });
 
 /**
- * `pulumi up` with requests on port 80, and, for a client with these authorities, on 443; what went wrong.
+ * Runs `pulumi up` with requests on port 80, and on 443 for a client with these authorities. @returns the
+ * failures
  */
 async function upDuringTraffic(seen: Sightings, { securely: ca }: { securely?: string } = {}) {
   const pages = Object.values(PAGES);
@@ -164,20 +165,21 @@ async function upDuringTraffic(seen: Sightings, { securely: ca }: { securely?: s
   return [...plain.map((line) => `http: ${line}`), ...failures.map((line) => `https: ${line}`)];
 }
 
-/** What a verifying client gets: `the page`, or why it gets none. */
+/** The result of a verifying client: `the page`, or why it gets none. */
 async function verdictOn({ host = HOST, ca = authority }): Promise<string> {
   const { failures } = await probe({ url: securely, host, ca, pages: PAGES, weights: {}, requests: 1 });
   return Object.keys(failures)[0] ?? "the page";
 }
 
 /**
- * Two clients that verify, Node and OpenSSL: for the host, by the lab's authority, in today's TLS, and not
- * otherwise.
+ * Two verifying clients, Node and OpenSSL, accept the host, the lab's authority and today's TLS, and nothing
+ * else.
  */
 async function expectVerified(): Promise<void> {
   expect(await verdictOn({})).toBe("the page");
   expect(await verdictOn({ ca: makeCertificate(HOST).certificate })).toMatch("certificate not trusted");
-  // HAProxy has one certificate for all; the gateway hangs up on a name that it does not let in.
+  // HAProxy has one certificate for all names. The gateway closes the connection for a name that it does not
+  // let in.
   expect(await verdictOn({ host: "nginx.example.org" })).toMatch(/ERR_TLS_CERT_ALTNAME_INVALID|ECONNRESET/);
   for (const version of ["1_2", "1_3"])
     expect(await handshake(version, files.authority)).toContain(`New, TLSv${version.replace("_", ".")}`);
@@ -185,7 +187,7 @@ async function expectVerified(): Promise<void> {
   expect(await handshake("1_3", files.certificate)).toContain("unable to get local issuer certificate");
 }
 
-/** What OpenSSL prints; with SECLEVEL=0 it offers old versions of TLS too. */
+/** The output of OpenSSL. With SECLEVEL=0 it offers old versions of TLS too. */
 async function handshake(version: string, ca: string): Promise<string> {
   const server = ["-connect", `${address}:443`, "-servername", HOST, "-verify_hostname", HOST];
   const offer = [`-tls${version}`, "-cipher", "DEFAULT@SECLEVEL=0"];
@@ -212,7 +214,7 @@ async function gatewaySecrets(): Promise<string[]> {
   return secrets.filter(({ type }) => type === "kubernetes.io/tls").map(({ metadata }) => metadata.name);
 }
 
-/** SHA-256 of the public key, as Chromium wants it. */
+/** SHA-256 of the public key, in Chromium's form. */
 async function pinOf(file: string): Promise<string> {
   const { publicKey } = new X509Certificate(await readFile(file));
   return createHash("sha256")

@@ -1,4 +1,4 @@
-// Updates that end in the middle, by Ctrl-C and by kill -9, and what the next one makes of it.
+// Updates that end half-way, by Ctrl-C and by kill -9, and the update after each.
 
 import { readdir, truncate } from "node:fs/promises";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await lab.run("up", "--no-program");
   before = await inventory(lab);
-  // One pod to roll is soon rolled.
+  // One pod rolls faster than three.
   await lab.set({ "versions[0].replicas": "1" });
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
@@ -97,7 +97,7 @@ describe("kill -9 ends an update", () => {
     await withTraffic(seen, async () => {
       await killed(UP, (said) => said("nginx-pages updated"));
       const states = join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab");
-      // No metadata beside them, which a kill could have left empty.
+      // There is no metadata file beside them, which a kill could have left empty.
       expect(await readdir(states)).toEqual(["kill-test.json", "kill-test.json.bak"]);
       await truncate(join(states, "kill-test.json"), 1000);
     });
@@ -112,10 +112,10 @@ describe("kill -9 ends an update", () => {
 
 // ---- ends ----
 
-/** Resolves when what a command prints holds these words. */
+/** Resolves when a command's output contains these words. */
 type Said = (words: string) => Promise<unknown>;
 
-/** What Ctrl-C in a terminal does: every process of the foreground group gets SIGINT. */
+/** As Ctrl-C in a terminal: every process of the foreground group gets SIGINT. */
 async function interrupted(
   command: "lab" | "pulumi",
   args: readonly string[],
@@ -129,7 +129,7 @@ async function interrupted(
   expect(exitCode, all).toBeGreaterThan(0);
 }
 
-/** What the kernel does when there is no memory left: the one process ends at once. */
+/** As the kernel without free memory: one process ends at once. */
 async function killed(
   args: readonly string[],
   moment: (said: Said) => Promise<unknown>,
@@ -191,14 +191,14 @@ async function rolls(): Promise<void> {
 
 const replicaSets = async () => (await lab.list("replicasets", "--selector=version=1.16")).length;
 
-/** Two of them: the one of the test, and the push that waits for it. */
+/** Two processes: the test's, and the push that waits for it. */
 const pushWaits = () =>
   lab.run("ssh", "timeout 120 sh -c 'until [ $(pgrep --exact --count flock) = 2 ]; do sleep 0.05; done'");
 
 // ---- afterwards ----
 
 /**
- * Holds the lock of the load balancer's files until the action releases it: an engine that is interrupted
+ * Holds the lock of the load balancer's files until the action releases it, because an interrupted engine
  * waits for the push. Then waits for the end of the push, and checks what it has left.
  */
 async function pushEnded(action: (release: () => void) => Promise<void>): Promise<void> {
@@ -238,7 +238,7 @@ async function finishes(): Promise<void> {
   expect(await lab.up()).not.toMatch(/pending/i);
 }
 
-/** The field managers that apply an object: two of them could be in conflict. */
+/** The field managers that apply an object. Two of them could conflict. */
 async function managers(object: string): Promise<string[]> {
   const text = await lab.kubectl("get", object, "--output=json", "--show-managed-fields");
   const { metadata } = JSON.parse(text) as {

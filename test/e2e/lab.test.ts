@@ -1,4 +1,4 @@
-/** The article from end to end on real machines, through the command line that users have. */
+/** The article from end to end on real machines, through the users' command line. */
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { haproxyWorker } from "../../bench/edgeMachine.ts";
@@ -12,7 +12,7 @@ const lab = new TestLab("e2e");
 
 beforeAll(() => lab.run("down", "--fast", "--quiet"));
 
-// A run that fails half-way takes its machines off too.
+// A run that fails half-way also takes its machines down.
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 
 describe("an empty cluster", () => {
@@ -172,7 +172,7 @@ describe("up", () => {
     const pods = (await Promise.all(lab.instance.workers.map(podNetworks))).map((pods) =>
       pods.filter(({ address }) => address !== dns?.status.podIP),
     );
-    // Also on the node of the DNS pod, whichever that is.
+    // Also on the node with the DNS pod.
     expect(pods.map(({ length }) => length > 0)).toEqual([true, true, true]);
     for (const pod of pods.flat()) expect(await resolvedBy(pod), pod.address).toBe(KUBERNETES_SERVICE_IP);
   });
@@ -265,7 +265,7 @@ describe("destroy", () => {
   });
 });
 
-/** Names of whatever Istio puts into a cluster, wherever it puts it. */
+/** Names of all objects that Istio makes in a cluster. */
 async function leftOfIstio(): Promise<string[]> {
   const kinds = [
     ...["namespaces", "customresourcedefinitions", "clusterroles", "clusterrolebindings", "configmaps"],

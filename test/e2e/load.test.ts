@@ -66,7 +66,7 @@ describe("the load balancer under load", () => {
         await loop.reached(500);
         await set("down");
         const cutAt = performance.now();
-        // Two checks in a row, each of which may wait for a second.
+        // Two checks in a row, each of which can wait a second.
         await until(`${name} to be out`, async () => !(await inUse(instance, name)), { timeoutMs: 5000 });
         console.log(`${name} is out ${Math.round(performance.now() - cutAt)} ms after it was cut off`);
         await loop.reached(loop.sent + 2000);
@@ -197,7 +197,7 @@ describe("secrets", () => {
     };
     const found = Object.entries(places).map(([place, held]) => [place, foundIn(held, secrets)]);
     expect(found).toEqual(Object.keys(places).map((place) => [place, []]));
-    // The search finds what is there.
+    // The search finds a secret that is there.
     const open = await pulumi(instance, ["config", "--show-secrets", "--json"]);
     expect(foundIn(open, secrets)).toEqual(["SSH key", "TLS key", "password"]);
 

@@ -104,7 +104,7 @@ describe("traces", () => {
     return (await body.text()).trim();
   };
 
-  /** Envoy's gateway passes a `b3` header on, and the sidecar prefers it: its caller is the client there. */
+  /** The gateway passes a `b3` header on, and the sidecar prefers it. Its caller is then the client. */
   test.each([
     [
       "x-b3-traceid and x-b3-spanid",
@@ -226,7 +226,7 @@ describe("the live page", () => {
       const ballast = join((await prometheusPod(lab)).data, "ballast");
       await expect(writeFile(ballast, Buffer.alloc(2 ** 25))).rejects.toThrow("ENOSPC");
       await expect.poll(() => page.state(), SOON).toBe("away");
-      // Prometheus answers out of old samples, or ends with a bus error and cannot start again.
+      // Prometheus answers from old samples, or ends with a bus error and cannot start again.
       expect(await page.words()).toMatch(/its volume is full|does not answer/);
     });
     expect(failures).toEqual([]);

@@ -1,4 +1,4 @@
-/** Everything that the toolchain can take from official artifacts, through a mirror of them on this host. */
+/** All official artifacts of the toolchain, from a mirror on this host. */
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -21,7 +21,8 @@ import { registryProgram, TestRegistry } from "../support/registry.ts";
 const cache = cacheHome();
 const program = await registryProgram(join(cache, "test"));
 
-// What this host has built is served as the originals are: the way is the same, the content is the lab's own.
+// The mirror serves this host's own builds in the layout of the originals: the way is the same, the content
+// is not.
 describe.skipIf(!program)("(needs Debian's docker-registry) official artifacts from a mirror", () => {
   let home: string;
   let mirror: string;
@@ -37,7 +38,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) official artifacts f
     await serveFiles(built.kubernetes, dirname(await istioctlOf(built.tools)), built.pulumi);
     registry = await TestRegistry.start(program ?? "", join(home, "registry"), await freePort());
     await serveImages(built.archives);
-    // A cache of its own that shares builds and root file systems, which the mirror does not replace.
+    // A cache of its own, with the builds and root file systems that the mirror does not replace.
     const own = join(home, "cache", "istio-lab");
     await mkdir(own, { recursive: true });
     for (const name of await readdir(cache))
@@ -122,7 +123,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) official artifacts f
     await mkdir(sdk, { recursive: true });
     await mkdir(staged, { recursive: true });
     await execa("cp", [join(pulumi, "pulumi"), staged]);
-    // Built from the same sources, the engine has no language plugin beside it.
+    // The built engine has no language plugin beside it.
     await writeFile(join(staged, "pulumi-language-nodejs"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
     await archive(join(sdk, engine), dirname(staged), ["pulumi"]);
     const checksums = `pulumi-${PULUMI_VERSION.slice(1)}-checksums.txt`;

@@ -1,4 +1,4 @@
-/** The cluster is another one than at the time of the last update, under the same kubeconfig. */
+/** The same kubeconfig leads to another cluster than at the previous update. */
 import { copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -28,7 +28,7 @@ afterAll(async () => {
   await lab.run("down", "--fast", "--quiet");
 });
 
-/** Makes the lab's kubeconfig lead to another server meanwhile. */
+/** Has the lab's kubeconfig lead to another server during the action. */
 async function elsewhere(server: string, action: () => Promise<void>): Promise<void> {
   const file = adminKubeconfig(lab.instance);
   const before = await readFile(file, "utf8");
@@ -42,7 +42,7 @@ async function elsewhere(server: string, action: () => Promise<void>): Promise<v
   }
 }
 
-/** What of the lab is a stand-in, Pulumi's plugins too. */
+/** The lab's stand-ins, those of Pulumi's plugins too. */
 const standIns = async () => (JSON.parse(await lab.run("status", "--json")) as Status).standIns;
 
 /** The administrator's kubeconfig, with files of its own beside it. */
@@ -92,7 +92,7 @@ describe("nodes that the load balancer does not reach", () => {
   );
 });
 
-/** Packets of the load balancer to these machines get lost meanwhile, as a firewall drops them. */
+/** Drops the load balancer's packets to these machines during the action, as a firewall does. */
 async function unreachable(machines: readonly MachineSpec[], action: () => Promise<void>): Promise<void> {
   const { netns } = lab.instance.loadBalancer;
   const neighbours = async (verb: string, ...entry: string[]) => {

@@ -1,5 +1,4 @@
-// A cluster with rules of its own: policies of the namespace, and an Istio that another tool installed its
-// own way.
+// A cluster with rules of its own: policies of the namespace, and an Istio from another tool.
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
@@ -88,7 +87,7 @@ describe("an Istio that is there already", () => {
     before = await inventory(lab);
     await lab.set({ "istio.manage": "false", "istio.revision": "canary" });
     const said = await refusedPreview();
-    // istioctl gives the first revision of a cluster the tag default.
+    // istioctl gives the tag `default` to the first revision of a cluster.
     expect(said).toContain(
       "no Istio of revision canary: set istio.revision to one that it has (default, stable)",
     );
@@ -120,7 +119,7 @@ describe("an Istio that is there already", () => {
   });
 });
 
-/** A control plane of a revision alone: it has no Service istiod, and no default webhook. */
+/** A control plane with a revision only. It has no Service istiod and no default webhook. */
 const CONTROL_PLANE = [
   "profile=minimal",
   "revision=stable",
@@ -132,8 +131,8 @@ const CONTROL_PLANE = [
 const DOOR = { app: "door", istio: "door" };
 
 /**
- * A gateway as Istio's Helm chart for gateways makes it, in a namespace of its own: the webhook of the
- * revision fills in the proxy.
+ * A gateway like that of Istio's Helm chart for gateways, in a namespace of its own. The revision's webhook
+ * fills in the proxy.
  */
 const GATEWAY = {
   apiVersion: "apps/v1",
@@ -146,7 +145,7 @@ const GATEWAY = {
         labels: { ...DOOR, "sidecar.istio.io/inject": "true", "istio.io/rev": "stable" },
         annotations: { "inject.istio.io/templates": "gateway" },
       },
-      // Kubernetes takes "auto" for a name without a tag, which it would pull each time.
+      // Kubernetes reads "auto" as a name without a tag, which it would pull each time.
       spec: { containers: [{ name: "istio-proxy", image: "auto", imagePullPolicy: "IfNotPresent" }] },
     },
   },
@@ -177,7 +176,7 @@ function create(kind: string, name: string, spec: object, namespace = "shop"): P
   return lab.create({ apiVersion, kind, metadata: { name, namespace }, spec });
 }
 
-/** What a preview prints that refuses to go on. */
+/** The output of a preview that refuses. */
 async function refusedPreview(): Promise<string> {
   const { exitCode, stdout, stderr } = await lab.try("pulumi", "preview");
   expect(exitCode, stdout).not.toBe(0);

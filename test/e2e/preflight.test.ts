@@ -215,7 +215,8 @@ describe("a fault is reported before anything is touched", () => {
 });
 
 /**
- * An address of the lab's network without a machine: packets to it get no answer. It goes with the network.
+ * An address of the lab's network without a machine. Packets to it get no answer. It is removed with the
+ * network.
  */
 async function blackHole(): Promise<string> {
   const address = `${lab.instance.prefix}.99`;
@@ -241,7 +242,7 @@ async function expiredCertificate(subject: string): Promise<{ cert: string; key:
   return { cert: `${cert}`, key: `${key}` };
 }
 
-/** A PATH with Pulumi, kubectl and the system's own programs, and with these scripts. */
+/** A PATH with these scripts, Pulumi, kubectl and the system's own programs. */
 async function pathWith(scripts: Readonly<Record<string, string>>): Promise<string> {
   const bin = await mkdtemp(join(refusals.work, "bin-"));
   const { stdout: kubectl } = await execa("which", ["kubectl"], { env: labEnvironment(lab.instance) });

@@ -1,4 +1,4 @@
-// A cluster that others use too: another stack, another control plane, other owners' objects and pods.
+// A shared cluster: another stack, another control plane, other owners' objects and pods.
 
 import { readFile, rm } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
@@ -150,7 +150,7 @@ async function shopUp(): Promise<void> {
   expect(exitCode, all).toBe(0);
 }
 
-/** The first one's settings, but for namespace, host and pages. Its namespace had the label before. */
+/** The settings of the first stack, except namespace, host and pages. Its namespace had the label before. */
 async function makeShop(): Promise<void> {
   await lab.kubectl("create", "namespace", "shop");
   await lab.kubectl("label", "namespace", "shop", "team=shop", "istio-injection=enabled");
@@ -166,7 +166,8 @@ async function makeShop(): Promise<void> {
 }
 
 /**
- * To its own load balancer, which is on another network: the host passes on what is for the cluster's node.
+ * The way of the second load balancer, on another network: the host forwards its packets to the cluster's
+ * node.
  */
 async function moveShop(): Promise<void> {
   const { nodePorts } = (await lab.outputs()) as { nodePorts: Record<string, number> };

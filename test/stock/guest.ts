@@ -1,6 +1,6 @@
 /**
- * Runs inside the stock machine, as a service of its systemd: makes a lab of one worker and checks it and the
- * host. What is cheap comes first, so that a slow host shows it too.
+ * Runs inside the stock machine, as a service of its systemd. Makes a lab of one worker, and checks the lab
+ * and the host. Cheap checks come first, so that a slow host gets to them.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile } from "node:fs/promises";
@@ -32,7 +32,7 @@ const lab: Instance = { ...all, workers, machines: [all.controlPlane, ...workers
 const [worker] = workers;
 const tools = JSON.parse(readFileSync("/root/toolchain.json", "utf8")) as Toolchain;
 
-/** Prints a line that the host picks up. */
+/** Prints a line for the host. */
 function report(line: string): void {
   console.log(`STOCK ${Math.round(process.uptime())} s: ${line}`);
 }
@@ -41,7 +41,7 @@ let failed = 0;
 let current = "start";
 
 /**
- * One finding, which the host counts: a fault, or undefined.
+ * Reports a finding to the host: a fault, or undefined.
  *
  * @returns whether all is as it should be
  */
@@ -76,13 +76,13 @@ function kubectl(...args: string[]): Promise<string> {
   return run(join(tools.tools, "kubectl"), ["--kubeconfig", adminKubeconfig(lab), ...args]);
 }
 
-/** What a command in the node's network namespace prints. */
+/** The output of a command in the node's network namespace. */
 async function onNode(...command: string[]): Promise<string> {
   const inside = [`--net=/run/netns/${worker?.netns}`, ...command];
   return (await launch("nsenter", inside, { input: "", all: true })).all;
 }
 
-/** Starts a pod; from it, the cluster's DNS is a Service whose pod is on the same node. */
+/** Starts a pod. For it, the cluster's DNS is a Service whose pod is on the same node. */
 async function serviceOnOwnNode(pod: string): Promise<string | undefined> {
   const image = tools.images.pause;
   await kubectl("run", pod, `--image=${image}`, "--image-pull-policy=Never", "--restart=Never");
@@ -171,7 +171,7 @@ if (started) {
 report(`modules ${await modulesLoaded()}`);
 report(`inotify instances: ${await inotifyInstances()}`);
 
-// What Docker does to a host.
+// Docker's changes of a host.
 await run("modprobe", ["br_netfilter"]);
 await run("iptables", ["--policy", "FORWARD", "DROP"]);
 const docker = await hostSettings();

@@ -1,6 +1,6 @@
 /**
- * The disk of the stock machine: Debian 12 with its own kernel, this checkout, and the parts of the cache it
- * needs.
+ * Makes the disk of the stock machine: Debian 12 with its own kernel, this checkout, the needed parts of the
+ * cache.
  */
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -19,7 +19,7 @@ const STOCK: RootSpec = {
   ],
 };
 
-/** The checkout in the machine: at boot Debian empties /tmp, where the host's may be. */
+/** Place of the checkout in the machine. It is not /tmp, which Debian empties at boot. */
 const CHECKOUT = "/opt/istio-lab";
 
 /** Starts the check when the machine has booted, and powers it off when that has ended. */
@@ -58,7 +58,7 @@ export async function makeImage(dir: string, tools: Toolchain): Promise<StockIma
     await writeFile(join(mount, "etc/fstab"), "/dev/vda / ext4 defaults 0 1\n");
     await writeFile(join(mount, "etc/hostname"), "stock\n");
     const units = join(mount, "etc/systemd/system");
-    // It would hang up the console that the findings are printed on.
+    // It would take the console, which the findings are printed on.
     await run("ln", ["-s", "/dev/null", join(units, "serial-getty@ttyS0.service")]);
     await writeFile(join(units, "lab.service"), UNIT);
     await mkdir(join(units, "multi-user.target.wants"), { recursive: true });
@@ -92,7 +92,7 @@ export async function makeImage(dir: string, tools: Toolchain): Promise<StockIma
   return { disk, kernel: file("vmlinuz-"), initrd: file("initrd.img-") };
 }
 
-/** Without those that lie in another one of them. */
+/** Drops those that are inside another one. */
 function roots(paths: readonly string[]): string[] {
   const all = [...new Set(paths)];
   return all.filter((path) => !all.some((other) => other !== path && path.startsWith(`${other}/`)));

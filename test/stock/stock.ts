@@ -14,13 +14,13 @@ import { makeImage } from "./image.ts";
 const QEMU = "qemu-system-x86_64";
 
 /**
- * On a busy host a run took 9 minutes in which the API server gave up at its start; one with pods has not
- * been measured. After this time something hangs.
+ * On a busy host a run ended after 9 minutes, when the API server gave up at its start. A run with pods has
+ * not been measured. After this time something hangs.
  */
 const LIMIT_MINUTES = 150;
 
 /**
- * Boots the machine, prints what it reports and what it does not get to.
+ * Boots the machine, and prints what it reports.
  *
  * @returns the exit code: 0 when every finding of the guest is as it should be
  */

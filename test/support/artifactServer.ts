@@ -1,4 +1,4 @@
-/** A file server for tests of downloads, which can fail in the ways that real ones do. */
+/** A file server for tests of downloads. It can fail as real ones do. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,13 +11,13 @@ export interface Seen {
 }
 
 export class ArtifactServer {
-  /** Bytes after which each of the next answers is cut. */
+  /** The number of bytes after which each of the next answers is cut. */
   cutAfter: number[] = [];
-  /** Whether ranges are answered. */
+  /** Whether it answers ranges. */
   ranges = true;
   /** Status of every answer, when it is not 200. */
   status: number | undefined;
-  /** No answer is ever given. */
+  /** It never answers. */
   silent = false;
   /** The header WWW-Authenticate for requests without a token; the token's own path needs none. */
   challenge: string | undefined;

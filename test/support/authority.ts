@@ -1,4 +1,4 @@
-/** A certificate authority with an intermediate one, and an HTTPS server that both vouch for. */
+/** A certificate authority with an intermediate one, and an HTTPS server with their certificate. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -11,7 +11,7 @@ export interface Authority {
   readonly root: string;
   readonly intermediate: string;
   readonly client: { readonly certificate: string; readonly key: string };
-  /** An HTTPS server at 127.0.0.1; a client may show a certificate. */
+  /** An HTTPS server at 127.0.0.1. It accepts clients with and without a certificate. */
   readonly serve: (answer: (request: IncomingMessage, response: ServerResponse) => void) => Promise<Server>;
 }
 

@@ -10,7 +10,7 @@ export interface Certificate {
   readonly key: string;
 }
 
-/** A certificate that signs itself, good for one day, and its key. */
+/** A self-signed certificate, valid for one day, and its key. */
 export function makeCertificate(host: string): Certificate {
   const dir = mkdtempSync(join(tmpdir(), "istio-lab-certificate-"));
   const [keyFile, file] = [join(dir, "key.pem"), join(dir, "certificate.pem")];
@@ -24,7 +24,7 @@ export function makeCertificate(host: string): Certificate {
   return made;
 }
 
-/** A certificate that signs itself and expired yesterday, and its key. */
+/** A self-signed certificate that expired yesterday, and its key. */
 export function makeExpiredCertificate(name: string): Certificate {
   const dir = mkdtempSync(join(tmpdir(), "istio-lab-certificate-"));
   const [keyFile, request, file] = ["key.pem", "request.pem", "certificate.pem"].map((part) =>

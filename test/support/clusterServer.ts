@@ -1,6 +1,6 @@
 /**
- * An API server of a few answers: on a Unix socket in place of `kubectl proxy`, or on loopback with a
- * kubeconfig.
+ * A fake API server with a few fixed answers: on a Unix socket in place of `kubectl proxy`, or on loopback
+ * with a kubeconfig.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -9,17 +9,17 @@ import { join } from "node:path";
 import { afterEach } from "vitest";
 import { KubernetesApi, type Target } from "../../clients/kubernetes.ts";
 
-/** Path, with or without its query, to what it answers: an object, or a status. */
+/** Path, with or without its query, to the answer: an object or a status. */
 export type Paths = Readonly<Record<string, object | number>>;
 
 export interface Behaviour {
-  /** What any other path answers. @default 404 */
+  /** The answer of any other path. @default 404 */
   readonly otherwise?: number | undefined;
   /** Which access reviews are refused. @default none */
   readonly refused?: ((attributes: Attributes) => boolean) | undefined;
-  /** What a rules review of a namespace answers. @default 404, as a server without it */
+  /** The answer to a rules review of a namespace. @default 404, as of a server without it */
   readonly rules?: ((namespace: string) => object) | undefined;
-  /** True: nothing is answered. @default false */
+  /** True: it never answers. @default false */
   readonly silent?: boolean | undefined;
 }
 

@@ -1,7 +1,6 @@
 /**
- * As much of a Kubernetes API server as tests of the provider need: discovery, a store, watches, and a list
- * of the requests. It merges what is applied and knows nothing of field managers. Served on a Unix socket, as
- * `kubectl proxy`.
+ * A fake API server for tests of the provider: discovery, a store, watches, and a list of the requests. It
+ * merges applied objects, without field managers. It listens on a Unix socket, as `kubectl proxy` does.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -55,7 +54,7 @@ const KINDS: Kind[] = [
 
 export class FakeApiServer {
   readonly requests: Request[] = [];
-  /** So many JSON patches and applies that are not forced are refused: another manager has written. */
+  /** How many JSON patches and unforced applies are refused, as after a write of another manager. */
   conflicts = 0;
   /** Collections, by plural name, that this user must neither list nor watch. */
   readonly forbidden = new Set<string>();
@@ -63,7 +62,7 @@ export class FakeApiServer {
   #kinds = [...KINDS];
   #store = new Map<string, Thing>();
   #watchers = new Set<{ collection: string; response: ServerResponse }>();
-  /** All changes since the start: a watch begins with those that are newer than its list. */
+  /** All changes since the start. A watch begins with those that are newer than its list. */
   #events: { version: number; path: string; line: string }[] = [];
   #version = 1;
 
@@ -104,7 +103,7 @@ export class FakeApiServer {
     this.#events = [];
   }
 
-  /** Another kind, as by a CustomResourceDefinition. */
+  /** Adds a kind, as a CustomResourceDefinition does. */
   define(kind: Kind): void {
     this.#kinds.push(kind);
   }
@@ -189,7 +188,7 @@ export class FakeApiServer {
     const applied = contentType === "application/apply-patch+yaml";
     if (applied && query.force !== "true" && this.conflicts-- > 0)
       return failure(409, "Conflict", 'Apply failed with 1 conflict: conflict with "other": .data.a');
-    // Server-side apply makes what is not there.
+    // Server-side apply creates a missing object.
     if (live === undefined && applied) {
       const made = {
         ...(body as Thing),

@@ -1,5 +1,5 @@
 /**
- * Runs Istio's scripts against a cluster that is a few answers: fakes of kubectl and istioctl come first on
+ * Runs Istio's scripts against a fake cluster with fixed answers: fakes of kubectl and istioctl come first on
  * PATH.
  */
 import { spawnSync } from "node:child_process";
@@ -13,9 +13,7 @@ import { afterEach } from "vitest";
 export const OWNER = "organization/istio-lab/dev";
 export const SCRIPTS = fileURLToPath(new URL("../../components/istio", import.meta.url));
 
-/**
- * What the cluster answers. In each text, `\n` parts lines and `\t` parts columns, as the scripts print them.
- */
+/** The cluster's answers. In each text, `\n` separates lines and `\t` columns, as in the scripts' queries. */
 export interface FakeCluster {
   /** False: the API server refuses connections. @default true */
   readonly reachable?: boolean;
@@ -35,10 +33,11 @@ export interface FakeCluster {
   readonly crds?: string;
   /** Gateways of the Gateway API, with their class. @default none */
   readonly gateways?: string;
-  /** Kind of the one object that bears the stack's annotation, as kubectl names it. @default none */
+  /** Kind of the one object with the stack's annotation, as kubectl names it. @default none */
   readonly orphan?: string;
   /**
-   * What is in namespace istio-system: kind, name, type, and a mark of what goes by itself. @default nothing
+   * Objects in namespace istio-system: kind, name, type, and a mark of those that go by themselves. @default
+   * none
    */
   readonly inNamespace?: string;
   /** APIServices that are not available. @default none */
@@ -86,7 +85,7 @@ export function runShell(root: string, command: string, env: Record<string, stri
   return { ...result, calls: read("calls"), inputs: read("inputs") };
 }
 
-/** Makes the fakes; returns their directory, which goes after the test. */
+/** Makes the fakes and returns their directory, which is removed after the test. */
 export function fakeCluster(cluster: FakeCluster): string {
   const root = mkdtempSync(join(tmpdir(), "istio-lab-cluster-"));
   roots.push(root);

@@ -1,4 +1,4 @@
-/** Kubeconfigs as other tools write them, and a real HTTPS server that a real kubectl reaches with each. */
+/** Kubeconfigs in the forms of other tools, and a real HTTPS server that a real kubectl reaches with each. */
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import type { Server } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -12,7 +12,7 @@ import { findKubectl } from "./kubectl.ts";
 
 const KUBECTL = findKubectl();
 
-/** Which user the server sees, and which path is requested. */
+/** The user that the server sees, and the requested path. */
 interface Seen {
   readonly user: string;
   readonly path: string;
@@ -98,11 +98,11 @@ export async function reach(
   }
 }
 
-/** A user that logs on by a credential plugin. */
+/** A user who logs on by a credential plugin. */
 export const plugin = (rest: string, command = "sh") =>
   "{exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: IfAvailable, command: " +
   `${command}, ${rest}}}`;
-/** What a credential plugin prints. */
+/** The output of a credential plugin. */
 export const credential = JSON.stringify({
   apiVersion: "client.authentication.k8s.io/v1",
   kind: "ExecCredential",

@@ -96,7 +96,7 @@ export class TestProvider {
     return this.lines.map(({ text }) => text);
   }
 
-  /** Requests that change something, or would. */
+  /** Requests that write, with dry runs. */
   get writes() {
     return this.#api.requests.filter(({ method }) => method !== "GET");
   }
@@ -144,7 +144,7 @@ function named(type: string) {
   return { urn: `urn:pulumi:dev::test::${type}::r`, type, name: "r" };
 }
 
-/** The error of a resource that is recorded though it is not ready. */
+/** The error of a resource that is recorded although it is not ready. */
 export async function failureOf(work: Promise<unknown>): Promise<InitializationError> {
   return await work.then(
     () => Promise.reject(new Error("it did not fail")),

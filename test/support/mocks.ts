@@ -18,7 +18,7 @@ export interface Registered {
   readonly provider: string;
 }
 
-/** What the world answers in a test. */
+/** The answers of the engine and the cluster in a test. */
 export interface World {
   /** True: a preview, in which nothing new has an id. @default false */
   readonly preview?: boolean;
@@ -31,7 +31,7 @@ export const GATEWAY_PORTS = [
   { name: "https", port: 443, nodePort: 30895 },
 ];
 
-/** A private key of the right form, made for nothing. */
+/** A private key of the right form, which opens nothing. */
 export const PRIVATE_KEY = [
   "-----BEGIN OPENSSH PRIVATE KEY-----",
   Buffer.from("openssh-key-v1\0\0\0\0\u0004none and so on, long enough").toString("base64"),
@@ -42,7 +42,7 @@ export const PRIVATE_KEY = [
 /** A public host key of the right form. */
 export const HOST_KEY = `ssh-ed25519 ${hostKeyBody("ssh-ed25519")}`;
 
-/** The least that a stack has to set. */
+/** The settings without a default. */
 export const LEAST = {
   loadBalancer: { host: "10.0.0.1", user: "debian", hostKey: HOST_KEY },
   loadBalancerPrivateKey: PRIVATE_KEY,
@@ -73,7 +73,7 @@ export async function startMocks(
   return recordRegistrations();
 }
 
-/** What an output holds once everything is settled; undefined where it is unknown. */
+/** The value of an output when everything has settled; undefined where it is unknown. */
 export async function settled<T>(output: pulumi.Input<T>): Promise<T> {
   return (pulumi.output(output) as unknown as { promise(): Promise<T> }).promise();
 }
@@ -87,14 +87,14 @@ export function find(resources: readonly Registered[], name: string, type = ""):
 }
 
 function answer({ type, name, inputs, id }: MockResourceArgs, world: World): MockResourceResult {
-  // The engine reads nothing by an id that it does not know yet.
+  // The engine cannot read by an unknown id.
   if (id === pulumi.runtime.unknownValue) return { id, state: {} };
-  // In a preview @pulumi/command makes ids up already, and leaves its outputs unknown.
+  // In a preview @pulumi/command has an id, and unknown outputs.
   const unknown = world.preview && type.startsWith("kubernetes:");
   return { id: unknown ? undefined : `${name}-id`, state: inputs };
 }
 
-/** A mock receives inputs only; parents, dependencies and providers are in the request. */
+/** A mock receives only inputs. Parents, dependencies and providers are in the request. */
 function recordRegistrations(): Registered[] {
   const resources: Registered[] = [];
   const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
@@ -121,7 +121,7 @@ function toRegistered(request: RegisterRequest, urn: string): Registered {
   };
 }
 
-/** Takes secrets out of the envelope that they travel in. */
+/** Unwraps secrets. */
 function unwrap(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(unwrap);
   if (typeof value !== "object" || value === null) return value;
@@ -129,7 +129,7 @@ function unwrap(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, unwrap(inner)]));
 }
 
-/** Key by which the engine knows a wrapped value: runtime/rpc of the SDK. */
+/** The key that marks a wrapped value: runtime/rpc of the SDK. */
 const SIGNATURE = "4dabf18193072939515e22adb298388d";
 
 interface RegisterRequest {

@@ -203,7 +203,7 @@ function clientOf(port: string) {
   return client as unknown as grpc.Client & Record<string, unknown>;
 }
 
-/** As much of an engine as takes log lines. */
+/** A fake engine that receives log lines. */
 async function startEngine(): Promise<{ log: LogLine[]; address: string }> {
   const log: LogLine[] = [];
   const port = await serve(engineServices.EngineService, {
@@ -215,7 +215,7 @@ async function startEngine(): Promise<{ log: LogLine[]; address: string }> {
   return { log, address: `127.0.0.1:${port}` };
 }
 
-/** A call's error as the engine sees it: its text, and the resource that is not ready, where there is one. */
+/** A call's error as the engine gets it: its text, and the resource that is not ready, if there is one. */
 class CallError extends Error {
   readonly partial: { id: string; outputs: Properties; reasons: string[] } | undefined;
 

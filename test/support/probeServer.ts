@@ -1,4 +1,4 @@
-/** A page server on loopback that answers by given shares, for the tests of the probe. */
+/** A page server on loopback that answers in given shares, for tests of the probe. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -13,8 +13,8 @@ export interface PageServer {
 }
 
 /**
- * Answers with v116's page in exactly `v116Percent` of each 100 requests, spread evenly, and with v117's in
- * the rest.
+ * Answers exactly `v116Percent` of each 100 requests with v116's page, spread evenly, and the rest with
+ * v117's.
  */
 export function sharesServer(v116Percent: number): Promise<PageServer> {
   let seen = 0;

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { vi } from "vitest";
 import { GATEWAY_PORTS, type Registered, settled, startMocks } from "./mocks.ts";
 
-/** What the program finds. */
+/** The cluster that the program finds. */
 export interface Found {
   /** True: a preview, in which nothing new has an id. @default false */
   readonly preview?: boolean;
@@ -11,7 +11,7 @@ export interface Found {
   readonly routed?: readonly { readonly name: string; readonly version: string }[];
   /** Ports of the gateway's Service. @default the article's */
   readonly gatewayPorts?: typeof GATEWAY_PORTS;
-  /** What the provider gets. @default the kubeconfig that is found without a setting */
+  /** The provider's arguments. @default the kubeconfig that is found without a setting */
   readonly kubeconfig?: string;
 }
 
@@ -20,7 +20,7 @@ const ROUTED = [
   { name: "v116", version: "1.16" },
 ];
 
-/** A Deployment to which nothing happens. */
+/** A Deployment without a rollout. */
 const ROLLED_OUT = {
   metadata: {},
   status: { conditions: [{ type: "Progressing", status: "True", reason: "NewReplicaSetAvailable" }] },
@@ -31,7 +31,7 @@ export interface Program {
   readonly outputs: Readonly<Record<string, unknown>>;
 }
 
-/** @param config key to value of the stack's configuration, besides the least that it has to set. */
+/** @param config settings besides those without a default */
 export async function runProgram(
   config: Record<string, unknown> = {},
   { preview = false, routed = ROUTED, gatewayPorts = GATEWAY_PORTS, kubeconfig = "" }: Found = {},
@@ -71,7 +71,7 @@ export async function runProgram(
   }
 }
 
-/** The wire without what it marks as secret. */
+/** The wire's value with secrets unwrapped. */
 export function withoutSecrets(wire: string): string {
   return JSON.stringify(
     JSON.parse(wire, (_, value) =>

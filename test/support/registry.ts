@@ -14,7 +14,7 @@ export function sha256(content: Buffer | string): string {
   return `sha256:${createHash("sha256").update(content).digest("hex")}`;
 }
 
-/** The server's program, unpacked from Debian's package once; undefined where apt cannot bring it. */
+/** The server's program, unpacked from Debian's package once; undefined where apt cannot get it. */
 export async function registryProgram(cache: string): Promise<string | undefined> {
   const directory = join(cache, "docker-registry");
   const program = join(directory, "usr/bin/docker-registry");
@@ -63,7 +63,7 @@ export class TestRegistry {
     return new TestRegistry(host, child);
   }
 
-  /** Ends it; a second call has nothing to do. */
+  /** Ends it. A second call does nothing. */
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#process.once("exit", resolve));

@@ -1,9 +1,9 @@
-/** Settings in tests: checked as the program does it. */
+/** Settings in tests, checked as in the program. */
 import { capabilities, type LabConfig } from "../../capabilities.ts";
 import { parseSettings, SettingsError } from "../../settings/settings.ts";
 import { LEAST } from "./mocks.ts";
 
-/** The least that a stack has to set, with these changes; undefined takes a key away. */
+/** The settings without a default, with these changes; undefined removes a key. */
 export function settings(
   change: Record<string, unknown> = {},
   options: Parameters<typeof parseSettings>[2] = {},
@@ -11,7 +11,7 @@ export function settings(
   return parseSettings(capabilities, { ...LEAST, ...change }, options);
 }
 
-/** Every line that a user reads of the same; none where it is good. */
+/** The faults of the same settings, as a user reads them. */
 export function faultsOf(
   change: Record<string, unknown>,
   options: Parameters<typeof parseSettings>[2] = {},

@@ -1,4 +1,4 @@
-/** A proxy that speaks SOCKS5, and notes where it leads. */
+/** A SOCKS5 proxy that records its targets. */
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 
 /** A SOCKS5 proxy without log-on. */

@@ -11,7 +11,10 @@ export interface KeyPair {
   readonly public: string;
 }
 
-/** A new key pair in OpenSSH's form. ssh2 now and then makes one that it cannot read itself. */
+/**
+ * A new key pair in OpenSSH's form. It repeats where ssh2 makes one that it cannot read itself, as happens
+ * now and then.
+ */
 export function keyPair(): KeyPair {
   for (;;) {
     const pair = ssh2.utils.generateKeyPairSync("ed25519");
@@ -20,14 +23,14 @@ export function keyPair(): KeyPair {
   }
 }
 
-/** A command that the server was sent. */
+/** A command that the server received. */
 export interface Run {
   readonly command: string;
   readonly input: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Answers a command; without an exit the command ends with status 0. */
+/** Answers a command. Without an exit the command ends with status 0. */
 export type Answer = (channel: ServerChannel, run: Run) => void | Promise<void>;
 
 /** @throws Error for a text that is no public key */
@@ -37,9 +40,9 @@ export function hostKeyOf(text: string): HostKey {
   return key;
 }
 
-/** Of each server. */
+/** The host key of each server. */
 export const HOST_KEY = keyPair();
-/** Of the user whom each server admits. */
+/** The key of the user whom each server admits. */
 export const USER_KEY = keyPair();
 
 export class SshServer {

@@ -9,9 +9,9 @@ import { until } from "../../../clients/process.ts";
 import { ensureBrowser } from "../../../embedded/toolchain/browser.ts";
 
 export interface BrowserOptions {
-  /** Where a host name leads; any other leads nowhere. */
+  /** Host name to address. Any other name does not resolve. */
   readonly hosts: Readonly<Record<string, string>>;
-  /** Public keys that are believed without an authority: SHA-256 of the SPKI, in Base64. @default none */
+  /** Public keys that are trusted without an authority: SHA-256 of the SPKI, in Base64. @default none */
   readonly pins?: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export class Browser {
   #session: Fields = {};
   #sent = 0;
 
-  /** Chromium's own profile is a new one, and what it does on its own account is off. */
+  /** Chromium has a new profile, and its background activity is off. */
   static async start(options: BrowserOptions): Promise<Browser> {
     const profile = await mkdtemp(join(tmpdir(), "istio-lab-browser-"));
     const browser = new Browser(profile, startChromium(await ensureBrowser(), profile, options));
@@ -35,7 +35,7 @@ export class Browser {
     browser.#session = { sessionId };
     await browser.#call("Page.enable");
     await browser.#call("Page.setLifecycleEventsEnabled", { enabled: true });
-    // Each load is a request: a cache would show one version again and again.
+    // Each load is a request. From a cache it would show the same version again.
     await browser.#call("Network.enable");
     await browser.#call("Network.setCacheDisabled", { cacheDisabled: true });
     return browser;
@@ -57,7 +57,7 @@ export class Browser {
 
   /**
    * Opens the address and returns the page's text, when all of the page is there.
-   * @throws Error with Chromium's own word for what is wrong, e.g. `net::ERR_CERT_AUTHORITY_INVALID`.
+   * @throws Error with Chromium's own code, e.g. `net::ERR_CERT_AUTHORITY_INVALID`
    */
   async open(url: string): Promise<string> {
     const { errorText, loaderId } = await this.#call("Page.navigate", { url });
@@ -66,7 +66,7 @@ export class Browser {
     return (await this.evaluate("document.body.innerText.trim()")) as string;
   }
 
-  /** The value of an expression in the page: anything that JSON can hold. */
+  /** The value of an expression in the page, if JSON can hold it. */
   async evaluate(expression: string): Promise<unknown> {
     const { result } = await this.#call("Runtime.evaluate", { expression, returnByValue: true });
     return (result as { value?: unknown }).value;
@@ -91,7 +91,7 @@ export class Browser {
     await this.#call("Emulation.setEmulatedMedia", { features });
   }
 
-  /** The page as a screen reader gets it. */
+  /** The page's accessibility tree, as a screen reader gets it. */
   async accessibility(): Promise<{ readonly role: string; readonly name: string }[]> {
     interface Node {
       readonly ignored: boolean;
@@ -104,7 +104,7 @@ export class Browser {
       .map(({ role, name }) => ({ role: role?.value ?? "", name: name?.value ?? "" }));
   }
 
-  /** What the page looks like: a PNG. */
+  /** A picture of the page: a PNG. */
   async screenshot(): Promise<Buffer> {
     const { data } = await this.#call("Page.captureScreenshot", { format: "png" });
     return Buffer.from(data as string, "base64");
@@ -148,7 +148,7 @@ function startChromium(program: string, profile: string, { hosts, pins = [] }: B
     "--headless",
     "--remote-debugging-pipe",
     `--user-data-dir=${profile}`,
-    // Chromium refuses to be root in its sandbox; it sees the lab's own pages only.
+    // No sandbox, in which Chromium refuses to run as root. It only opens the lab's own pages.
     ...[
       "--no-sandbox",
       "--disable-gpu",
@@ -159,10 +159,10 @@ function startChromium(program: string, profile: string, { hosts, pins = [] }: B
     ],
     ...["--disable-background-networking", "--disable-component-update", "--disable-sync"],
     `--host-resolver-rules=${[...rules, "MAP * ~NOTFOUND"].join(", ")}`,
-    // Else http is tried as https first.
+    // Otherwise Chromium would try https before http.
     "--disable-features=HttpsUpgrades",
-    // A pin, where to have an authority of one's own believed takes another tool: all other certificates are
-    // judged as ever.
+    // A pin, because an authority of one's own would need another tool. Chromium verifies all other
+    // certificates as usual.
     ...(pins.length > 0 ? [`--ignore-certificate-errors-spki-list=${pins.join(",")}`] : []),
   ];
   return spawn(program, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });

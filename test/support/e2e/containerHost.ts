@@ -1,13 +1,14 @@
 /**
- * The load-balancer machine with HAProxy in a container, as docs/load-balancer.md says; no image registry.
+ * The load-balancer machine with HAProxy in a container, set up as in docs/load-balancer.md, without an image
+ * registry.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { PROGRAM } from "../../../embedded/lab/stack.ts";
 
 /**
- * Podman as this machine can run it: nested in a container of systemd, on an overlay. The image is the
- * machine's own HAProxy and its libraries, which are then removed from the machine.
+ * Podman with the options that it needs in this machine, a container of systemd on an overlay. The image
+ * holds the machine's own HAProxy and its libraries, which are then removed from the machine.
  */
 export const PREPARE = `
 set -eu
@@ -37,7 +38,7 @@ tar -C $image -c . | podman import --change 'ENV PATH=/usr/sbin' - localhost/hap
 rm -rf $image /usr/sbin/haproxy /etc/haproxy /run/haproxy /var/lib/haproxy
 `;
 
-/** The commands of the section, with that image and Podman. */
+/** The commands of the documentation's section, with that image and Podman. */
 export async function documentedCommands(): Promise<{ setUp: string; reload: string }> {
   const text = await readFile(join(PROGRAM, "docs/load-balancer.md"), "utf8");
   const section = /\n## In a container\n([\s\S]*?)(?=\n## |$)/.exec(text)?.[1] ?? "";

@@ -11,7 +11,7 @@ interface Measured {
   readonly picture?: { readonly gateway: { readonly errors: number | null } };
 }
 
-/** A row of one of the page's tables: what it says of itself to the style sheet, and its words. */
+/** A row of one of the page's tables: its state for the style sheet, and its words. */
 export interface Row {
   readonly state: string;
   readonly cells: readonly string[];
@@ -45,12 +45,12 @@ export class DashboardPage {
     this.#process = process;
   }
 
-  /** What the page shows of its own state: `live`, `stale` or `away`. */
+  /** The state that the page shows of itself: `live`, `stale` or `away`. */
   state(): Promise<unknown> {
     return this.browser.evaluate('document.getElementById("state").dataset.state');
   }
 
-  /** The words beside it: what is wrong, if anything. */
+  /** The words beside the state, which name a fault if there is one. */
   words(): Promise<unknown> {
     return this.browser.evaluate('document.getElementById("state").innerText');
   }
@@ -79,7 +79,7 @@ export class DashboardPage {
     const { node: kept } = await prometheusPod(this.#lab);
     const node = this.#lab.instance.workers.find(({ name }) => name !== kept);
     if (!node) throw new Error("every worker has a pod of Prometheus");
-    // With a route to nowhere, the node's answers to the load balancer get lost, and nothing else.
+    // With a blackhole route only the node's answers to the load balancer get lost.
     const answers = (change: "add" | "del") => {
       const route = ["blackhole", `${this.#lab.instance.loadBalancer.address}/32`];
       return run("ip", ["-n", node.netns, "route", change, ...route]);
@@ -110,7 +110,7 @@ export class DashboardPage {
     await expect.poll(pods, SOON).toBe("3 of 3");
   }
 
-  /** The links to traces that lead to one at least, by their words. */
+  /** The words of the links to traces that lead to at least one. */
   async linksWithTraces(): Promise<string[]> {
     const links = (await this.browser.evaluate(
       '[...document.querySelectorAll("#links a")].map((link) => [link.innerText, link.href])',

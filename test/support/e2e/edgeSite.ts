@@ -1,6 +1,4 @@
-/**
- * A load balancer's machine with two plain servers behind it, whose pages show which haproxy.cfg serves.
- */
+/** A load-balancer machine with two plain servers behind it. Their pages show which haproxy.cfg serves. */
 import { readFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,7 +14,7 @@ import { renderHaproxy } from "../../../haproxy/render.ts";
 import { RequestLoop } from "../../../probe/loop.ts";
 import type { Sightings } from "./trial.ts";
 
-/** What each of two files puts behind the load balancer. */
+/** The servers that each of two haproxy.cfg puts behind the load balancer. */
 export type Page = "a" | "b";
 
 export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
@@ -94,7 +92,7 @@ export class EdgeSite extends EdgeMachine {
     return files.split("\n").filter((name) => name.includes("istio-lab"));
   }
 
-  /** The page through HAProxy, the file on its disk, its service, and nothing left over. */
+  /** Expects the page through HAProxy, its file, its active service, and no remains of a push. */
   async serves(
     page: Page,
     { file = page, files = [] as string[] }: { file?: Page; files?: string[] } = {},
@@ -112,7 +110,7 @@ export class EdgeSite extends EdgeMachine {
     await expect.poll(state, { timeout: 10_000 }).toBe("active");
   }
 
-  /** What the preflight finds. */
+  /** The findings of the preflight. */
   async look(
     change: { owner?: string; listen?: string[]; reloadCommand?: string } = {},
   ): Promise<LoadBalancerState> {
@@ -139,7 +137,7 @@ export class EdgeSite extends EdgeMachine {
     return { statusCode, body: await body.text() };
   }
 
-  /** A push that leaves everything as it was, with requests meanwhile: none fails. */
+  /** Expects a push to change nothing, while requests go on and none fails. */
   async pushInVain(seen: Sightings, text: string) {
     const pushed = { exitCode: 0 as number | undefined, stderr: "" };
     const failures = await this.duringRequests(seen, async () => {
@@ -150,17 +148,17 @@ export class EdgeSite extends EdgeMachine {
     return pushed;
   }
 
-  /** Expects that a push succeeds now that the fault is gone. */
+  /** Expects a push to succeed after the fault is gone. */
   async nextPushServes(page: Page): Promise<void> {
     expect(await this.push(this.config(page))).toMatchObject({ exitCode: 0 });
     await this.serves(page);
   }
 
   /**
-   * Sends requests without a pause during the action, over kept connections and over new ones, to each of the
-   * ports.
+   * Sends requests without a pause during the action, to each of the ports, over kept and over new
+   * connections.
    *
-   * @returns what failed.
+   * @returns the failures
    */
   async duringRequests(
     seen: Sightings,
@@ -172,7 +170,7 @@ export class EdgeSite extends EdgeMachine {
       new RequestLoop(url, { pages: ["a", "b"], kept: 2, fresh: 1, pause: 2 }).start(),
     );
     const done = action();
-    // The loops end in any case; the action's own error is thrown after that.
+    // The loops end in any case. The action's own error is thrown after that.
     await done.catch(() => undefined);
     const failures: string[] = [];
     for (const loop of loops) failures.push(...(await loop.stop(seen)));
@@ -180,7 +178,7 @@ export class EdgeSite extends EdgeMachine {
     return failures;
   }
 
-  /** Of the page's own server. */
+  /** Port of the page's server. */
   portOf(page: Page): number {
     const server = this.#servers.get(page);
     if (!server) throw new Error(`page ${page} is not served yet`);

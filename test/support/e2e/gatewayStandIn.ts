@@ -1,6 +1,5 @@
 /**
- * A real Envoy, configured as Istio configures its ingress gateway, before a server that echoes what it was
- * sent.
+ * A real Envoy with the configuration of Istio's ingress gateway, in front of a server that echoes requests.
  */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -19,7 +18,7 @@ import { startGrpcEcho } from "./grpcEcho.ts";
 /** Header of each answer: the protocol of the request to the gateway. */
 export const PROTOCOL_HEADER = "x-gateway-protocol";
 
-/** What the server behind Envoy answers. */
+/** The answer of the server behind Envoy. */
 export interface EchoedRequest {
   readonly headers: IncomingHttpHeaders & Record<string, string | undefined>;
   readonly bytes: number;
@@ -38,7 +37,7 @@ export class GatewayStandIn {
     this.#stop = stop;
   }
 
-  /** @param host the only host name that it has a route for, and a certificate */
+  /** @param host the only host name with a route and a certificate */
   static async start(address: string, host: string, certificate: Certificate): Promise<GatewayStandIn> {
     const server = await startEcho();
     const grpc = await startGrpcEcho();
@@ -98,7 +97,7 @@ function envoyConfig(to: {
   });
   return {
     static_resources: {
-      // With TLS of its own the gateway sees no header of HAProxy's.
+      // A gateway that decrypts TLS gets no header of HAProxy's.
       listeners: [listener(to.port, TRUSTED_PROXIES), listener(to.httpsPort, 0, tls(to.certificate))],
       clusters: [cluster("echo", to.echo), { ...cluster("grpc", to.grpc), ...HTTP2 }],
     },
@@ -120,7 +119,7 @@ function connectionManager(host: string, trusted: number) {
       response_headers_to_add: [{ header: { key: PROTOCOL_HEADER, value: "%PROTOCOL%" } }],
       virtual_hosts: [
         { name: "page", domains: [host, `${host}:*`], routes: [route("grpc", { grpc: {} }), route("echo")] },
-        // HAProxy's checks, which Istio serves on a port of their own.
+        // Answers HAProxy's checks, for which Istio has a separate port.
         {
           name: "checks",
           domains: ["istio-ingressgateway"],
@@ -174,7 +173,7 @@ const HTTP2 = {
 
 const socketAddress = (address: string, port_value: number) => ({ socket_address: { address, port_value } });
 
-/** Answers with the request's headers and the length of its body; a WebSocket gets back what it sends. */
+/** Answers with the request's headers and the length of its body. A WebSocket gets its own data back. */
 async function startEcho(): Promise<Server> {
   const server = createServer((request, response) => {
     let bytes = 0;
@@ -186,7 +185,7 @@ async function startEcho(): Promise<Server> {
     );
   });
   server.on("upgrade", (request, socket) => {
-    // HAProxy checks the proof that the server knows WebSocket (RFC 6455, 4.2.2).
+    // HAProxy verifies Sec-WebSocket-Accept (RFC 6455, 4.2.2).
     const proof = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
     const accept = createHash("sha1").update(proof).digest("base64");
     const lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: websocket"];

@@ -1,4 +1,4 @@
-/** A gRPC service that answers with the bytes that it was sent, and its client. */
+/** A gRPC service that answers with the request's bytes, and its client. */
 import { Client, credentials, Server, ServerCredentials, type ServiceError } from "@grpc/grpc-js";
 
 const METHOD = "/istiolab.Echo/Say";

@@ -1,4 +1,4 @@
-/** A lab of the tests' own, driven through the command line that users have. */
+/** A lab of the tests' own, driven through the users' command line. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
@@ -12,21 +12,21 @@ import type { ProbeResult } from "../../../probe/probe.ts";
 
 const LAUNCHER = join(import.meta.dirname, "../../../lab");
 
-/** What a command of the lab's command line did. */
+/** The result of a command of `./lab`. */
 export interface Outcome {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** An embedded lab of the tests' own, driven through the command line that users have. */
+/** An embedded lab of the tests' own, driven through the users' command line. */
 export class TestLab {
   readonly instance: Instance;
   readonly #flags: readonly string[];
 
   /**
-   * @param options `monitoring`: with Prometheus and Zipkin, which most tests need not wait for, @default
-   * without; `workers`: where one is enough, the lab starts sooner, @default the article's three
+   * @param options `monitoring`: with Prometheus and Zipkin, @default without; `workers`: their number,
+   * @default the article's three, and with one the lab starts sooner
    */
   constructor(
     name: string,
@@ -44,18 +44,18 @@ export class TestLab {
     return [command, "--name", this.instance.name, ...flags, ...args];
   }
 
-  /** Runs `./lab COMMAND --name NAME ARG...`; its failure is for the test to judge. */
+  /** Runs `./lab COMMAND --name NAME ARG...`. Does not reject; the test judges the result. */
   async try(command: string, ...args: string[]): Promise<Outcome> {
     const result = await execa(LAUNCHER, this.#words(command, args), { reject: false });
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
-  /** Starts a command; `said` resolves when its output holds the words, to standard output until then. */
+  /** Starts a command. `said` resolves to its standard output so far, when its output contains the words. */
   start(command: string, ...args: string[]) {
     const process = execa(LAUNCHER, this.#words(command, args), { reject: false });
     let text = "";
     let data = "";
-    // Read to the end: a closed pipe would end the command.
+    // The output is read to its end, because a closed pipe would end the command.
     for (const stream of [process.stdout, process.stderr])
       stream.on("data", (chunk: Buffer) => {
         text += chunk;
@@ -68,7 +68,7 @@ export class TestLab {
     return { process, said };
   }
 
-  /** The same as {@link try}, and rejects with all it printed when its exit code is not 0. */
+  /** As {@link try}, but rejects with the command's output when its exit code is not 0. */
   async run(command: string, ...args: string[]): Promise<string> {
     const { exitCode, stdout, stderr } = await this.try(command, ...args);
     if (exitCode !== 0)
@@ -77,8 +77,8 @@ export class TestLab {
   }
 
   /**
-   * kubectl as `./lab kubectl` runs it, without the launcher, which would take a tenth of the tests' time.
-   * Rejects when its exit code is not 0.
+   * Runs kubectl as `./lab kubectl` does, but without the launcher, which would take a tenth of the tests'
+   * time. Rejects when its exit code is not 0.
    */
   kubectl(...args: string[]): Promise<string> {
     return this.#kubectl(args);
@@ -88,19 +88,19 @@ export class TestLab {
     return (await execa("kubectl", args, { env: labEnvironment(this.instance), input })).stdout;
   }
 
-  /** Ends a daemon of a machine with SIGKILL, and resolves when the lab can know of it. */
+  /** Ends a daemon of a machine by SIGKILL, and resolves when the lab can notice it. */
   async killDaemon(machine: string, daemon: string): Promise<void> {
     const spec = this.instance.machines.find(({ name }) => name === machine);
     if (!spec) throw new Error(`no machine ${machine}`);
     for (const pid of await processesIn(spec)) {
-      // One that ends meanwhile is not it.
+      // A process that ends meanwhile is another one.
       const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
       if (name.trim() === daemon) process.kill(pid, "SIGKILL");
     }
     await until(`${daemon} to be dead`, async () => (await deadDaemons(spec)).length > 0);
   }
 
-  /** Objects of the cluster, as `kubectl get … -o json` lists them. */
+  /** Objects of the cluster, from `kubectl get … -o json`. */
   async list<T = KubernetesObject>(...what: string[]): Promise<T[]> {
     return (JSON.parse(await this.kubectl("get", ...what, "-o", "json")) as { items: T[] }).items;
   }

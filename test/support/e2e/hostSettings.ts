@@ -1,6 +1,6 @@
 /**
- * What a lab must not change of the host: kernel settings, packet filters, systemd's units; and what it
- * loads.
+ * The settings of the host that a lab must not change: kernel settings, packet filters, systemd's units. Also
+ * the modules that it loads.
  */
 import { existsSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -8,12 +8,12 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { cacheHome } from "../../../embedded/host/instance.ts";
 
-/** Things of the host, one a line, such as `kernel.panic = 0`. */
+/** Settings of the host, one a line, such as `kernel.panic = 0`. */
 export interface HostSettings {
   readonly sysctls: readonly string[];
   readonly firewall: readonly string[];
   readonly units: readonly string[];
-  /** Kernel modules: the kernel loads them when they are needed, and keeps them. */
+  /** Kernel modules. The kernel loads them on demand, and keeps them. */
   readonly modules: readonly string[];
 }
 
@@ -25,7 +25,9 @@ const COUNTERS = [
   /^vm\.stat/,
 ];
 
-/** Units that come and go with logins and timers, and what the first `ip netns add` on a host leaves. */
+/**
+ * Units that come and go with logins and timers, and the mount unit of the first `ip netns add` on a host.
+ */
 const PASSING = [
   /^(session-|user@|user-runtime-dir@|run-user-|run-netns\.mount)/,
   /^(apt-daily|dpkg-db-backup|man-db|e2scrub|fstrim|logrotate)/,
@@ -50,8 +52,8 @@ export async function hostSettings(): Promise<HostSettings> {
 }
 
 /**
- * What is other than it was: settings whose value changed, rules and units that came or went. A setting that
- * only exists now is that of a link or a module, which are looked at for themselves.
+ * The differences: settings with another value, added and removed rules and units. A new setting belongs to a
+ * link or a module, which have checks of their own.
  */
 export function changes(before: HostSettings, now: HostSettings): string[] {
   const values = settings(before.sysctls);
@@ -65,12 +67,12 @@ export function changes(before: HostSettings, now: HostSettings): string[] {
   ];
 }
 
-/** Modules that were loaded meanwhile. */
+/** Modules that were loaded in between. */
 export function loaded(before: HostSettings, now: HostSettings): string[] {
   return now.modules.filter((module) => !before.modules.includes(module));
 }
 
-/** A setting of several lines, such as kernel.core_modes, stands there once for each of them. */
+/** A setting of several lines, such as kernel.core_modes, is listed once for each line. */
 function settings(lines: readonly string[]): Map<string, string> {
   const values = new Map<string, string>();
   for (const line of lines) {
@@ -89,7 +91,8 @@ function difference(kind: string, before: readonly string[], now: readonly strin
 }
 
 /**
- * Rules without their counters, by the host's own programs, or else by those of a node's root file system.
+ * Rules without their counters, from the host's own programs, or else from those of a node's root file
+ * system.
  */
 async function packetFilter(): Promise<string[]> {
   const commands = [["nft", "list", "ruleset"], ["iptables-save"], ["ip6tables-save"]];

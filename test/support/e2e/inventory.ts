@@ -1,20 +1,17 @@
-/** What is on a lab's cluster and load balancer, to find what a change leaves behind. */
+/** Lists a lab's cluster and load balancer, to find what a change leaves behind. */
 import type { TestLab } from "./harness.ts";
 import type { Sightings } from "./trial.ts";
 
 /**
- * Every object of the cluster, with its labels where it is a namespace, and every file of HAProxy with its
- * content's hash.
+ * Every object of the cluster, a namespace with its labels, and every file of HAProxy with its content's
+ * hash.
  */
 export type Inventory = ReadonlySet<string>;
 
-/** Come and go by themselves. */
+/** Kinds whose objects come and go by themselves. */
 const VOLATILE = ["events", "events.events.k8s.io", "leases.coordination.k8s.io"];
 
-/**
- * What is on the cluster and on the load balancer now: each a line such as `ConfigMap
- * shop/nginx-static-files`.
- */
+/** The current inventory, one line each, such as `ConfigMap shop/nginx-static-files`. */
 export async function inventory(lab: TestLab): Promise<Inventory> {
   const [objects, labels, files] = await Promise.all([
     allObjects(lab),
@@ -38,9 +35,9 @@ async function allObjects(lab: TestLab): Promise<string[]> {
 }
 
 /**
- * Looks for what is there now and was not before, and prints what it looked at.
- * @param renewed what a rollout replaces by another one, such as pods
- * @returns the leaks and what is gone: expect neither.
+ * Finds what is there now and was not before, and prints the number of things that it compared.
+ * @param renewed kinds whose objects a rollout replaces, such as pods
+ * @returns the leaks and the missing things
  */
 export async function leaksSince(
   before: Inventory,

@@ -1,6 +1,6 @@
 /**
- * A node of its own network namespace that answers with an ICMP error until its gateway is there, as
- * kube-proxy does.
+ * A node in a network namespace of its own. As kube-proxy does, it answers with an ICMP error until its
+ * gateway is there.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,10 +9,10 @@ import { run } from "../../../clients/process.ts";
 import type { Instance } from "../../../embedded/host/instance.ts";
 
 const PORT = 8080;
-/** Of the gateway; the cable to the load balancer has others. */
+/** Address of the gateway. The cable to the load balancer has others. */
 const ADDRESS = "192.0.2.10";
 
-/** Requests that it got. */
+/** Requests that the gateway received. */
 export interface Counts {
   /** Connections with at least one request for the page. */
   readonly connections: number;
@@ -34,7 +34,7 @@ export class LateGateway {
     });
   }
 
-  /** Refuses at first: a packet to its address is answered with "destination unreachable, prohibited". */
+  /** At first it refuses: the answer to a packet is "destination unreachable, prohibited". */
   static async start({ loadBalancer, name }: Instance): Promise<LateGateway> {
     const netns = `${name}-late`;
     const there = loadBalancer.netns;
@@ -45,7 +45,7 @@ export class LateGateway {
     await ip(["-n", there], ...cable, `route add ${ADDRESS} via 198.51.100.2`);
     const end = ["link set lo up", "addr add 198.51.100.2/24 dev eth0", "link set eth0 up"];
     await ip(["-n", netns], ...end, `route add prohibit ${ADDRESS}`);
-    // A router, and one that does not save on ICMP messages.
+    // A router without a limit on ICMP messages.
     const settings = ["net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0"];
     await run("ip", ["netns", "exec", netns, "sysctl", "-qw", ...settings]);
     const script = [process.execPath, import.meta.filename, "serve"];
@@ -60,7 +60,7 @@ export class LateGateway {
     return this.#counts;
   }
 
-  /** From here on its packets arrive. */
+  /** From now on packets to its address arrive. */
   async open(): Promise<void> {
     await ip(["-n", this.#netns], `route delete prohibit ${ADDRESS}`, `addr add ${ADDRESS}/32 dev lo`);
   }
@@ -75,7 +75,7 @@ async function ip(where: readonly string[], ...commands: string[]): Promise<void
   await run("ip", [...where, "-batch", "-"], { input: commands.join("\n") });
 }
 
-/** Answers 200 to everything on kept connections, and reports its counts. */
+/** Answers 200 to every request on kept connections, and reports its counts. */
 function serve(): void {
   let checks = 0;
   let connections = 0;

@@ -15,7 +15,7 @@ export async function inUse(lab: Instance, server: string): Promise<boolean> {
   return line?.split(",")[17]?.startsWith("UP") ?? false;
 }
 
-/** How the worker process spends itself. */
+/** The work of a worker process. */
 export interface Work {
   /** Rounds of its event loop. */
   readonly loops: number;
@@ -23,11 +23,11 @@ export interface Work {
   readonly ticks: number;
 }
 
-/** What the worker process that serves has done since it started. */
+/** The work of the serving worker process since its start. */
 export async function workDone(lab: Instance): Promise<Work> {
   const activity = await adminSocket(lab, "show activity");
   const stat = await onLoadBalancer(lab, `cat /proc/${await haproxyWorker(lab)}/stat`);
-  // The name in parentheses is the second field.
+  // The second field is the name, in parentheses.
   const [user, system] = stat.slice(stat.lastIndexOf(")")).split(" ").slice(12, 14);
   return {
     loops: Number(/^loops: (\d+)/m.exec(activity)?.[1]),
@@ -43,10 +43,7 @@ function adminSocket(lab: Instance, command: string): Promise<string> {
   );
 }
 
-/**
- * What the line of docs/config.md prints, run as it stands there, with `lb` as the load balancer's name for
- * ssh.
- */
+/** The output of the command in docs/config.md, unchanged, with `lb` as the load balancer's name for ssh. */
 export async function documentedCheck(lab: Instance): Promise<string> {
   const documentation = await readFile(join(PROGRAM, "docs", "config.md"), "utf8");
   const line = documentation.split("\n").find((candidate) => candidate.includes("echo as pushed"));

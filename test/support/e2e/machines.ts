@@ -1,4 +1,4 @@
-/** Looks into the machines of a running lab from the host: the network of their pods, their cgroups. */
+/** Inspects a running lab's machines from the host: the network of their pods, their cgroups. */
 import { readdir, readFile } from "node:fs/promises";
 import { execa } from "execa";
 import { CLUSTER_DNS_IP, type Instance, type MachineSpec } from "../../../embedded/host/instance.ts";
@@ -11,7 +11,7 @@ export interface PodNetwork {
   readonly file: string;
 }
 
-/** The networks of all pods of a worker, whatever their images hold. */
+/** The networks of all pods of a worker. It needs nothing of their images. */
 export async function podNetworks(worker: MachineSpec): Promise<PodNetwork[]> {
   const directory = `/proc/${await initPid(worker)}/root/run/netns`;
   return Promise.all(
@@ -24,7 +24,7 @@ export async function podNetworks(worker: MachineSpec): Promise<PodNetwork[]> {
   );
 }
 
-/** The API server's Service as the cluster's DNS resolves it for the pod, or the error. */
+/** The address of the API server's Service from the cluster's DNS, as the pod gets it, or the error. */
 export async function resolvedBy(pod: PodNetwork): Promise<string> {
   const script = `
     const resolver = new (require("node:dns/promises").Resolver)({ timeout: 5000, tries: 4 });
@@ -33,7 +33,7 @@ export async function resolvedBy(pod: PodNetwork): Promise<string> {
   return (await inNetwork(pod.file, process.execPath, "--eval", script)).stdout;
 }
 
-/** Turns the filtering of bridged packets off, as where the module br_netfilter is not loaded. */
+/** Turns off the filtering of bridged packets, as without the module br_netfilter. */
 export async function bypassFilters(lab: Instance): Promise<void> {
   const script =
     'for file in /proc/sys/net/bridge/bridge-nf-call-*; do ! [ -e "$file" ] || echo 0 >"$file"; done';
@@ -41,7 +41,7 @@ export async function bypassFilters(lab: Instance): Promise<void> {
     await inNetwork(`/run/netns/${netns}`, "sh", "-ec", script);
 }
 
-/** Machines that are, in some hierarchy, in another cgroup than their own. */
+/** Machines that are in a wrong cgroup in some hierarchy. */
 export async function strayMachines(lab: Instance): Promise<string[]> {
   const lines = lab.machines.map(async (machine) => {
     const cgroups = await readFile(`/proc/${await runningPid(machine)}/cgroup`, "utf8");

@@ -1,4 +1,4 @@
-/** What a lab's own Prometheus and Zipkin answer, through the API server's proxy. */
+/** Queries a lab's own Prometheus and Zipkin, through the API server's proxy. */
 import { expect } from "vitest";
 import { query, type Sample } from "../../../dashboard/prometheus.ts";
 import { proxyPath, type ServiceRef } from "../../../dashboard/source.ts";
@@ -23,7 +23,7 @@ export function promql(lab: TestLab, expression: string): Promise<Sample[]> {
   return query(getter(lab, PROMETHEUS), expression, AbortSignal.timeout(30_000));
 }
 
-/** Waits until every proxy is scraped anew: requests that were answered before the call are counted then. */
+/** Waits for the next scrape of every proxy, which counts all requests that were answered before the call. */
 export async function allScraped(lab: TestLab): Promise<void> {
   const [now] = await promql(lab, "vector(time())");
   const scraped = `min(timestamp(up{job="istio-proxies"})) > ${now?.value}`;
@@ -31,7 +31,7 @@ export async function allScraped(lab: TestLab): Promise<void> {
   await expect.poll(count, { timeout: 60_000, interval: 500 }).toBe(1);
 }
 
-/** The pod of Prometheus: its node, and its data directory as the host sees it. */
+/** The pod of Prometheus: its node, and the host's path of its data directory. */
 export async function prometheusPod(lab: TestLab): Promise<{ node: string; data: string }> {
   type Pod = KubernetesObject & {
     readonly metadata: KubernetesObject["metadata"] & { readonly deletionTimestamp?: string };
@@ -50,7 +50,7 @@ export async function prometheusPod(lab: TestLab): Promise<{ node: string; data:
 export const patchPrometheus = (lab: TestLab, change: object) =>
   lab.kubectl("patch", "deployment", "prometheus", ...IN_OWN, `--patch=${JSON.stringify({ spec: change })}`);
 
-/** The values of an expression by version, e.g. `v116`; a version without a series is missing. */
+/** The values of an expression by version, e.g. `v116`, without versions that have no series. */
 export async function byVersion(lab: TestLab, expression: string): Promise<Record<string, number>> {
   const samples = await promql(lab, expression);
   return Object.fromEntries(
@@ -61,7 +61,7 @@ export async function byVersion(lab: TestLab, expression: string): Promise<Recor
   );
 }
 
-/** One span, as Zipkin's API has it. */
+/** A span of Zipkin's API. */
 export interface Span {
   readonly traceId: string;
   readonly id: string;
@@ -81,7 +81,7 @@ export async function newestTraces(lab: TestLab, limit: number): Promise<Span[][
   return (await getter(lab, ZIPKIN)(`/api/v2/traces?limit=${limit}&lookback=600000`)) as Span[][];
 }
 
-/** What monitoring and tracing own in the cluster, by kind and name. */
+/** The objects of monitoring and tracing in the cluster, by kind and name. */
 export async function ownedBy(lab: TestLab): Promise<string[]> {
   const kinds = ["namespaces", "roles", "rolebindings", "envoyfilters", "telemetries", "serviceentries"];
   const known = (await lab.kubectl("api-resources", "--verbs=list", "--output=name"))

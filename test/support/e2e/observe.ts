@@ -1,7 +1,7 @@
-/** What e2e tests look at in a cluster: pods, versions, Istio and its gateway, and the stack's own state. */
+/** Reads a lab for the end-to-end tests: pods, versions, Istio and its gateway, the stack's state. */
 import type { KubernetesObject, TestLab } from "./harness.ts";
 
-/** What the stack's state holds of a resource, found by the end of its URN. */
+/** A resource in the stack's state, by the end of its URN. */
 export async function stateOfStack(lab: TestLab): Promise<(urn: string) => KubernetesObject | undefined> {
   const { deployment } = JSON.parse(await lab.run("pulumi", "stack", "export")) as {
     deployment: { resources: { urn: string; outputs?: KubernetesObject }[] };
@@ -9,7 +9,7 @@ export async function stateOfStack(lab: TestLab): Promise<(urn: string) => Kuber
   return (end) => deployment.resources.find(({ urn }) => urn.endsWith(end))?.outputs;
 }
 
-/** How many resources the newest update touched, by what it did to them. */
+/** The newest update's number of resources, by operation. */
 export async function changesOf(lab: TestLab): Promise<Record<string, number>> {
   const { same: _, ...changed } = await lab.lastChanges();
   return changed;
@@ -24,7 +24,7 @@ export async function subsetsOf(lab: TestLab): Promise<string[]> {
   return spec.subsets.map(({ name }) => name).sort();
 }
 
-/** The server lines of haproxy.cfg. The backend of the last resort has each of them too. */
+/** The server lines of haproxy.cfg, without those that the backend of the last resort repeats. */
 export async function serversOfHaproxy(lab: TestLab): Promise<string[]> {
   const config = await lab.run("ssh", "cat /etc/haproxy/haproxy.cfg");
   return [...new Set(config.match(/^ {4}server .*$/gm))];
@@ -49,8 +49,7 @@ export async function proxyImages(lab: TestLab): Promise<string[]> {
 }
 
 /**
- * Istio's Deployments with their generations, its namespace, and the claim: any change of Istio changes
- * these.
+ * Istio's Deployments with their generations, its namespace, and the claim. Any change of Istio changes them.
  */
 export async function istioOf(lab: TestLab) {
   const deployments = await lab.list("deployments", "--namespace=istio-system");
@@ -92,7 +91,9 @@ export interface GatewayService extends KubernetesObject {
 export const nodePortOf = (service: GatewayService) =>
   service.spec.ports.find(({ name }) => name === "http2")?.nodePort;
 
-/** The Service as an installer would create it: the cluster assigns addresses and NodePorts. */
+/**
+ * The Service as an installer would create it, without the addresses and NodePorts that the cluster assigns.
+ */
 export function recreated({ metadata, spec }: GatewayService) {
   const { clusterIP: _, clusterIPs: __, ports, ...rest } = spec;
   const { name, namespace, labels } = metadata;

@@ -1,6 +1,6 @@
-/** haproxy.cfg of a site that is not this project's. */
+/** The haproxy.cfg of another site. */
 
-/** Sections with names that this project uses too, for a server that plays a node. */
+/** Its sections, for a server in place of a node. Some names are this project's too. */
 export function configOfSite(address: string, serverPort: number | undefined, port: number | string): string {
   return `defaults
   mode http

@@ -1,10 +1,10 @@
-/** An OTLP collector on a machine of a lab, and what it received. */
+/** Runs an OTLP collector on a machine of a lab, and reads what it received. */
 import { join } from "node:path";
 import { execa } from "execa";
 import { until } from "../../../clients/process.ts";
 import type { MachineSpec } from "../../../embedded/host/instance.ts";
 
-/** Runs in the machine's network, where pods reach it. */
+/** Starts it in the machine's network, where pods reach it. */
 export class OtlpCollector {
   readonly #process;
   #lines: string[] = [];
@@ -25,7 +25,7 @@ export class OtlpCollector {
     });
   }
 
-  /** How many exports hold all of these: a trace's id in hexadecimal digits, or words. */
+  /** How many exports contain all of these: a trace's id in hexadecimal digits, or words. */
   received(traceId: string, ...words: string[]): number {
     const parts = [Buffer.from(traceId, "hex"), ...words.map((word) => Buffer.from(word))];
     return this.#lines

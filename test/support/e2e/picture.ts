@@ -1,13 +1,13 @@
-/** The picture of docs/browser.png: one page opened many times. */
+/** Makes the picture docs/browser.png: one page, opened many times. */
 import type { Browser } from "./browser.ts";
 
-/** Times that each address is opened. */
+/** How often each address is opened. */
 const LOADS = 12;
 const TILE = { width: 90, height: 42 };
 const PICTURE = { width: 880, height: 244 };
 
 /**
- * Opens each address some times and puts what the browser showed each time side by side, below the address.
+ * Opens each address several times, and puts the pictures side by side, below the address.
  * @returns the picture, a PNG, and the text of each load, by address.
  */
 export async function picture(

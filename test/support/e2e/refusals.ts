@@ -1,4 +1,4 @@
-/** Situations in which the program has to refuse, set up beside a lab: settings, kubeconfigs, API servers. */
+/** Makes situations beside a lab in which the program has to refuse: settings, kubeconfigs, API servers. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type RequestOptions } from "node:http";
 import { request } from "node:https";
@@ -15,13 +15,13 @@ import { inventory, leaksSince } from "./inventory.ts";
 import type { Sightings } from "./trial.ts";
 
 /**
- * For a command that would hang. test/unit/preflight/preflight.test.ts shows that an answer comes within 10
- * s; this host may be busy.
+ * Limit for a command that hangs. The host can be busy; test/unit/preflight/preflight.test.ts shows that an
+ * answer comes within 10 s.
  */
 const LIMIT_MS = 60_000;
 
 export interface Situation {
-  /** Keys of the stack's config that differ; undefined is not set, an object is merged into the lab's. */
+  /** Changed keys of the stack's config. Undefined unsets a key; an object is merged into the lab's. */
   readonly settings?: Readonly<Record<string, unknown>>;
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -42,13 +42,13 @@ export class Refusals {
 
   async stop(): Promise<void> {
     for (const server of this.#servers) server.close();
-    // It is not there where the lab did not start.
+    // It does not exist when the lab did not start.
     if (this.work) await rm(this.work, { recursive: true });
   }
 
   /**
-   * Expects preview and up to end in time with these faults and no others, and the cluster and the load
-   * balancer to be as before.
+   * Expects preview and up to end in time with exactly these faults, and the cluster and the load balancer to
+   * be unchanged.
    */
   async refused(seen: Sightings, { settings = {}, env = {} }: Situation, ...faults: RegExp[]): Promise<void> {
     const file = await this.#configWith(settings);
@@ -60,7 +60,7 @@ export class Refusals {
     expect(await leaksSince(before, this.#lab, seen)).toEqual({ leaks: [], missing: [] });
   }
 
-  /** The administrator's kubeconfig, its cluster changed or its user another one. */
+  /** The administrator's kubeconfig with changes of its cluster or another user. */
   async kubeconfig({ cluster, user }: { cluster?: object; user?: object }): Promise<string> {
     const config = parse(await readFile(adminKubeconfig(this.#lab.instance), "utf8")) as {
       clusters: { cluster: object }[];
@@ -73,7 +73,7 @@ export class Refusals {
     return file;
   }
 
-  /** Address of the lab's API server as it would be with other answers to some paths. */
+  /** Address of the lab's API server with other answers to some paths. */
   async apiServerWith(answers: Readonly<Record<string, object>>): Promise<string> {
     const pki = pkiDir(this.#lab.instance);
     const [ca, cert, key] = await Promise.all(
@@ -132,7 +132,7 @@ export class Refusals {
     });
   }
 
-  /** The config file of the lab's stack with other settings, beside the one that stays as it is. */
+  /** A config file of the lab's stack with other settings, beside the lab's own. */
   async #configWith(settings: Readonly<Record<string, unknown>>): Promise<string> {
     const text = await readFile(stackFile(this.#lab.instance), "utf8");
     const stack = parse(text) as { config: Record<string, unknown> };

@@ -13,7 +13,7 @@ interface Row {
   readonly seen: Sightings;
 }
 
-/** Writes docs/reliability.md from the trials that a run of the end-to-end tests made. */
+/** The reporter of vitest that collects the trials and writes the document. */
 export default class ReliabilityReporter implements Reporter {
   async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);

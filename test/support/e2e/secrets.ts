@@ -3,15 +3,15 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** A secret, and every shape of it that a search has to know. */
+/** A secret, and every form in which a search looks for it. */
 export interface Secret {
   readonly name: string;
   readonly shapes: readonly string[];
 }
 
 /**
- * As it stands, in base64, escaped as in JSON; each line of it that is long enough, but those that all
- * OpenSSH keys begin with.
+ * Plain, in base64, escaped as in JSON. Also each line that is long enough, except those at the beginning of
+ * every OpenSSH key.
  */
 export function secret(name: string, text: string): Secret {
   const lines = text
@@ -25,7 +25,7 @@ export function secret(name: string, text: string): Secret {
   return { name, shapes: [...new Set([...wholes, ...lines])] };
 }
 
-/** Names of the secrets that a text holds, whole or in part. */
+/** Names of the secrets that a text contains, whole or in part. */
 export function foundIn(text: string, secrets: readonly Secret[]): string[] {
   return secrets.filter(({ shapes }) => shapes.some((shape) => text.includes(shape))).map(({ name }) => name);
 }
@@ -40,13 +40,12 @@ export async function allFilesBelow(directory: string): Promise<string> {
   return texts.join("\n");
 }
 
-/** Looks at a new process: a shell has become the program that it starts by then. */
+/** A new process is read when a shell has become the program that it starts. */
 const LOOKS = 12;
 
 /**
- * Command lines of all processes of the host and of the lab's machines, each once. A process is looked at
- * when it is new, every few milliseconds: looking at all of them all the time would slow down what is looked
- * at.
+ * Command lines of all processes of the host and of the lab's machines, each once. Every few milliseconds it
+ * reads those of new processes only, so as not to slow down the host.
  */
 export async function duringProcesses(action: () => Promise<unknown>): Promise<string> {
   const lines = new Set<string>();
@@ -67,5 +66,5 @@ export async function duringProcesses(action: () => Promise<unknown>): Promise<s
   return [...lines].join("\n");
 }
 
-// A process may have ended since.
+// A process can have ended since.
 const commandLine = (pid: string) => readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");

@@ -1,4 +1,4 @@
-/** What a lab leaves on the host, found by its names and by comparison. */
+/** Finds what a lab leaves on the host, by its names and by comparison. */
 import { readdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { execa } from "execa";
@@ -7,7 +7,7 @@ import { PROGRAM, stackFile } from "../../../embedded/lab/stack.ts";
 import { changes, type HostSettings, hostSettings, loaded } from "./hostSettings.ts";
 import type { Sightings } from "./trial.ts";
 
-/** As the host is before a test file makes anything. */
+/** The host before a test file makes anything. */
 const before: HostSettings = await hostSettings();
 
 /** Everything on the host that has a lab's names, addresses or directories in it. */
@@ -17,10 +17,9 @@ export async function tracesOf(lab: Instance): Promise<Record<string, string[]>>
 }
 
 /**
- * Checks what a lab that is down has left on the host, and what is other than before it; prints what was
- * checked.
+ * Checks what a lab that is down has left or changed on the host. Prints the number of checked things.
  *
- * @returns the leaks: expect none.
+ * @returns the leaks
  */
 export async function leaksOnHost(lab: Instance, seen: Sightings): Promise<string[]> {
   const kinds = Object.entries(await lookAt(lab));
@@ -42,7 +41,7 @@ export async function leaksOnHost(lab: Instance, seen: Sightings): Promise<strin
   return leaks;
 }
 
-/** Settings of the host that are other than before the test file. */
+/** Settings of the host that differ from those before the test file. */
 export async function changedSettings(): Promise<string[]> {
   return changes(before, await hostSettings()).filter((line) => line.startsWith("setting"));
 }
@@ -88,8 +87,8 @@ async function lookAt(lab: Instance): Promise<Record<string, Kind>> {
 }
 
 /**
- * Each process but this one: its command line, cgroups and mounts. One that has ended has neither memory nor
- * mounts; the host's process 1 may take a while to fetch its exit status.
+ * Each process except this one: its command line, cgroups and mounts. A zombie has neither memory nor mounts,
+ * and can wait a while until process 1 reaps it.
  */
 async function processes(): Promise<string[]> {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);

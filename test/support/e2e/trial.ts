@@ -1,17 +1,17 @@
-/** Trials: tests that do something to a running lab, and count requests and leaks meanwhile. */
+/** Trials: tests that change a running lab or make a fault, and count requests and leaks meanwhile. */
 import { test } from "vitest";
 import { RequestStream } from "../../../probe/stream.ts";
 import type { TestLab } from "./harness.ts";
 
-/** What a trial saw; one row of docs/reliability.md. */
+/** The result of a trial: one row of docs/reliability.md. */
 export interface Sightings {
-  /** Requests sent while it went on. */
+  /** Requests sent during the trial. */
   requests: number;
-  /** Those of them that did not get the page. */
+  /** Requests that did not get the page. */
   failed: number;
-  /** Things looked at that should be gone. */
+  /** Things that should be gone. */
   lookedAt: number;
-  /** Those of them that are still there, by name. */
+  /** Things that are still there, by name. */
   leaks: string[];
 }
 
@@ -22,8 +22,8 @@ declare module "vitest" {
 }
 
 /**
- * A test that does something to a running lab, a fault or a change, and shows that it comes through. Whether
- * it passes, and what it saw, goes into docs/reliability.md under the title of its describe block.
+ * A test that makes a fault or a change in a running lab, and shows that the lab survives it. Its result goes
+ * into docs/reliability.md, under the title of its describe block.
  */
 export function trial(name: string, run: (seen: Sightings) => Promise<unknown>, timeout?: number): void {
   test(
@@ -38,7 +38,7 @@ export function trial(name: string, run: (seen: Sightings) => Promise<unknown>, 
 }
 
 export interface Traffic {
-  /** What the versions may answer meanwhile. */
+  /** The pages that the versions can answer with. */
   readonly pages: readonly string[];
   /** @default the page through the lab's load balancer */
   readonly url?: string;
@@ -51,9 +51,9 @@ export interface Traffic {
 }
 
 /**
- * Sends a steady stream of requests for as long as the action takes, and counts them.
- * @returns how often and when what went wrong, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`:
- * expect none. That nothing was sent is a failure too.
+ * Sends a steady stream of requests during the action, and counts them.
+ * @returns the failures, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`; no request at all is a
+ * failure too
  */
 export async function duringTraffic(
   lab: TestLab,
@@ -69,7 +69,7 @@ export async function duringTraffic(
     rate,
   }).start();
   const done = action();
-  // The stream ends in any case; the action's own error is thrown after that.
+  // The stream ends in any case. The action's own error is thrown after that.
   await done.catch(() => undefined);
   const answers = await stream.stop();
   await done;

@@ -5,9 +5,7 @@ import { expect } from "vitest";
 import type { WorkerSpec } from "../../../embedded/host/instance.ts";
 import type { KubernetesObject, TestLab } from "./harness.ts";
 
-/**
- * A worker that only forwards what comes to its NodePort: neither the gateway nor the app has a pod there.
- */
+/** A worker that only forwards requests to its NodePort, without a pod of the gateway or the application. */
 export async function workerWithoutPods(lab: TestLab): Promise<WorkerSpec> {
   const gateways = await podNodes(lab, "--namespace=istio-system", "--selector=app=istio-ingressgateway");
   const worker = lab.instance.workers.find(({ name }) => !gateways.includes(name));

@@ -50,8 +50,8 @@ export function removeMachines(): void {
 }
 
 /**
- * A machine whose HAProxy is a few files: `worker` holds the process id, `loaded` the configuration it was
- * started with. It rejects "mode httpp", does not come up with "bind *:22", and cannot listen on port 23.
+ * A machine whose HAProxy is a few files: `worker` has its process id, `loaded` its configuration. It rejects
+ * "mode httpp", does not start with "bind *:22", and cannot listen on port 23.
  */
 export function makeMachine({
   original,
@@ -79,14 +79,14 @@ export function makeMachine({
   for (const [name, body] of Object.entries(standIns(file, { loadState, version })))
     if (!without.includes(name))
       writeFileSync(join(bin, name), `#!/bin/sh\nroot=${root}\n${body}\n`, { mode: 0o755 });
-  // Without some tools nothing but the stand-ins and what is linked here is on PATH.
+  // Where some tools are missing, PATH has only the stand-ins and the programs that are linked here.
   if (without.length > 0) linkHostTools(bin, without);
   const env = { ...process.env, PATH: without.length > 0 ? bin : `${bin}:${process.env.PATH}` };
   const run = (parts: string[], args: string[], input: string) => {
     const text = parts
       .map((part) => readFileSync(new URL(`../../../haproxy/${part}.sh`, import.meta.url), "utf8"))
       .join("")
-      // The paths of the scripts that PATH cannot stand in for.
+      // The scripts' absolute paths, which PATH does not replace.
       .replaceAll("/run/systemd/system", root)
       .replaceAll("/var/lib/haproxy", home)
       .replaceAll("/run/haproxy/", `${root}/run/`)
@@ -119,7 +119,7 @@ export function makeMachine({
     files: () => readdirSync(directory).sort(),
     worker: () => readIn(join(root, "worker"))?.trim(),
     loaded: () => readIn(join(root, "loaded")),
-    /** What HAProxy was started with for its last check. */
+    /** HAProxy's arguments at its last check. */
     checked: () => readIn(join(root, "checked"))?.trim(),
     /** The command line of the service's main process. */
     runsWith: (...words: string[]) => {
