@@ -47,8 +47,7 @@ synopsis="sh push.sh [--file FILE] [--mode file|include] [--probe SOCKET] [--soc
 [--reload COMMAND] [--dry-run] < haproxy.cfg
        sh push.sh --look [--file FILE] [--mode file|include] [--socket SOCKET] [--unit UNIT] \
 [--reload COMMAND] [--owner OWNER] [--listen LIST]"
-staged=
-worker=
+staged="" record="" swapped="" worker=""
 patience=10 # seconds for a new worker process to answer
 
 main() {
@@ -186,12 +185,13 @@ unchanged() {
   fi
 }
 
-# The first push keeps what it found; a roll-back removes a copy that this run has made.
+# The first push keeps what it found; a roll-back removes a copy that this run has made. A push that was killed
+# before it replaced the file has left the same copy.
 keep_previous() {
-  record=
   if [ ! -f "$file" ]; then
     if [ ! -e "$before" ] && [ ! -e "$before-none" ]; then record=$before-none && : >"$record"; fi
-  elif [ -z "$(owner_of "$file")" ] && [ ! -e "$before" ] && [ ! -e "$before-none" ]; then
+  elif [ -z "$(owner_of "$file")" ] && [ ! -e "$before-none" ] &&
+    { [ ! -e "$before" ] || cmp -s "$before" "$file"; }; then
     record=$before
     copy "$file" "$record"
     say "kept: $record, which restore.sh puts back"
@@ -211,6 +211,7 @@ swap() {
   was_active=
   if is_active; then was_active=yes; fi
   mv -f "$staged" "$file"
+  swapped=yes
   sync "$directory"
 }
 
@@ -262,8 +263,9 @@ roll_back() {
   rm -f "$failed"
 }
 
-# Runs at every exit: removes what is staged, and keys that no file names.
+# Runs at every exit: removes what is staged, the copy of a file that was not replaced, and unused keys.
 clean_up() {
+  [ -n "$swapped" ] || [ -z "$record" ] || rm -f "$record"
   [ -z "$staged" ] || rm -f "$staged" "$staged".*
   [ -z "$dry_run" ] || return 0
   for kept in "$certificates"*.pem; do

@@ -44,6 +44,8 @@ main() {
     [ -n "$dry_run" ] || rm -f "$before-none" "$old" "$certificates"*.pem
     if [ -f "$before" ]; then put_back; else say "nothing to do: there is no $file"; fi
   elif ! is_ours; then
+    # A push that was killed before it replaced the file has left a copy of it.
+    if [ -z "$dry_run" ] && cmp -s "$file" "$before"; then rm -f "$before"; fi
     say "nothing to do: $file is not this stack's (first line: $(head -n 1 "$file" | cut -c 1-100))"
   else
     [ "$mode" != include ] || check_others

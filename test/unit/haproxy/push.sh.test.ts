@@ -53,6 +53,26 @@ describe.skipIf(process.platform !== "linux")("push.sh", () => {
     expect(machine.loaded()).toBe(config(30002));
   });
 
+  it("leaves nothing when the caller hangs up before the file is replaced", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const hangUp = 'mv "$@"; case "$*" in *before-istio-lab) kill -PIPE $PPID;; esac';
+    writeFileSync(join(machine.root, "bin/mv"), `#!/bin/sh\nPATH=/usr/bin:/bin\n${hangUp}\n`, {
+      mode: 0o755,
+    });
+    expect(machine.push(config())).toMatchObject({ status: 1 });
+    expect(machine.files()).toEqual(["haproxy.cfg"]);
+    expect(machine.read()).toBe(ORIGINAL);
+  });
+
+  it("takes the copy of a push that was killed for its own", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    writeFileSync(`${machine.file}.before-istio-lab`, ORIGINAL);
+    expect(machine.push(config())).toMatchObject({ status: 0 });
+    expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);
+    expect(machine.restore()).toMatchObject({ status: 0 });
+    expect(machine.files()).toEqual(["haproxy.cfg"]);
+  });
+
   it("changes nothing when HAProxy rejects the file, and shows the line that it means", () => {
     const machine = makeMachine({ original: ORIGINAL });
     const bad = signed(config().replace("mode http", "mode httpp"));

@@ -53,6 +53,14 @@ describe.skipIf(process.platform !== "linux")("restore.sh", () => {
     expect(machine.worker()).toBe(worker);
   });
 
+  it("removes the copy of a push that was killed before it replaced the file", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    writeFileSync(`${machine.file}.before-istio-lab`, ORIGINAL);
+    expect(machine.restore()).toMatchObject({ status: 0 });
+    expect(machine.files()).toEqual(["haproxy.cfg"]);
+    expect(machine.read()).toBe(ORIGINAL);
+  });
+
   it("keeps an edit by hand before it puts the old file back", () => {
     const machine = makeMachine({ original: ORIGINAL });
     machine.push(config());

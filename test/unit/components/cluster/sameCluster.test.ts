@@ -41,8 +41,8 @@ it("a namespace of the application that is gone is reported, and how not to get 
   expect(run(where(gone), env)).toMatchObject({
     status: 0,
     stdout:
-      "namespace shop was deleted, and this destroy makes it anew, without content: run kubectl delete " +
-      "namespace shop afterwards, or pulumi refresh before a destroy\n",
+      "namespace shop was deleted; without a pulumi refresh before it, this destroy makes the namespace anew, " +
+      "empty: delete it then (kubectl delete namespace shop)\n",
   });
   expect(run(where(namespace("x")), env)).toMatchObject({ status: 0, stdout: "" });
   expect(run(where(REFUSED), env)).toMatchObject({ status: 0, stdout: "" });
