@@ -28,8 +28,8 @@ report_lost_namespace() {
   answer=$(kube get --raw="/api/v1/namespaces/$ISTIO_LAB_NAMESPACE" --request-timeout=10s 2>&1) && return
   case $answer in
   *"(NotFound)"*)
-    echo "namespace $ISTIO_LAB_NAMESPACE was deleted; without a pulumi refresh before it, this destroy makes" \
-      "the namespace anew, empty: delete it then (kubectl delete namespace $ISTIO_LAB_NAMESPACE)"
+    echo "namespace $ISTIO_LAB_NAMESPACE was deleted; without a pulumi refresh before it, this destroy" \
+      "makes the namespace anew, empty: delete it then (kubectl delete namespace $ISTIO_LAB_NAMESPACE)"
     ;;
   esac
 }
