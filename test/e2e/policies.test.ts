@@ -1,5 +1,6 @@
 // A cluster with rules of its own: policies of the namespace, and an Istio from another tool.
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
+import { until } from "../../clients/process.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
@@ -35,6 +36,20 @@ describe("policies of the namespace", () => {
     await label("pod-security.kubernetes.io/enforce-");
   });
 
+  trial("a policy on Deployments is named at preview; labels satisfies it", async () => {
+    for (const object of [TEAM_POLICY, TEAM_BINDING]) await lab.create(object);
+    const without = ["create", "deployment", "any", "--image=any", "--dry-run=server", SHOP];
+    await until(
+      "the policy to be in force",
+      async () => (await lab.try("kubectl", ...without)).exitCode !== 0,
+    );
+    expect(await refusedPreview()).toMatch(
+      /does not accept Deployment nginx-v116, Deployment nginx-v117 in namespace shop: .*: every Deployment needs the label team: give what the policy requires \(labels /,
+    );
+    await lab.set({ "labels.team": "shop" });
+    await lab.run("pulumi", "preview");
+  });
+
   trial("a quota on limits is named at preview; versions with resources satisfy it", async () => {
     await create("ResourceQuota", "limits", { hard: { "limits.cpu": "40", "limits.memory": "40Gi" } });
     expect(await refusedPreview()).toMatch(
@@ -65,9 +80,21 @@ describe("policies of the namespace", () => {
     },
   );
 
+  trial("an image that no node can pull is named while the update waits for its pods", async () => {
+    const of = "--output=jsonpath={.spec.template.spec.containers[0].image}";
+    const image = await lab.kubectl("get", "deployment", "nginx-v117", SHOP, of);
+    await lab.set({ "versions[1].image": "docker.io/lab/nginx:none" });
+    const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+    await update.said("do not start: container nginx has no image docker.io/lab/nginx:none");
+    await lab.kubectl("set", "image", "deployment/nginx-v117", `nginx=${image}`, SHOP);
+    expect((await update.process).exitCode).toBe(0);
+    await lab.set({ "versions[1].image": image });
+  });
+
   trial("labels of another owner that decide about injection are named at preview", async () => {
     await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
     await lab.kubectl("delete", "resourcequota", "limits", SHOP);
+    await lab.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "team");
     await label("istio-injection=disabled");
     expect(await refusedPreview()).toContain("kubectl label namespace shop istio-injection-");
     await label("istio-injection-", "istio.io/rev=canary");
@@ -118,6 +145,42 @@ describe("an Istio that is there already", () => {
     expect(await refusedPreview()).toContain("VirtualService theirs/site routes nginx.hung.org.hk");
   });
 });
+
+/** Not on pods, as companies have it: those of Deployments get their labels with them. */
+const TEAM_POLICY = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicy",
+  metadata: { name: "team" },
+  spec: {
+    matchConstraints: {
+      resourceRules: [
+        {
+          apiGroups: ["apps"],
+          apiVersions: ["v1"],
+          operations: ["CREATE", "UPDATE"],
+          resources: ["deployments"],
+        },
+      ],
+    },
+    validations: [
+      {
+        expression: "has(object.metadata.labels) && 'team' in object.metadata.labels",
+        message: "every Deployment needs the label team",
+      },
+    ],
+  },
+};
+
+const TEAM_BINDING = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingAdmissionPolicyBinding",
+  metadata: { name: "team" },
+  spec: {
+    policyName: "team",
+    validationActions: ["Deny"],
+    matchResources: { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "shop" } } },
+  },
+};
 
 /** A control plane with a revision only. It has no Service istiod and no default webhook. */
 const CONTROL_PLANE = [
