@@ -4,10 +4,9 @@
  * milliseconds.
  */
 import * as http from "node:http";
-import type { Selection, Target } from "./kubectlConfig.ts";
-import { certificateExpiry } from "./kubectlConfig.ts";
+import { certificateExpiry, type Selection, type Target } from "./kubectlConfig.ts";
 import { KubectlProxy, type ProxyOptions } from "./kubectlProxy.ts";
-import { ApiError, failureOf, NoAnswer, read } from "./kubernetesErrors.ts";
+import { ApiError, failureOf, NoAnswer, objectIn, read } from "./kubernetesErrors.ts";
 import { warningsOf, withQuery, writeQuery } from "./kubernetesQuery.ts";
 import type {
   KubernetesObject,
@@ -17,6 +16,7 @@ import type {
   WatchOptions,
   WriteOptions,
 } from "./kubernetesTypes.ts";
+import { afterPauses } from "./retryAfter.ts";
 
 export type { Selection, Target } from "./kubectlConfig.ts";
 export { KubectlError } from "./kubectlProxy.ts";
@@ -214,10 +214,11 @@ export class KubernetesApi {
   }
 
   async #json<T>(method: string, path: string, options: RequestOptions): Promise<T> {
-    const response = await this.#send(method, path, { accept: JSON_TYPE, ...options });
+    const send = () => this.#send(method, path, options);
+    const response = await afterPauses(send, options.signal ?? this.#options.signal);
     if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
     options.warnings?.push(...warningsOf(response));
-    return JSON.parse(await this.#answer(response)) as T;
+    return objectIn<T>(response, await this.#answer(response));
   }
 
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
@@ -267,9 +268,8 @@ export class KubernetesApi {
   }
 }
 
-function bytesOf(body: object | undefined): Buffer | undefined {
-  return body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
-}
+const bytesOf = (body: object | undefined): Buffer | undefined =>
+  body === undefined || Buffer.isBuffer(body) ? body : Buffer.from(JSON.stringify(body));
 
 interface RequestOptions {
   readonly answerMs?: number;

@@ -19,10 +19,10 @@ export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
   /**
    * `time`: no answer within the limit. `credentials`: the credential plugin fails. `untrusted`: the server's
-   * certificate is not trusted. `expired`: the certificate has expired. `connection`: anything else between
-   * this process and the server.
+   * certificate is not trusted. `expired`: the certificate has expired. `foreign`: the answer is none of an
+   * API server, such as a page to log on. `connection`: anything else between this process and the server.
    */
-  readonly kind: "time" | "credentials" | "untrusted" | "expired" | "connection";
+  readonly kind: "time" | "credentials" | "untrusted" | "expired" | "foreign" | "connection";
   constructor(kind: NoAnswer["kind"], message: string) {
     super(message);
     this.kind = kind;
@@ -90,6 +90,30 @@ function apiError(status: number, text: string): ApiError {
     const { reason = "", message = "" } = JSON.parse(text) as { reason?: string; message?: string };
     return new ApiError(status, String(reason), String(message) || `HTTP ${status}`);
   } catch {
-    return new ApiError(status, "", text.trim().split("\n")[0] || `HTTP ${status}`);
+    return new ApiError(status, "", firstLine(text) || `HTTP ${status}`);
   }
+}
+
+/** Of a page without its marks. */
+const firstLine = (text: string) =>
+  text
+    .replace(/<(script|style|title)[^>]*>[^<]*<\/\1>|<[^>]*>/gi, "")
+    .trim()
+    .split("\n")[0]
+    ?.slice(0, 200) ?? "";
+
+/**
+ * The object in an answer of less than 400.
+ * @throws NoAnswer where there is none
+ */
+export function objectIn<T>({ statusCode = 0, headers }: IncomingMessage, text: string): T {
+  if (statusCode < 300)
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      // It is reported below.
+    }
+  const { location, "content-type": type = "no type" } = headers;
+  const what = location ? `a redirect to ${location}` : `${type}: ${firstLine(text) || "nothing"}`;
+  throw new NoAnswer("foreign", `HTTP ${statusCode} with ${what}`);
 }

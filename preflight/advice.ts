@@ -20,7 +20,14 @@ export async function adviceOn(
   if (signal.aborted) return tooLate(where);
   if (!(error instanceof ApiError)) return undefined;
   if (error.status === 401) return await onUnknownUser(where, api);
-  return `${where} answers with an error: ${error.message} (HTTP ${error.status}); try again later`;
+  return `${where} answers with an error: ${error.message} (HTTP ${error.status}); ${onStatus(error.status)}`;
+}
+
+function onStatus(status: number): string {
+  if (status === 403) return "use a context whose user may do that";
+  if (status === 404)
+    return "is it the URL of an API server? correct server of that cluster in the kubeconfig";
+  return "try again later";
 }
 
 function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, context }: Selection): string {
@@ -38,6 +45,11 @@ function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, contex
           : "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path " +
             "of one";
     case "no-context":
+      if (target && [context, target.context].some((name) => name && target.contexts.includes(name)))
+        return (
+          `kubeconfig ${files}: ${message}; add it (kubectl config set-cluster), or set context to another ` +
+          `of: ${contexts}`
+        );
       return (
         `kubeconfig ${files} has no usable context ` +
         `${context || target?.context || "(no current context)"}; it has: ${contexts}; set context to ` +
@@ -61,6 +73,11 @@ function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
     case "time":
       return tooLate(where);
     case "credentials":
+      if (message.includes("interactive mode"))
+        return (
+          `${where}: its credential plugin wants a terminal, and an update has none (${message}): ` +
+          "set interactiveMode of the user to IfAvailable, or set context to one with another user"
+        );
       return (
         `${where}: its credential plugin fails: ${message.replace("getting credentials: ", "")}; log on ` +
         "by hand (kubectl get namespaces) and try again"
@@ -71,6 +88,11 @@ function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
       return (
         `${where}: the API server's certificate is not trusted: ${message}; is it the kubeconfig of this ` +
         "cluster?"
+      );
+    case "foreign":
+      return (
+        `${where} answers, but not as an API server: ${message}; is there a proxy or a page to log on in ` +
+        "between? correct server of that cluster in the kubeconfig, or log on there first"
       );
     case "connection":
       return (

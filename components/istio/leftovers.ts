@@ -58,8 +58,8 @@ async function messageOf(
     if (await api.metadata(`/api/v1/namespaces/${namespace}/services/${name}`)) continue;
     return (
       `${kind.replace(/s$/, "")} ${metadata.name} is left of an Istio that is gone: its Service ` +
-      `${namespace}/${name} does not exist, and the API server refuses what it is for: delete it (kubectl delete ` +
-      `${kind} ${metadata.name})`
+      `${namespace}/${name} does not exist, and the API server refuses what it is for: delete it (kubectl ` +
+      `delete ${kind} ${metadata.name})`
     );
   }
   return undefined;

@@ -45,8 +45,8 @@ export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Pl
     .filter((place) => !seen(place))
     .map(
       ({ name }) =>
-        `meshConfig.discoverySelectors leave out namespace ${name}, of which istiod then knows nothing: give it ` +
-        "a label that they select",
+        `meshConfig.discoverySelectors leave out namespace ${name}, of which istiod then knows nothing: ` +
+        "give it a label that they select",
     );
   if (app.name === gateway.name) return unseen;
   const kept = (["Service", "VirtualService", "DestinationRule"] as const).filter((kind) => {
@@ -63,8 +63,8 @@ export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Pl
     ...(scoped
       ? [
           "PILOT_SCOPE_GATEWAY_TO_NAMESPACE is true, so that Gateways of namespace " +
-            `${app.name} do not reach the gateway's pods in namespace ${gateway.name}: set it to false, or set ` +
-            "namespace to the gateway's",
+            `${app.name} do not reach the gateway's pods in namespace ${gateway.name}: set it to false, or ` +
+            "set namespace to the gateway's",
         ]
       : []),
   ];

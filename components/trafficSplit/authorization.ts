@@ -27,9 +27,9 @@ export interface AuthorizationPolicy extends KubernetesObject {
 const ROOT = "istio-system";
 
 /**
- * The policies that refuse every request to these pods. A policy to deny does so by a rule without conditions.
- * Policies to allow do so together, where none of them has a rule; which requests a rule with conditions is
- * for is not judged.
+ * The policies that refuse every request to these pods. A policy to deny does so by a rule without
+ * conditions. Policies to allow do so together, where none of them has a rule. Which requests a rule with
+ * conditions is for is not judged.
  */
 export function policiesAgainst(
   policies: readonly AuthorizationPolicy[],
@@ -67,8 +67,8 @@ export async function checkAuthorization({
   const names = [...new Set(pods.flatMap((each) => policiesAgainst(policies, each)))];
   if (names.length === 0) return { faults: [] };
   const message =
-    `AuthorizationPolicy ${names.join(", ")} refuses every request to the gateway or to the application, which ` +
-    "would get 403: allow these requests by another AuthorizationPolicy (see " +
+    `AuthorizationPolicy ${names.join(", ")} refuses every request to the gateway or to the application, ` +
+    "which would get 403: allow these requests by another AuthorizationPolicy (see " +
     "https://istio.io/latest/docs/reference/config/security/authorization-policy/), or delete it";
   return { faults: [{ key: "namespace", message }] };
 }

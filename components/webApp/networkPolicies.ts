@@ -1,4 +1,4 @@
-/** Whether NetworkPolicies keep requests from the application. What they say is pure; a network may not enforce it. */
+/** Whether NetworkPolicies keep requests from the application, on a network that enforces them. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { type Labels, restrictedTo, type Selector, selects } from "../../mesh/selector.ts";
@@ -144,8 +144,8 @@ export async function checkNetworkPolicies({
 const ISTIO = "istio-system";
 
 const warning = (names: readonly string[], what: string) =>
-  `NetworkPolicy ${names.join(", ")} lets no ${what} pass: where the cluster's network enforces it, requests ` +
-  "fail (503 or no answer); allow them by a rule of it";
+  `NetworkPolicy ${names.join(", ")} lets no ${what} pass: where the cluster's network enforces it, ` +
+  "requests fail (503 or no answer); allow them by a rule of it";
 
 /** None where the user may not list them: the check is a help, not a need. */
 async function policiesOf(api: KubernetesApi, namespace: string): Promise<NetworkPolicy[]> {

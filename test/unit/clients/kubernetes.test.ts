@@ -150,6 +150,45 @@ it("an answer that does not come in time, or not to its end, is NoAnswer", async
   await expect(cut.api.get("/x")).rejects.toMatchObject({ name: "NoAnswer", kind: "time" });
 });
 
+it.each<[string, Answer, RegExp]>([
+  [
+    "a page to log on",
+    (response) => void response.writeHead(200, { "content-type": "text/html" }).end("<h1>Log on</h1>"),
+    /^HTTP 200 with text\/html: Log on$/,
+  ],
+  [
+    "a redirect",
+    (response) => void response.writeHead(302, { location: "https://login.test/" }).end(),
+    /^HTTP 302 with a redirect to https:\/\/login\.test\/$/,
+  ],
+  ["nothing", (response) => void response.end(), /^HTTP 200 with no type: nothing$/],
+])("%s is the answer of no API server", async (_, answer, message) => {
+  const { api } = await client(answer);
+  await expect(api.get("/x")).rejects.toMatchObject({
+    name: "NoAnswer",
+    kind: "foreign",
+    message: expect.stringMatching(message),
+  });
+});
+
+it("a busy server is requested again after the pause that it wants, unless that is long", async () => {
+  const busy = (status: number, pause: string, times: number): Answer => {
+    let answers = 0;
+    return (response, seen) => {
+      if (answers++ >= times) return json(200, POD)(response, seen);
+      response.writeHead(status, { "retry-after": pause, "audit-id": "1" }).end("too many requests");
+    };
+  };
+  const soon = await client(busy(429, "0", 2));
+  expect(await soon.api.create("/x", POD)).toEqual(POD);
+  expect(soon.requests).toHaveLength(3);
+  const late = await client(busy(503, "60", 1));
+  await expect(late.api.get("/x")).rejects.toMatchObject({ status: 503 });
+  expect(late.requests).toHaveLength(1);
+  const never = await client(busy(429, "0", 99));
+  await expect(never.api.get("/x")).rejects.toMatchObject({ status: 429, message: "too many requests" });
+});
+
 it("ends with the signal, with its reason", async () => {
   const ended = new AbortController();
   const { api } = await client(() => ended.abort(new Error("enough")), { signal: ended.signal });

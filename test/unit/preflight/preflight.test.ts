@@ -4,7 +4,9 @@ import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { NoAnswer } from "../../../clients/kubernetes.ts";
 import { ownedObject, pathOf } from "../../../mesh/ownedObject.ts";
+import { adviceOn } from "../../../preflight/advice.ts";
 import type { Findings, Preflight } from "../../../preflight/capability.ts";
 import { preflight } from "../../../preflight/preflight.ts";
 import { makeAuthority } from "../../support/authority.ts";
@@ -145,7 +147,23 @@ describe("what is wrong is reported at once, one fault a line", () => {
 
   it("403 in the server's words where the permission check sees no reason", async () => {
     const { kubeconfig } = await clusterOf({ ...VERSION, "/it": 403 });
-    await expectFaults([reader], { kubeconfig }, /answers with an error: no \(HTTP 403\); try again later$/);
+    const message = /answers with an error: no \(HTTP 403\); use a context whose user may do that$/;
+    await expectFaults([reader], { kubeconfig }, message);
+  });
+
+  it("a credential plugin that wants a terminal, with the setting that does without", async () => {
+    const words = "getting credentials: exec plugin cannot support interactive mode";
+    const error = new NoAnswer("credentials", words);
+    expect(await adviceOn(error, {}, undefined, AbortSignal.timeout(10_000))).toMatch(
+      /wants a terminal, and an update has none .*: set interactiveMode of the user to IfAvailable/,
+    );
+  });
+
+  it("a context whose cluster is missing, with the command that adds it", async () => {
+    const kubeconfig = kubeconfigOf("", { token: "good" });
+    const message =
+      /^kubeconfig \S+: context lab names no cluster with a server; add it \(kubectl config set-cluster\)/;
+    await expectFaults([reader], { kubeconfig }, message);
   });
 
   it("500 in the server's words", async () => {
