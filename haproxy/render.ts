@@ -78,8 +78,11 @@ function globals({ maxConnections }: HaproxyModel): string {
 
 function defaults({ connectMilliseconds, timeoutSeconds, retries }: HaproxyModel): string {
   return section("defaults", [
-    "log global",
     "mode http",
+    "# Failures alone: a line for each request costs HAProxy and the journal more than all rules below.",
+    "log global",
+    "option httplog",
+    "option dontlog-normal",
     `timeout server ${whole(timeoutSeconds.server)}s`,
     `timeout client ${whole(timeoutSeconds.client)}s`,
     "# Below the 1 s of a repeated SYN. Where the first SYN brings an ICMP error (a node without a " +
@@ -127,28 +130,42 @@ function redirect({ redirect, port, httpsPort }: HaproxyModel): string[] {
   return [`http-request redirect prefix https://%[req.hdr(Host),field(1,:)]${to} code 308`];
 }
 
-/** Both ports share the clients' connections evenly. */
+/** Both ports share the clients' connections evenly; one client has a whole /64 of IPv6. */
 function limits({ clientConnections, connectionsPerSource, https }: HaproxyModel): string[] {
   const ports = https ? 2 : 1;
   return [
     "# Clients that are slow or many leave room for others: one address has half of the connections at most.",
     `maxconn ${whole(Math.floor(clientConnections / ports))}`,
     "stick-table type ipv6 size 100k expire 1m store conn_cur",
-    "tcp-request connection track-sc0 src",
+    "tcp-request connection track-sc0 src,ipmask(32,64)",
     `tcp-request connection reject if { sc0_conn_cur gt ${whole(Math.floor(connectionsPerSource / ports))} }`,
   ];
 }
+
+/**
+ * Headers that a proxy sets: address, scheme, host, path and certificate of a client, and Envoy's own, which
+ * it takes from clients with private addresses. HAProxy has names in lower case.
+ */
+const PROXY_HEADERS = [
+  "^(x[-_](forwarded|envoy)[-_].*",
+  "(x[-_])?forwarded",
+  "(x[-_](real|client|cluster[-_]client)|true[-_]client)[-_]ip",
+  "x[-_](original|rewrite)[-_](url|host)",
+  "x[-_](url[-_])?scheme",
+  "front[-_]end[-_]https",
+  "proxy)$",
+].join("|");
 
 function requestRules({ requestSeconds, timeoutSeconds }: HaproxyModel, scheme: "http" | "https"): string[] {
   return [
     `timeout http-request ${whole(requestSeconds)}s`,
     `timeout http-keep-alive ${whole(timeoutSeconds.client)}s`,
-    "# The gateway trusts these headers of its one proxy, so a client's own are replaced.",
-    "http-request set-header X-Forwarded-For %[src]",
-    `http-request set-header X-Forwarded-Proto ${scheme}`,
-    "http-request set-header X-Forwarded-Host %[req.hdr(Host)]",
-    "http-request del-header Forwarded",
-    "http-request del-header X-Real-IP",
+    "# Gateway and application trust what they get of their one proxy, so a client's own is removed, also " +
+      "with `_` for `-`.",
+    `http-request del-header ${PROXY_HEADERS} -m reg`,
+    "http-request add-header X-Forwarded-For %[src]",
+    `http-request add-header X-Forwarded-Proto ${scheme}`,
+    "http-request add-header X-Forwarded-Host %[req.hdr(Host)]",
     "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer.",
     "http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }",
     "# Envoy routes by the name without the dot of the root at its end.",
@@ -203,6 +220,7 @@ function passingThrough(model: HaproxyModel, servers: readonly Server[]): string
   return [
     section("frontend https", [
       "mode tcp",
+      "option tcplog",
       "no option idle-close-on-response",
       `bind *:${whole(model.httpsPort)}`,
       ...limits(model),

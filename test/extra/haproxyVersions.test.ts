@@ -29,11 +29,13 @@ describe.each(SUITES)("a load balancer with Debian %s", (suite) => {
     const made = makeCertificate("nginx.hung.org.hk");
     for (const name of await readdir(GOLDEN)) {
       const text = await readFile(join(GOLDEN, name), "utf8");
+      // A file beside others has their `global`.
+      const others = /^global$/m.test(text) ? "" : "global\n  log /dev/log local0\n";
       const pem = /crt (\S+)/.exec(text)?.[1];
       if (pem) await site.ssh(`sudo tee ${pem} >/dev/null`, made.certificate + made.key);
       const { exitCode, stdout } = await site.ssh(
         "cat >checked.cfg; sudo haproxy -c -f checked.cfg 2>&1",
-        text,
+        others + text,
       );
       if (pem) await site.inside(`rm ${pem}`);
       expect(exitCode, `${name}: ${stdout}`).toBe(0);
