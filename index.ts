@@ -79,6 +79,7 @@ const edge = new HaproxyEdge(
     nodes,
     nodePorts: ingress.nodePorts,
     machine: loadBalancer,
+    host: config.host,
     edits: cluster.edits,
     privateKey: config.loadBalancerPrivateKey,
     tls,

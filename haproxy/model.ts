@@ -7,6 +7,8 @@ export interface HaproxyModel {
   readonly owner: string;
   /** Prefix of all names of a file that lives beside others; undefined is a file alone, with `global`. */
   readonly include?: string | undefined;
+  /** Host of a request in HTTP/1.0 that names none; undefined leaves it without. */
+  readonly host?: string | undefined;
   /** Limit of all connections together. */
   readonly maxConnections: number;
   /** Limit of the connections of all clients; the rest is for the machine's own checks and for metrics. */
@@ -98,6 +100,8 @@ export interface LabModelArgs {
     readonly statusPort: number;
     readonly https?: number | undefined;
   };
+  /** Host of a request in HTTP/1.0 that names none. @default such a request stays without */
+  readonly host?: string | undefined;
   /** @default plain HTTP only */
   readonly tls?: LabTls | undefined;
   /** Ports for clients. @default 80 and 443 */
@@ -131,6 +135,7 @@ export function labModel({
   owner,
   nodes,
   nodePorts,
+  host,
   tls,
   stats,
   ports = { http: 80, https: 443 },
@@ -140,6 +145,7 @@ export function labModel({
   return {
     owner,
     include: prefix,
+    host,
     maxConnections: 2000,
     clientConnections: 1900,
     connectionsPerSource: 950,

@@ -1,7 +1,9 @@
 /** Renders the model of a load balancer as haproxy.cfg. */
 import { isIPv6 } from "node:net";
+import { limits, redirect, requestRules } from "./clientRules.ts";
 import { withFirstLine } from "./firstLine.ts";
 import type { HaproxyModel, HealthCheck, Listen, Ports, Server, StatsEndpoints } from "./model.ts";
+import { whole, word } from "./words.ts";
 
 /** Socket for `show info` and `show stat`: Debian's path. */
 export const ADMIN_SOCKET = "/run/haproxy/admin.sock";
@@ -78,9 +80,9 @@ function globals({ maxConnections }: HaproxyModel): string {
 
 function defaults({ connectMilliseconds, timeoutSeconds, retries }: HaproxyModel): string {
   return section("defaults", [
+    "log global",
     "mode http",
     "# Failures alone: a line for each request costs HAProxy and the journal more than all rules below.",
-    "log global",
     "option httplog",
     "option dontlog-normal",
     `timeout server ${whole(timeoutSeconds.server)}s`,
@@ -120,57 +122,6 @@ function frontend(model: HaproxyModel): string {
     ...redirect(model),
     ...toBackend(model.backend.name),
   ]);
-}
-
-/** A client's Host has its port only where it is not the usual one, which then has to become another. */
-function redirect({ redirect, port, httpsPort }: HaproxyModel): string[] {
-  if (!redirect) return [];
-  if (port === 80 && httpsPort === 443) return ["http-request redirect scheme https code 308"];
-  const to = httpsPort === 443 ? "" : `:${whole(httpsPort)}`;
-  return [`http-request redirect prefix https://%[req.hdr(Host),field(1,:)]${to} code 308`];
-}
-
-/** Both ports share the clients' connections evenly; one client has a whole /64 of IPv6. */
-function limits({ clientConnections, connectionsPerSource, https }: HaproxyModel): string[] {
-  const ports = https ? 2 : 1;
-  return [
-    "# Clients that are slow or many leave room for others: one address has half of the connections at most.",
-    `maxconn ${whole(Math.floor(clientConnections / ports))}`,
-    "stick-table type ipv6 size 100k expire 1m store conn_cur",
-    "tcp-request connection track-sc0 src,ipmask(32,64)",
-    `tcp-request connection reject if { sc0_conn_cur gt ${whole(Math.floor(connectionsPerSource / ports))} }`,
-  ];
-}
-
-/**
- * Headers that a proxy sets: address, scheme, host, path and certificate of a client, and Envoy's own, which
- * it takes from clients with private addresses. HAProxy has names in lower case.
- */
-const PROXY_HEADERS = [
-  "^(x[-_](forwarded|envoy)[-_].*",
-  "(x[-_])?forwarded",
-  "(x[-_](real|client|cluster[-_]client)|true[-_]client)[-_]ip",
-  "x[-_](original|rewrite)[-_](url|host)",
-  "x[-_](url[-_])?scheme",
-  "front[-_]end[-_]https",
-  "proxy)$",
-].join("|");
-
-function requestRules({ requestSeconds, timeoutSeconds }: HaproxyModel, scheme: "http" | "https"): string[] {
-  return [
-    `timeout http-request ${whole(requestSeconds)}s`,
-    `timeout http-keep-alive ${whole(timeoutSeconds.client)}s`,
-    "# Gateway and application trust what they get of their one proxy, so a client's own is removed, also " +
-      "with `_` for `-`.",
-    `http-request del-header ${PROXY_HEADERS} -m reg`,
-    "http-request add-header X-Forwarded-For %[src]",
-    `http-request add-header X-Forwarded-Proto ${scheme}`,
-    "http-request add-header X-Forwarded-Host %[req.hdr(Host)]",
-    "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer.",
-    "http-request del-header Upgrade unless { req.hdr(Upgrade) -i websocket }",
-    "# Envoy routes by the name without the dot of the root at its end.",
-    "http-request replace-header Host ^(.*)\\.(:[0-9]+)?$ \\1\\2",
-  ];
 }
 
 function plainBackends({ name, servers, check }: HaproxyModel["backend"]): string[] {
@@ -276,17 +227,4 @@ function socket({ address, port }: Listen): string {
 
 function section(title: string, lines: readonly string[]): string {
   return [title, ...lines.map((line) => `    ${line}`), ""].join("\n");
-}
-
-/** One word that HAProxy reads literally: no space, quote, comment, escape or variable. */
-function word(text: string): string {
-  if (!/^[A-Za-z0-9_./:-]+$/.test(text))
-    throw new Error(`haproxy.cfg: ${JSON.stringify(text)} is not one plain word`);
-  return text;
-}
-
-function whole(value: number): string {
-  if (!Number.isSafeInteger(value) || value < 0)
-    throw new Error(`haproxy.cfg: ${value} is not a whole number`);
-  return String(value);
 }

@@ -18,6 +18,8 @@ export interface HaproxyEdgeArgs {
   nodePorts: pulumi.Input<LabModelArgs["nodePorts"]>;
   /** The load balancer. */
   machine: LoadBalancer;
+  /** Host of a request in HTTP/1.0 that names none. @default such a request stays without */
+  host?: string | undefined;
   /**
    * Edits by hand that the load balancer holds, by hash; one that was not there at the last push is a reason
    * to push. @default none
@@ -97,7 +99,7 @@ type Connection = ReturnType<typeof connectionTo>;
 function renderedConfig(args: HaproxyEdgeArgs, resource: pulumi.Resource): pulumi.Output<string> {
   const { owner, machine } = args;
   const tls = args.tls && labTls(args.tls, machine.configFile);
-  const where = { ports: machine.ports, include: machine.mode === "include" };
+  const where = { host: args.host, ports: machine.ports, include: machine.mode === "include" };
   return pulumi
     .all([args.nodes, args.nodePorts, endpoints(args.stats)])
     .apply(([nodes, nodePorts, stats]) =>

@@ -12,6 +12,7 @@ const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}.cfg
 const GOLDEN = golden("haproxy");
 
 const ARTICLE: LabModelArgs = {
+  host: "nginx.hung.org.hk",
   owner: "organization/istio-lab/dev",
   nodes: [2, 3, 4].map((n) => ({ name: `rancher-node0${n}`, address: `10.0.0.${n}` })),
   nodePorts: { http2: 30934, statusPort: 30580 },
