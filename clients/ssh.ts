@@ -128,8 +128,17 @@ export async function runOverSsh(
 /** A user who is logged on. */
 export class SshConnection {
   readonly #client: Client;
+  #open = true;
   constructor(client: Client) {
     this.#client = client;
+    client.once("close", () => {
+      this.#open = false;
+    });
+  }
+
+  /** False once either side has ended it, or it was lost. */
+  get isOpen(): boolean {
+    return this.#open;
   }
 
   /** Starts a command in the user's login shell. @throws SshError */
@@ -161,6 +170,11 @@ export class SshConnection {
 
   close(): void {
     this.#client.end();
+  }
+
+  /** Ends it at once, whatever it is doing. */
+  destroy(): void {
+    this.#client.destroy();
   }
 }
 

@@ -23,6 +23,12 @@ export interface MachineContext<Config> {
   readonly signal: AbortSignal;
 }
 
+/** What a check of tools and other machines can use. */
+export interface MachineCheckContext<Config> extends MachineContext<Config> {
+  /** Has this done when all checks have ended, e.g. a connection closed that a later check uses too. */
+  readonly atEnd: (work: () => void) => void;
+}
+
 /** What a check of the cluster can use. */
 export interface CheckContext<Config> extends MachineContext<Config> {
   readonly api: KubernetesApi;
@@ -73,7 +79,7 @@ export interface Preflight<Config> {
    * Checks of tools and other machines. They run at the same time, also without an answer of the cluster.
    * @default none
    */
-  readonly machineChecks?: readonly ((context: MachineContext<Config>) => Promise<Findings>)[];
+  readonly machineChecks?: readonly ((context: MachineCheckContext<Config>) => Promise<Findings>)[];
   /**
    * Checks of the last round. They run where no other check has faults, with the facts of those. @default
    * none

@@ -40,11 +40,13 @@ export async function preflight<
   const C extends readonly (Preflight<Config> & { readonly name?: string })[],
 >(capabilities: C, config: Config, options: PreflightOptions): Promise<FactsOf<C>> {
   const deadline = new Deadline(LIMIT_MS);
+  const atEnd: (() => void)[] = [];
   const machine = { config, owner: options.owner, signal: AbortSignal.timeout(LIMIT_MS) };
+  const context = { ...machine, atEnd: (work: () => void) => void atEnd.push(work) };
   try {
     const machineChecks = capabilities.flatMap(({ machineChecks = [] }) => machineChecks);
     const [machines, cluster] = await Promise.all([
-      Promise.all(machineChecks.map((check) => check(machine))),
+      Promise.all(machineChecks.map((check) => check(context))),
       checkCluster(capabilities, config, options, deadline),
     ]);
     const findings = [...machines, ...cluster];
@@ -59,6 +61,7 @@ export async function preflight<
     return facts as FactsOf<C>;
   } finally {
     deadline.clear();
+    for (const work of atEnd) work();
   }
 }
 

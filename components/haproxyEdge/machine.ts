@@ -1,6 +1,6 @@
 /** The load balancer's machine for checks: how a command runs there, and what messages call it. */
 import { runHere } from "../../clients/local.ts";
-import { runOverSsh, type SshResult } from "../../clients/ssh.ts";
+import { connect, type SshConnection, type SshResult } from "../../clients/ssh.ts";
 import type { LoadBalancer } from "./config.ts";
 
 /** Runs a command with this standard input. @throws SshError */
@@ -9,11 +9,32 @@ export type Runner = (
   options: { readonly input: string; readonly signal: AbortSignal },
 ) => Promise<SshResult>;
 
-/** Over SSH, or on this machine. @param machine `privateKey` is the user's, in plain. */
-export function runnerFor(machine: LoadBalancer & { readonly privateKey: string }): Runner {
-  if (machine.local) return runHere;
+/** A way to the load balancer that several checks use, one after the other, with one log-on. */
+export interface Session {
+  readonly run: Runner;
+  close(): void;
+}
+
+/** Logs on with the first command, over SSH, or not at all. @param machine `privateKey` is in plain. */
+export function openSession(machine: LoadBalancer & { readonly privateKey: string }): Session {
+  if (machine.local) return { run: runHere, close: () => undefined };
   const agent = process.env.SSH_AUTH_SOCK || undefined;
-  return (command, options) => runOverSsh({ ...machine, agent }, command, options);
+  let current: SshConnection | undefined;
+  return {
+    async run(command, { input, signal }) {
+      // sshd may have ended it meanwhile, or the time limit of the command before.
+      const connection = current?.isOpen ? current : await connect({ ...machine, agent }, { signal });
+      current = connection;
+      const end = () => connection.destroy();
+      signal.addEventListener("abort", end, { once: true });
+      try {
+        return await connection.run(command, { input });
+      } finally {
+        signal.removeEventListener("abort", end);
+      }
+    },
+    close: () => current?.close(),
+  };
 }
 
 export function nameOf(machine: Pick<LoadBalancer, "local" | "user" | "host" | "port">): string {

@@ -4,10 +4,10 @@ import { SshError, type SshResult } from "../../clients/ssh.ts";
 import { look } from "../../haproxy/push.ts";
 import { listenAddresses } from "../../haproxy/render.ts";
 import { parseReport, type Report } from "../../haproxy/report.ts";
-import type { Findings, MachineContext, Preflight } from "../../preflight/capability.ts";
+import type { Findings, MachineCheckContext, Preflight } from "../../preflight/capability.ts";
 import type { Stats } from "../stats/config.ts";
 import type { LoadBalancer } from "./config.ts";
-import { nameOf, type Runner, runnerFor } from "./machine.ts";
+import { nameOf, openSession, type Runner, type Session } from "./machine.ts";
 import { checkReach, type ReachNeeds } from "./reach.ts";
 
 export interface LoadBalancerAccess extends LoadBalancer {
@@ -40,6 +40,8 @@ export interface Needs {
 export interface HaproxyEdgeFacts {
   /** Edits by hand that the load balancer holds, by hash. */
   readonly edits: readonly string[];
+  /** Where a later check goes on with the same log-on. */
+  readonly session: Session;
 }
 
 export const haproxyEdgePreflight = {
@@ -51,12 +53,16 @@ async function checkMachine({
   config,
   owner,
   signal,
-}: MachineContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
+  atEnd,
+}: MachineCheckContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
   const { loadBalancer, loadBalancerPrivateKey: privateKey, tls, stats } = config;
   const { ports = { http: 80, https: 443 } } = loadBalancer;
   const listen = listenAddresses({ ports, https: tls !== undefined, stats });
-  const { faults, edits } = await checkLoadBalancer({ ...loadBalancer, privateKey, owner, listen }, signal);
-  return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits } };
+  const access = { ...loadBalancer, privateKey, owner, listen };
+  const session = openSession(access);
+  atEnd(() => session.close());
+  const { faults, edits } = await checkLoadBalancer(access, signal, session.run);
+  return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits, session } };
 }
 
 /**
@@ -66,7 +72,7 @@ async function checkMachine({
 export async function checkLoadBalancer(
   access: LoadBalancerAccess,
   signal: AbortSignal,
-  run: Runner = runnerFor(access),
+  run: Runner,
 ): Promise<LoadBalancerState> {
   const where = nameOf(access);
   const { command, input } = look(access, access);

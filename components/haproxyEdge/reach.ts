@@ -6,14 +6,14 @@ import type { Findings, LastContext } from "../../preflight/capability.ts";
 import type { ClusterFacts } from "../cluster/preflight.ts";
 import type { IstioFacts } from "../istio/preflight.ts";
 import type { LoadBalancer } from "./config.ts";
-import { nameOf, runnerFor } from "./machine.ts";
+import { nameOf, type Runner } from "./machine.ts";
+import type { HaproxyEdgeFacts } from "./preflight.ts";
 
 /** What the check needs of the configuration. */
 export interface ReachNeeds {
   /** Nodes by hand; the cluster's are tried where there are none. */
   readonly nodes: readonly Node[];
   readonly loadBalancer: LoadBalancer;
-  readonly loadBalancerPrivateKey: string;
 }
 
 const SCRIPT = readFileSync(new URL("reach.sh", import.meta.url), "utf8");
@@ -33,9 +33,10 @@ export interface Reached {
  * silence proves nothing.
  */
 export async function checkReach({ config, facts, signal }: LastContext<ReachNeeds>): Promise<Findings> {
-  const { nodes: found = [], gatewayPort } = facts as Partial<ClusterFacts & IstioFacts>;
+  type Facts = Partial<ClusterFacts & IstioFacts & HaproxyEdgeFacts>;
+  const { nodes: found = [], gatewayPort, session } = facts as Facts;
   const nodes = config.nodes.length > 0 ? config.nodes : found;
-  const results = await tryNodes(config, nodes, gatewayPort, signal);
+  const results = session && (await tryNodes(session.run, nodes, gatewayPort, signal));
   return results ? findingsOf(config.loadBalancer, nodes, results, gatewayPort) : { faults: [] };
 }
 
@@ -43,7 +44,7 @@ export async function checkReach({ config, facts, signal }: LastContext<ReachNee
  * In the order of the nodes; undefined where the load balancer cannot try: the check is a help, not a need.
  */
 async function tryNodes(
-  { loadBalancer, loadBalancerPrivateKey: privateKey }: ReachNeeds,
+  run: Runner,
   nodes: readonly Node[],
   nodePort: number | undefined,
   signal: AbortSignal,
@@ -53,7 +54,6 @@ async function tryNodes(
     ports.flatMap((port) => [`${index}:${port}`, address, String(port)]),
   );
   const input = `set -- ${words.map(quote).join(" ")}\n${SCRIPT}`;
-  const run = runnerFor({ ...loadBalancer, privateKey });
   try {
     const { stdout } = await run("exec sh -s", { input, signal });
     const results = new Map(

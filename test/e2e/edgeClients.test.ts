@@ -1,10 +1,10 @@
 // Real kinds of clients, through a real HAProxy and a real Envoy with the configuration of Istio's gateway.
 import { once } from "node:events";
 import { connect as http2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { request } from "undici";
-import { afterAll, beforeAll, describe, expect } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";
 import { certificateFile } from "../../haproxy/push.ts";
 import { makeCertificate } from "../support/certificates.ts";
@@ -13,6 +13,7 @@ import { type EchoedRequest, GatewayStandIn, PROTOCOL_HEADER } from "../support/
 import { callGrpc } from "../support/e2e/grpcEcho.ts";
 import { LateGateway } from "../support/e2e/lateGateway.ts";
 import { inUse, workDone } from "../support/e2e/loadBalancer.ts";
+import { halfRequest, lines, raw as rawTo, textOf } from "../support/e2e/rawClients.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
@@ -23,7 +24,9 @@ let gateway: GatewayStandIn;
 beforeAll(async () => {
   await site.start();
   gateway = await GatewayStandIn.start(site.lab.gateway, HOST, made);
-  expect(await site.push(site.config("a", { port: gateway.port }))).toMatchObject({ exitCode: 0 });
+  expect(await site.push(site.config("a", { port: gateway.port, host: HOST }))).toMatchObject({
+    exitCode: 0,
+  });
   await until("the first answer", async () => (await get()).statusCode === 200);
 });
 afterAll(async () => {
@@ -32,40 +35,41 @@ afterAll(async () => {
 });
 
 describe("a client of the load balancer", () => {
-  trial("speaks HTTP/1.0, as ApacheBench does", async () => {
-    const answer = await raw(`GET / HTTP/1.0\r\nHost: ${HOST}\r\n\r\n`);
-    expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
+  trial("speaks HTTP/1.0, as ApacheBench does, and as monitors do that name no host", async () => {
+    for (const host of [[`Host: ${HOST}`], []]) {
+      const answer = await raw(lines("GET / HTTP/1.0", ...host));
+      expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
+      expect(answer).toContain(`"host":"${HOST}"`);
+    }
+    expect(await raw(lines("GET / HTTP/1.1", "Connection: close"))).toMatch(/^HTTP\/1\.1 400 /);
   });
 
   trial(
     "offers an upgrade to TLS, as Java does, or to h2c: it is not accepted, and the request is served",
     async () => {
       for (const upgrade of ["TLS/1.2", "h2c"]) {
-        const lines = [
-          `GET / HTTP/1.1`,
-          `Host: ${HOST}`,
-          "Connection: Upgrade, close",
-          `Upgrade: ${upgrade}`,
-        ];
-        expect(await raw(`${lines.join("\r\n")}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+        const offer = ["Connection: Upgrade, close", `Upgrade: ${upgrade}`];
+        expect(await raw(lines("GET / HTTP/1.1", `Host: ${HOST}`, ...offer))).toMatch(
+          /^HTTP\/1\.1 200 OK\r\n/,
+        );
       }
     },
   );
 
-  trial("opens a WebSocket", async () => {
-    const lines = [
-      ...["GET / HTTP/1.1", `Host: ${HOST}`, "Connection: Upgrade", "Upgrade: websocket"],
-      ...["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="],
-    ];
-    const socket = connect(80, site.machine.host);
-    socket.write(`${lines.join("\r\n")}\r\n\r\n`);
-    const [head] = (await once(socket, "data")) as [Buffer];
-    expect(head.toString()).toMatch(/^HTTP\/1\.1 101 /);
-    socket.write("ping");
-    const [echoed] = (await once(socket, "data")) as [Buffer];
-    expect(echoed.toString()).toBe("ping");
-    socket.destroy();
-  });
+  for (const offer of ["websocket", "WebSocket", "h2c, websocket"])
+    trial(`opens a WebSocket with the offer ${offer}`, async () => {
+      const socket = connect(80, site.machine.host);
+      const key = ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="];
+      socket.write(
+        lines("GET / HTTP/1.1", `Host: ${HOST}`, "Connection: Upgrade", `Upgrade: ${offer}`, ...key),
+      );
+      const [head] = (await once(socket, "data")) as [Buffer];
+      expect(head.toString()).toMatch(/^HTTP\/1\.1 101 /);
+      socket.write("ping");
+      const [echoed] = (await once(socket, "data")) as [Buffer];
+      expect(echoed.toString()).toBe("ping");
+      socket.destroy();
+    });
 
   trial("writes the host with the dot of the root, with a port or without", async () => {
     for (const host of [`${HOST}.`, `${HOST}.:80`, `${HOST}:80`, HOST.toUpperCase()])
@@ -75,20 +79,41 @@ describe("a client of the load balancer", () => {
   trial(
     "reaches the application under its own address and scheme, and cannot pretend another one",
     async () => {
-      const spoofed = {
-        "x-forwarded-for": "203.0.113.7",
-        "x-forwarded-proto": "https",
-        "x-forwarded-host": "evil.example.org",
-        "x-real-ip": "203.0.113.7",
-        forwarded: "for=203.0.113.7;proto=https",
-        "x-envoy-external-address": "203.0.113.7",
-      };
-      const { headers } = (await get({ headers: spoofed })).echoed;
+      const spoofed = [
+        ...[
+          "X-Forwarded-For: 203.0.113.7",
+          "X-Forwarded-For: [2001:db8::7]:1, 203.0.113.7",
+          "X-Real-IP: 203.0.113.7",
+        ],
+        ...[
+          "X_Forwarded_For: 203.0.113.7",
+          "Forwarded: for=203.0.113.7;proto=https",
+          "True-Client-IP: 203.0.113.7",
+        ],
+        ...[
+          "X-Forwarded-Proto: https",
+          "X-Forwarded-Scheme: evil",
+          "X-Scheme: evil",
+          "Front-End-Https: evil",
+        ],
+        ...["X-Forwarded-Host: evil", "X-Forwarded-Port: 666", "X-Forwarded-Prefix: /evil", "Proxy: evil"],
+        ...["X-Original-URL: /evil", "X-Rewrite-URL: /evil", "X-Forwarded-Client-Cert: By=evil"],
+        // Envoy obeys these of a client with a private address.
+        ...[
+          "X-Envoy-External-Address: 203.0.113.7",
+          "X-Envoy-Upstream-Rq-Timeout-Ms: 1",
+          "X-Envoy-Original-Path: evil",
+        ],
+      ];
+      const answer = await raw(lines("GET / HTTP/1.1", `Host: ${HOST}.`, "Connection: close", ...spoofed));
+      const { headers } = JSON.parse(
+        answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1),
+      ) as EchoedRequest;
       const client = site.lab.gateway;
       expect(headers["x-forwarded-for"]?.split(",")[0]).toBe(client);
       expect(headers["x-envoy-external-address"]).toBe(client);
       expect(headers).toMatchObject({ "x-forwarded-proto": "http", "x-forwarded-host": HOST, host: HOST });
-      expect(JSON.stringify(headers)).not.toMatch(/203\.0\.113\.7|evil/);
+      expect(JSON.stringify(headers)).not.toMatch(/203\.0\.113\.7|2001:db8|evil|666/);
     },
   );
 
@@ -123,6 +148,23 @@ describe("a client of the load balancer", () => {
     const encoding = "Transfer-Encoding: chunked\r\nTrailer: x-sum";
     const chunked = `${start}${encoding}\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n`;
     expect(await raw(chunked)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*"bytes":4,"trailers":\{\}/);
+  });
+});
+
+describe("the load balancer's log", () => {
+  test("has a line for a request that fails, and none for one that does not", async () => {
+    const logged = () => site.inside("journalctl --unit=haproxy --output=cat --grep='HTTP/1.1' | cat");
+    const before = await logged();
+    for (let i = 0; i < 5; i++) expect((await get()).statusCode).toBe(200);
+    expect(await site.push(site.config("a", { port: 9, host: HOST }))).toMatchObject({ exitCode: 0 });
+    await until("a failure", async () => (await get()).statusCode === 503);
+    // The journal keeps the order of the requests.
+    await until("its line", async () => / 503 .*"GET \/ HTTP\/1\.1"$/m.test(await logged()));
+    expect((await logged()).slice(before.length)).not.toMatch(/ 200 /);
+    expect(await site.push(site.config("a", { port: gateway.port, host: HOST }))).toMatchObject({
+      exitCode: 0,
+    });
+    await until("an answer", async () => (await get()).statusCode === 200);
   });
 });
 
@@ -163,7 +205,7 @@ describe("2,100 clients that send half a request", () => {
   trial(
     "close neither the site for others nor the way of a push, and are disconnected after 10 s",
     async (seen) => {
-      const slow = Array.from({ length: 2100 }, () => halfRequest());
+      const slow = Array.from({ length: 2100 }, () => halfRequest(site.machine.host));
       const ended = Promise.all(slow.map(({ ended }) => ended));
       try {
         await Promise.all(slow.map(({ opened }) => opened));
@@ -248,32 +290,7 @@ async function getHttp2(headers: OutgoingHttpHeaders) {
   }
 }
 
+const raw = (bytes: string) => rawTo(site.machine.host, bytes);
+
 const say = (text: string) =>
   callGrpc(`${site.machine.host}:443`, { host: HOST, ca: made.certificate, text });
-
-/** Sends bytes on a new connection. @returns the answer */
-function raw(bytes: string): Promise<string> {
-  const socket = connect(80, site.machine.host);
-  socket.write(bytes);
-  return textOf(socket);
-}
-
-async function textOf(socket: Socket): Promise<string> {
-  let text = "";
-  socket.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  await once(socket, "close");
-  return text;
-}
-
-function halfRequest() {
-  const socket = connect(80, site.machine.host);
-  socket.on("error", () => undefined);
-  const ended = new Promise((resolve) => socket.once("close", resolve));
-  const opened = Promise.race([once(socket, "connect").catch(() => undefined), ended]);
-  socket.write(`GET / HTTP/1.1\r\nHost: ${HOST}\r\n`);
-  // The test reads HAProxy's answer 408, because the end comes after it.
-  socket.resume();
-  return { socket, opened, ended };
-}

@@ -9,7 +9,10 @@ export const OWNER = "organization/istio-lab/test";
 export async function runChecks<Config>(preflight: Preflight<Config>, api: KubernetesApi, config: Config) {
   const context = { api, config, owner: OWNER, signal: AbortSignal.timeout(20_000) };
   const { checks = [], machineChecks = [] } = preflight;
-  const findings = await Promise.all([...checks, ...machineChecks].map((check) => check(context)));
+  const atEnd: (() => void)[] = [];
+  const machine = { ...context, atEnd: (work: () => void) => void atEnd.push(work) };
+  const findings = await Promise.all([...checks, ...machineChecks].map((check) => check(machine)));
+  for (const work of atEnd) work();
   return {
     faults: findings.flatMap(({ faults }) => faults.map(({ message }) => message)),
     facts: Object.assign({}, ...findings.map(({ facts }) => facts)) as object,

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import { expect } from "vitest";
 import { EdgeMachine, haproxyWorker } from "../../../bench/edgeMachine.ts";
-import type { Runner } from "../../../components/haproxyEdge/machine.ts";
+import { openSession, type Runner } from "../../../components/haproxyEdge/machine.ts";
 import { checkLoadBalancer, type LoadBalancerState } from "../../../components/haproxyEdge/preflight.ts";
 import { hostKey, sshKeyFile } from "../../../embedded/machines/loadBalancer.ts";
 import { withFirstLine } from "../../../haproxy/firstLine.ts";
@@ -17,7 +17,7 @@ import type { Sightings } from "./trial.ts";
 /** The servers that each of two haproxy.cfg puts behind the load balancer. */
 export type Page = "a" | "b";
 
-export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats"> {
+export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats" | "host"> {
   /** How many servers of that page. @default 1 */
   servers?: number;
   /** Of the server behind HAProxy. @default the page's */
@@ -121,12 +121,17 @@ export class EdgeSite extends EdgeMachine {
       owner: this.owner,
       listen: Object.values(this.machine.ports ?? { http: 80, https: 443 }).map((port) => `*:${port}`),
     };
-    const run: Runner = async (command, { input }) => {
+    const here: Runner = async (command, { input }) => {
       const { stdout, stderr, exitCode } = await this.here(command, input);
       return { stdout, stderr, exitCode };
     };
-    const limit = AbortSignal.timeout(20_000);
-    return checkLoadBalancer({ ...access, ...change }, limit, ...(this.machine.local ? [run] : []));
+    const session = openSession(access);
+    const run = this.machine.local ? here : session.run;
+    try {
+      return await checkLoadBalancer({ ...access, ...change }, AbortSignal.timeout(20_000), run);
+    } finally {
+      session.close();
+    }
   }
 
   // ---- requests ----

@@ -89,6 +89,28 @@ describe("checks that come last", () => {
     expect(warnings).toEqual(["first", 'last: {"nodes":3}']);
   });
 
+  it("use what an earlier check holds open until then", async () => {
+    const { kubeconfig } = await clusterOf(VERSION);
+    const events: string[] = [];
+    const open: Preflight<Selection> = {
+      machineChecks: [
+        async ({ atEnd }) => {
+          atEnd(() => events.push("closed"));
+          return { faults: [] };
+        },
+      ],
+      lastChecks: [async () => ({ faults: [], facts: { used: events.push("used") } })],
+    };
+    await preflight([open], { kubeconfig }, { owner: OWNER });
+    expect(events).toEqual(["used", "closed"]);
+    await expectFaults(
+      [open, { machineChecks: [async () => fault("no machine")] }],
+      { kubeconfig },
+      /^no machine$/,
+    );
+    expect(events).toEqual(["used", "closed", "closed"]);
+  });
+
   it("have faults too, and are left out where the others have some", async () => {
     const { kubeconfig } = await clusterOf(VERSION);
     const last: Preflight<Selection> = { lastChecks: [async () => fault("no node answers")] };

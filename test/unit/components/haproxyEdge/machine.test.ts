@@ -1,6 +1,10 @@
 /** Tests of components/haproxyEdge/machine.ts. */
-import { expect, it } from "vitest";
-import { nameOf, runnerFor } from "../../../../components/haproxyEdge/machine.ts";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { nameOf, openSession } from "../../../../components/haproxyEdge/machine.ts";
+import { SshServer } from "../../../support/sshServer.ts";
+
+beforeEach(() => void vi.stubEnv("SSH_AUTH_SOCK", undefined));
+afterEach(() => void vi.unstubAllEnvs());
 
 const HERE = {
   ...{ local: true, host: "127.0.0.1", port: 22, user: "", privateKey: "" },
@@ -9,10 +13,35 @@ const HERE = {
 
 it("runs a command on this machine, without SSH", async () => {
   const signal = AbortSignal.timeout(20_000);
-  expect(await runnerFor(HERE)("cat; exit 3", { input: "in", signal })).toMatchObject({
+  expect(await openSession(HERE).run("cat; exit 3", { input: "in", signal })).toMatchObject({
     stdout: "in",
     exitCode: 3,
   });
+});
+
+it("logs on once for several commands, and again after the connection was lost", async () => {
+  const limit = new AbortController();
+  const server = await SshServer.start((channel, { command }) => {
+    if (command === "hang") return limit.abort();
+    channel.write(command);
+    channel.exit(0);
+    channel.end();
+  });
+  const session = openSession({ ...HERE, ...server.target, local: false });
+  const run = (command: string, signal = AbortSignal.timeout(20_000)) =>
+    session.run(command, { input: "", signal });
+  try {
+    expect(await run("a")).toMatchObject({ stdout: "a", exitCode: 0 });
+    const once = server.logOns.length;
+    expect(await run("b")).toMatchObject({ stdout: "b", exitCode: 0 });
+    expect(server.logOns).toHaveLength(once);
+    expect((await run("hang", limit.signal)).exitCode).toBeUndefined();
+    expect(await run("c")).toMatchObject({ stdout: "c", exitCode: 0 });
+    expect(server.logOns).toHaveLength(2 * once);
+  } finally {
+    session.close();
+    server.stop();
+  }
 });
 
 it("calls a machine by its user and address, and this one so", () => {

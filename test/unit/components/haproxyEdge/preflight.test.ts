@@ -1,5 +1,6 @@
 /** Tests of components/haproxyEdge/preflight.ts. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { openSession } from "../../../../components/haproxyEdge/machine.ts";
 import { checkLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
 import { REPORT_BEGINS, REPORT_ENDS } from "../../../../haproxy/push.ts";
 import { hostKeyOf, keyPair, SshServer } from "../../../support/sshServer.ts";
@@ -35,7 +36,9 @@ async function machine(printed = report(), { status = 0, stderr = "" } = {}) {
 
 async function check(access: LoadBalancerAccess, signal = AbortSignal.timeout(20_000)) {
   vi.stubEnv("SSH_AUTH_SOCK", process.env.TEST_AGENT);
-  return await checkLoadBalancer(access, signal);
+  const session = openSession(access);
+  closing.push(() => session.close());
+  return await checkLoadBalancer(access, signal, session.run);
 }
 
 describe("a load balancer that is ready", () => {

@@ -1,0 +1,35 @@
+/** Clients that write bytes: requests that no HTTP library sends. */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+/** A request without a body. */
+export const lines = (...each: readonly string[]) => `${each.join("\r\n")}\r\n\r\n`;
+
+/** Sends bytes to port 80, on a connection of their own. @returns the answer */
+export function raw(host: string, bytes: string): Promise<string> {
+  const socket = connect(80, host);
+  socket.write(bytes);
+  return textOf(socket);
+}
+
+/** All that comes until the end. */
+export async function textOf(socket: Socket): Promise<string> {
+  let text = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await once(socket, "close");
+  return text;
+}
+
+/** A client that begins a request and sends no more. */
+export function halfRequest(host: string) {
+  const socket = connect(80, host);
+  socket.on("error", () => undefined);
+  const ended = new Promise((resolve) => socket.once("close", resolve));
+  const opened = Promise.race([once(socket, "connect").catch(() => undefined), ended]);
+  socket.write("GET / HTTP/1.1\r\nHost: nginx.hung.org.hk\r\n");
+  // The test reads HAProxy's answer 408, because the end comes after it.
+  socket.resume();
+  return { socket, opened, ended };
+}
