@@ -5,9 +5,8 @@
 #   byHand.sh shift 20 80     weights of v116 and v117
 #   byHand.sh down            remove everything, restore the load balancer's previous file
 #
-# Expects istioctl, kubectl, ssh, curl on PATH, an empty cluster in KUBECONFIG, and on the load balancer
-# HAProxy under systemd, and `sudo -n`
-# on the load balancer, and in the environment:
+# Expects istioctl, kubectl, ssh and curl on PATH, an empty cluster in KUBECONFIG, and on the load balancer
+# HAProxy under systemd and `sudo -n`. In the environment:
 #   NAMESPACE                     namespace of the app
 #   ISTIO_FILE                    IstioOperator file: profile, hub, tag, values
 #   IMAGE_V116, IMAGE_V117        images of the two versions

@@ -1,4 +1,4 @@
-/** The load balancer's machine alone (sshd, sudo, systemd, HAProxy), without a cluster. */
+/** Runs a load-balancer machine (sshd, sudo, systemd, HAProxy) without a cluster. */
 import { mkdir } from "node:fs/promises";
 import { execa } from "execa";
 import { until } from "../clients/process.ts";
@@ -18,7 +18,7 @@ import { startNetwork } from "../embedded/machines/network.ts";
 import { ensureToolchain } from "../embedded/toolchain/toolchain.ts";
 import { push, type RemoteScript, restore } from "../haproxy/push.ts";
 
-/** What a push carries besides haproxy.cfg. */
+/** The parts of a push besides haproxy.cfg. */
 export interface PushOptions {
   /** Chain and key. @default none */
   readonly pem?: string;
@@ -30,7 +30,7 @@ export class EdgeMachine {
   readonly lab: Instance;
   /** Owner of the pushed files. */
   readonly owner: string;
-  /** As HaproxyEdge wants it; the host key is left to those who need it. */
+  /** The machine for HaproxyEdge, without its host key. */
   readonly machine: { -readonly [K in keyof LoadBalancer]: LoadBalancer[K] };
 
   #init: number | undefined;
@@ -65,7 +65,7 @@ export class EdgeMachine {
     this.#init = await initPid(this.lab.loadBalancer);
   }
 
-  /** Leaves nothing of it on the host. */
+  /** Removes everything of it from the host. */
   stop(): Promise<void> {
     return stop(this.lab);
   }
@@ -75,7 +75,7 @@ export class EdgeMachine {
     return onLoadBalancer(this.lab, script);
   }
 
-  /** What HaproxyEdge sends. */
+  /** The commands and the input that HaproxyEdge sends. */
   script(config: string, { pem, reloadCommand }: PushOptions = {}): RemoteScript {
     return push(
       { ...this.machine, ...(reloadCommand && { reloadCommand }) },
@@ -97,14 +97,14 @@ export class EdgeMachine {
     return this.machine.local ? this.here(command, input) : this.ssh(command, input);
   }
 
-  /** In a shell of the machine's ordinary user. */
+  /** Runs a command in a shell of the machine's ordinary user. */
   here(command: string, input: string) {
     const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
     const asUser = ["runuser", "--user", SSH_USER, "--", "/bin/sh", "-c", command];
     return execa("nsenter", [`--target=${this.#init}`, ...namespaces, ...asUser], { input, reject: false });
   }
 
-  /** As `ssh USER@HOST COMMAND`. @param input all of standard input; without it the caller writes to it. */
+  /** Runs `ssh USER@HOST COMMAND`. @param input standard input. @default the caller writes it */
   ssh(command: string, input?: string) {
     const options = [
       `UserKnownHostsFile=${knownHostsFile(this.lab)}`,
@@ -118,7 +118,7 @@ export class EdgeMachine {
   }
 }
 
-/** Runs as root on a lab's load balancer, past sshd and sudo: to make faults, and to look afterwards. */
+/** Runs a script as root on a lab's load balancer, past sshd and sudo, to make and inspect faults. */
 export async function onLoadBalancer({ loadBalancer }: Instance, script: string): Promise<string> {
   const pid = await initPid(loadBalancer);
   const namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"];
@@ -129,7 +129,7 @@ export async function onLoadBalancer({ loadBalancer }: Instance, script: string)
   return stdout;
 }
 
-/** Pid of HAProxy's worker process: another one after each reload. */
+/** Pid of HAProxy's worker process. Each reload starts another one. */
 export function haproxyWorker(lab: Instance): Promise<string> {
   return onLoadBalancer(lab, "curl --silent --unix-socket /run/haproxy/istio-lab.sock http://localhost/");
 }

@@ -1,7 +1,6 @@
 /**
- * HAProxy alone before two plain servers, on a load balancer of its own: requests without a pause while one
- * config after another is pushed; then a config of many servers, rendered, checked and pushed. It needs no
- * lab that is up:
+ * Benchmarks HAProxy in front of two plain servers, on a machine of its own: requests without a pause during
+ * pushes, then a config of many servers, rendered, checked and pushed. It needs no running lab:
  *
  *     node bench/haproxy.ts --write
  *
@@ -20,14 +19,14 @@ import { EdgeMachine } from "./edgeMachine.ts";
 import { type Load, render, type Scale, withinLimits } from "./haproxyTable.ts";
 import { describeMachine } from "./machine.ts";
 
-/** What the two servers behind HAProxy answer; each config names one of them. */
+/** The pages of the two servers behind HAProxy. Each config names one of them. */
 const PAGES = ["a", "b"] as const;
 type Page = (typeof PAGES)[number];
 const PORTS: Record<Page, number> = { a: 8081, b: 8082 };
 /** Clients, each of which sends its next request as soon as it has its answer. */
 const CLIENTS = 8;
 
-/** The servers are a process of their own, so that they do not share a thread with the clients. */
+/** The servers run in another process, so that they do not share a thread with the clients. */
 if (process.argv[2] === "serve") serve(process.argv[3] ?? "");
 else
   await new Command("bench/haproxy")
@@ -71,7 +70,7 @@ async function measure(edge: EdgeMachine, size: Size): Promise<{ tables: string;
   }
 }
 
-/** Sends all requests, and pushes the two configs in turn meanwhile, spread evenly over the requests. */
+/** Sends all requests, and pushes the two configs in turn, spread evenly over the requests. */
 async function underLoad(
   edge: EdgeMachine,
   connections: Load["connections"],
@@ -96,7 +95,7 @@ async function underLoad(
   return { connections, requests: sent, failures, opened, seconds, pushSeconds };
 }
 
-/** A config with that many servers; none of them exists, which only HAProxy's health checks notice. */
+/** A config with that many servers. None of them exists, which only HAProxy's health checks notice. */
 async function atScale(edge: EdgeMachine, { servers }: Size): Promise<Scale> {
   const rounds = <T>(count: number, round: (i: number) => T) =>
     Array.from({ length: count }, (_, i) => round(i));
@@ -113,7 +112,7 @@ async function atScale(edge: EdgeMachine, { servers }: Size): Promise<Scale> {
   return { servers, renderMs, pushSeconds, accepted: exitCode === 0 };
 }
 
-/** Seconds of a push as the program does it, by SSH, until the new worker process serves. */
+/** Seconds of a push over SSH, as by the program, until the new worker process serves. */
 async function push(edge: EdgeMachine, text: string): Promise<number> {
   const start = performance.now();
   const { exitCode, stdout, stderr } = await edge.push(text);
@@ -135,7 +134,7 @@ async function startServers({ lab }: EdgeMachine): Promise<ChildProcess> {
 
 function serve(address: string): void {
   for (const page of PAGES) {
-    // HAProxy reuses its connections after a pause: the server must not close them meanwhile.
+    // The server must not close idle connections, which HAProxy reuses after a pause.
     const server = createServer({ keepAliveTimeout: 600_000 }, (_, response) => response.end(page));
     server.listen(PORTS[page], address, () => page === PAGES.at(-1) && process.send?.("listening"));
   }

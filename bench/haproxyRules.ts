@@ -58,7 +58,7 @@ else
     })
     .parseAsync();
 
-/** Only neighbours in time are compared; which comes first changes from round to round. */
+/** Only neighbours in time are compared. The order changes from round to round. */
 async function compare(edge: EdgeMachine, rounds: number, requests: number): Promise<void> {
   const connect = (port: number) =>
     Array.from({ length: CLIENTS }, () => new Client(`http://${edge.machine.host}:${port}`));

@@ -1,4 +1,4 @@
-/** Requests whose times are measured: as many as the way allows, and at a steady pace. */
+/** Measures the times of requests: as many as possible, or at a steady pace. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, request } from "undici";
 
@@ -9,13 +9,13 @@ export interface Page {
 }
 
 export interface Load {
-  /** Milliseconds of each answer, in the order in which they came. */
+  /** Milliseconds of each answer, in the order of arrival. */
   readonly ms: readonly number[];
   readonly failed: number;
   readonly seconds: number;
 }
 
-/** Clients that send their next request when they have the answer, for so many seconds. */
+/** For so many seconds, each client sends its next request when it has the answer. */
 export async function closedLoop(page: Page, clients: number, seconds: number): Promise<Load> {
   return measured(page, clients, async (send, isOver) => {
     const client = async () => {
@@ -25,7 +25,7 @@ export async function closedLoop(page: Page, clients: number, seconds: number): 
   });
 }
 
-/** So many requests a second, for so many seconds; a slow answer delays no other request. */
+/** Sends so many requests a second, for so many seconds. A slow answer delays no other request. */
 export async function openLoop(page: Page, perSecond: number, seconds: number): Promise<Load> {
   return measured(page, 64, async (send, isOver) => {
     const underWay: Promise<void>[] = [];

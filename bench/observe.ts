@@ -29,7 +29,7 @@ const page: Page = {
   url: `http://${lab.loadBalancer.address}/echo/test.txt`,
   host: "nginx.hung.org.hk",
 };
-/** Clients without a pause; requests a second at a steady pace; seconds of each. */
+/** Number of clients without a pause, requests a second at a steady pace, seconds of each load. */
 const CLIENTS = 8;
 const PACE = 100;
 const SECONDS = 8;
@@ -70,7 +70,9 @@ async function measure({ ups, rounds, changes }: Size): Promise<Results> {
   return { up, rounds: await measureRounds(rounds), page: shown };
 }
 
-/** on off, off on, on off …: neighbours in time are compared, and every second switch is saved. */
+/**
+ * The order is on off, off on, on off …: neighbours in time are compared, and every second switch is saved.
+ */
 async function measureRounds(count: number): Promise<Round[]> {
   const rounds: Round[] = [];
   for (let i = 1; i <= count; i++) {
@@ -108,7 +110,7 @@ async function measurePage(count: number): Promise<Results["page"]> {
   const load = new AbortController();
   const requests = keepLoaded(load.signal);
   try {
-    // A dashboard that ends before its first line rejects.
+    // Rejects when the dashboard ends before its first line.
     const first = await Promise.race([once(dashboard.stdout, "data"), dashboard]);
     const pictureUrl = new URL("picture.json", String(Array.isArray(first) ? first[0] : "").trim());
     const result: { weights: number[]; shares: number[] } = { weights: [], shares: [] };

@@ -1,5 +1,6 @@
 /**
- * What both ways of the benchmark need: the stack's page and cluster, and byHand.sh's files and environment.
+ * Reads what both ways of the benchmark need: the stack's page and cluster, byHand.sh's files and
+ * environment.
  */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,7 +36,7 @@ export async function readBench(work: string): Promise<Bench> {
   const { host, user } = config.loadBalancer;
   const hostKey = bestHostKey(config.loadBalancer.hostKey);
   const port = Number(config.loadBalancer.port ?? 22);
-  // OpenSSH expects the last line ended; Pulumi keeps the value without it.
+  // OpenSSH needs a newline at the end, which Pulumi's value lacks.
   const privateKey = `${config.loadBalancerPrivateKey.trimEnd()}\n`;
   const { profile = "demo", hub, tag, values } = config.istio;
   const file = async (name: string, text: string): Promise<string> => {

@@ -1,4 +1,4 @@
-/** The few figures a benchmark's table needs. Pure. */
+/** Statistics for the benchmarks' tables. Pure. */
 
 /** Measurements of one step, in seconds unless the table says otherwise, one for each round, in order. */
 export interface Sample {

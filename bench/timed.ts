@@ -1,4 +1,4 @@
-/** Times a step of a benchmark, and shows on standard error how it goes. */
+/** Times a step of a benchmark, and shows its progress on standard error. */
 
 /**
  * @param digits decimals of the seconds in the line that it prints. @default 2

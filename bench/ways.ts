@@ -1,4 +1,4 @@
-/** The two ways to do the work that the benchmark compares. */
+/** The two ways of work that the benchmark compares. */
 import { join } from "node:path";
 import { execa } from "execa";
 import { setAll, weightSettings } from "../clients/pulumi.ts";
@@ -9,7 +9,7 @@ export type Weights = { v116: number; v117: number };
 
 /** One way to do the work. */
 export interface Way {
-  /** Puts the weights where the next command reads them; not timed, as typing is not. */
+  /** Writes the weights where the next command reads them. This is not timed, like an edit by hand. */
   configure(weights: Weights): Promise<unknown>;
   up(): Promise<unknown>;
   shift(weights: Weights): Promise<unknown>;

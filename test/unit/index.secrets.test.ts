@@ -73,7 +73,7 @@ describe("https", () => {
 });
 
 describe("the stats page", () => {
-  it("has its password, and what is made of it, in secrets only", async () => {
+  it("has its password, and everything derived from it, only in secrets", async () => {
     const statsPassword = "correct-horse-battery";
     const { resources, outputs } = await runProgram({ stats: { page: "127.0.0.1:8404" }, statsPassword });
     const { stdin } = find(resources, "edge", "Command").inputs;

@@ -203,16 +203,13 @@ describe("the whole program", () => {
     expect(Object.keys(template.metadata.annotations)).toEqual(["istio-lab/page"]);
   });
 
-  it(
-    "previews an empty cluster: what depends on the gateway's Service " + "is unknown, nothing fails",
-    async () => {
-      const { outputs, resources } = await runProgram({}, { preview: true });
-      expect(resources.map(({ name }) => name)).toContain("edge");
-      expect(outputs.nodePorts).toBeUndefined();
-      expect(outputs.configHash).toBeUndefined();
-      expect(outputs.url).toBe("http://nginx.hung.org.hk/echo/test.txt");
-    },
-  );
+  it("previews an empty cluster: what depends on the gateway's Service is unknown, nothing fails", async () => {
+    const { outputs, resources } = await runProgram({}, { preview: true });
+    expect(resources.map(({ name }) => name)).toContain("edge");
+    expect(outputs.nodePorts).toBeUndefined();
+    expect(outputs.configHash).toBeUndefined();
+    expect(outputs.url).toBe("http://nginx.hung.org.hk/echo/test.txt");
+  });
 });
 
 /** Paths of the resources whose inputs differ. */

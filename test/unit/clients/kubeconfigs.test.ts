@@ -155,7 +155,7 @@ describe("proxies", () => {
 });
 
 describe("credential plugins", () => {
-  it("are waited for, and what they print for the user arrives meanwhile", async () => {
+  it("are waited for; their lines for the user arrive during the wait", async () => {
     // It ends when its user has acted, here by making a file.
     const body =
       `echo "enter ABCD at https://login.test" >&2; until [ -e ${join(home, "done")} ]; do sleep 0.05; ` +
@@ -180,7 +180,7 @@ describe("credential plugins", () => {
   });
 });
 
-describe("what kubectl refuses is refused in its words", () => {
+describe("a refusal of kubectl is an error in kubectl's words", () => {
   it.each<[string, Parts, object]>([
     [
       "a kind of log-on that was removed",

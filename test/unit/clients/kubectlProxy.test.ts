@@ -62,7 +62,7 @@ it("ends with the signal", async () => {
   );
 });
 
-it("leaves nothing when kubectl refuses", async () => {
+it("leaves no files when kubectl refuses", async () => {
   await expect(KubectlProxy.start({ kubeconfig: "/no/such/file" })).rejects.toThrow(/no such file/);
   await until("the directory is gone", async () => sockets().length === 0);
 });

@@ -67,7 +67,7 @@ async function read(request: IncomingMessage): Promise<Seen> {
 const POD = { metadata: { name: "p" } };
 const NOT_FOUND = json(404, { kind: "Status", reason: "NotFound", message: "not found" });
 
-it("reads: what is not there is undefined, an empty list, or false", async () => {
+it("reads: a missing object is undefined, an empty list, or false", async () => {
   const { api } = await client(NOT_FOUND);
   expect(await api.get("/x")).toBeUndefined();
   expect(await api.metadata("/x")).toBeUndefined();

@@ -25,7 +25,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     return lines.flatMap((line) => (line.startsWith("fault ") ? [line.slice("fault ".length)] : []));
   }
 
-  it("finds nothing on a machine that is ready, and reports HAProxy's version", () => {
+  it("finds no fault on a ready machine, and reports HAProxy's version", () => {
     const machine = makeMachine({ original: ORIGINAL });
     expect(machine.look("--listen", "*:80 *:443")).toMatchObject({ status: 0, stdout: "version 2.6.12\n" });
   });

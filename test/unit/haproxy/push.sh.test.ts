@@ -15,7 +15,7 @@ import {
 afterEach(removeMachines);
 
 describe.skipIf(process.platform !== "linux")("push.sh", () => {
-  it("puts the file into use, keeps what was there, and keeps its mode", () => {
+  it("puts the file into use, and keeps the previous file with its mode", () => {
     const machine = makeMachine({ original: ORIGINAL });
     chmodSync(machine.file, 0o640);
     expect(machine.push(config())).toMatchObject({ status: 0, stderr: "" });
@@ -144,7 +144,7 @@ describe.skipIf(process.platform !== "linux")("push.sh", () => {
     expect(machine.files()).toEqual(["haproxy.cfg", "haproxy.cfg.before-istio-lab"]);
   });
 
-  it("clears away what a push that was killed had staged", () => {
+  it("removes the staged files of a killed push", () => {
     const machine = makeMachine({ original: ORIGINAL });
     writeFileSync(join(machine.directory, ".haproxy.cfg.istio-lab-new.aBcDeF"), "half");
     machine.push(config());

@@ -55,7 +55,7 @@ describe("a push", () => {
     expect(run(script).stdout).toBe(run(push(target, { config: "config\n" })).stdout);
   });
 
-  it("becomes root with sudo, or says what the user lacks before anything is read", () => {
+  it("becomes root with sudo, or reports what the user lacks before it reads anything", () => {
     const script = push(target, { config: "config\n" });
     expect(run(script, { user: "sudoer" }).stdout).toBe(run(script).stdout);
     expect(run(script, { user: "user" })).toMatchObject({

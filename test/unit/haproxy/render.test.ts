@@ -46,18 +46,15 @@ describe("renderHaproxy", () => {
     expect(config).not.toContain("correct-horse");
   });
 
-  it(
-    "renders a file beside others as the golden file has it: own names, " + "defaults and ports, no global",
-    () => {
-      const tls = { mode: "passthrough" as const, redirect: true, certificateFile: "" };
-      const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
-      const stats = { prometheus: { address: "127.0.0.1", port: 9101 } };
-      const ports = { http: 8080, https: 8443 };
-      const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, include: true, ports, tls, stats }));
-      expect(config).toBe(readFileSync(golden("haproxy-include"), "utf8"));
-      expect(config).not.toMatch(/^(global|defaults$|(frontend|backend|listen) (?!istio-lab-dev-))/m);
-    },
-  );
+  it("renders a file beside others as the golden file has it: own names, defaults and ports, no global", () => {
+    const tls = { mode: "passthrough" as const, redirect: true, certificateFile: "" };
+    const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
+    const stats = { prometheus: { address: "127.0.0.1", port: 9101 } };
+    const ports = { http: 8080, https: 8443 };
+    const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, include: true, ports, tls, stats }));
+    expect(config).toBe(readFileSync(golden("haproxy-include"), "utf8"));
+    expect(config).not.toMatch(/^(global|defaults$|(frontend|backend|listen) (?!istio-lab-dev-))/m);
+  });
 
   it("keeps the names of a file beside others distinct, and its socket's path short", () => {
     const sockets = [
@@ -120,7 +117,7 @@ describe("renderHaproxy", () => {
     expect(new Set(hashes).size).toBe(hashes.length);
   });
 
-  it("never lets a word become two, whatever the word", () => {
+  it("never splits a word", () => {
     const lines = renderHaproxy(labModel({ ...ARTICLE, nodes: ARTICLE.nodes.slice(0, 1) })).split(
       "\n",
     ).length;

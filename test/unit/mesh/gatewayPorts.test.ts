@@ -7,7 +7,7 @@ const CHART = [
   { name: "http2", port: 80, nodePort: 30934 },
 ];
 
-it("finds a port by the name that Istio's charts give it, whatever its number", () => {
+it("finds a port by its name in Istio's charts, whatever its number", () => {
   expect(nodePortOf([{ name: "http2", port: 8080, nodePort: 1 }, ...CHART.slice(0, 1)], "http2")).toBe(1);
   expect(nodePortOf(CHART, "https")).toBeUndefined();
 });

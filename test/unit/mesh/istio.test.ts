@@ -82,7 +82,7 @@ describe("a VirtualService", () => {
     );
   });
 
-  it("is read as far as it goes, whichever tool wrote it", () => {
+  it("is read as far as possible, whichever tool wrote it", () => {
     expect(readVirtualService({})).toEqual({ weights: {}, subsets: [] });
     const http = [
       { route: [{ destination: { subset: "v1" } }, { destination: {} }] },

@@ -27,7 +27,7 @@ it("another stack's object: names the stack, and how to take it over", async () 
   ]);
 });
 
-it("an object without an owner: names who manages its fields, controllers left out", async () => {
+it("an object without an owner: names its field managers, without controllers", async () => {
   const managedFields = [
     { manager: "kubectl-create" },
     { manager: "kube-controller-manager", subresource: "status" },

@@ -30,7 +30,7 @@ it("a user who may do everything costs one request", async () => {
   expect(await check({})).toEqual({ faults: [], accessReviews: 1, rulesReviews: 0 });
 });
 
-it("what is refused is one line: each verb on each resource, once", async () => {
+it("all refusals are one line: each verb on each resource, once", async () => {
   const { faults } = await check({
     refused: ({ verb, resource }) => verb === "*" || resource === "deployments",
   });
@@ -48,18 +48,15 @@ describe("rules of roles", () => {
     ...complete,
   });
 
-  it(
-    "answer for a whole namespace: a user of one namespace costs four " + "requests, however slow the line",
-    async () => {
-      const node = "node authorizer does not support user rule resolution";
-      const incomplete = { incomplete: true, evaluationError: node };
-      expect(await check({ refused: () => true, rules: rules(incomplete) })).toEqual({
-        faults: [expect.stringMatching(/to get namespaces kube-system; list nodes: allow these/)],
-        accessReviews: 1,
-        rulesReviews: 3,
-      });
-    },
-  );
+  it("answer for a whole namespace: a user of one namespace costs four requests, however slow the line", async () => {
+    const node = "node authorizer does not support user rule resolution";
+    const incomplete = { incomplete: true, evaluationError: node };
+    expect(await check({ refused: () => true, rules: rules(incomplete) })).toEqual({
+      faults: [expect.stringMatching(/to get namespaces kube-system; list nodes: allow these/)],
+      accessReviews: 1,
+      rulesReviews: 3,
+    });
+  });
 
   it("a role of one namespace allows nothing in the whole cluster", async () => {
     const everything = { verbs: ["*"], apiGroups: ["*"], resources: ["*"] };
@@ -70,7 +67,7 @@ describe("rules of roles", () => {
     expect(faults).toEqual([expect.stringMatching(/to get namespaces kube-system; list nodes: allow/)]);
   });
 
-  it("that are incomplete leave what they do not allow to an access review", async () => {
+  it("that are incomplete leave the rest to an access review", async () => {
     const webhook = { incomplete: true, evaluationError: "webhook authorizer does not support rules" };
     expect(await check({ refused: notEverything, rules: rules(webhook) })).toEqual({
       faults: [],

@@ -54,7 +54,7 @@ async function expectFaults(
 }
 
 describe("all is well", () => {
-  it("brings together what the checks of all capabilities found out", async () => {
+  it("merges the facts of all capabilities' checks", async () => {
     const { kubeconfig, requests } = await clusterOf({ ...VERSION, "/one": { metadata: { name: "o" } } });
     const one = {
       checks: [
@@ -78,7 +78,7 @@ describe("checks that come last", () => {
     machineChecks: [async () => ({ faults: [], facts: { nodes: 3 }, warnings: ["first"] })],
   } satisfies Preflight<Selection>;
 
-  it("see what the others found out; what they warn of stops nothing", async () => {
+  it("see the facts of the others; their warnings stop nothing", async () => {
     const { kubeconfig } = await clusterOf(VERSION);
     const last: Preflight<Selection> = {
       lastChecks: [async ({ facts }) => ({ faults: [], warnings: [`last: ${JSON.stringify(facts)}`] })],
@@ -120,7 +120,7 @@ describe("checks that come last", () => {
   });
 });
 
-describe("what is wrong is reported at once, one fault a line", () => {
+describe("all faults are reported at once, one a line", () => {
   it("of machines, checks, owned objects and permissions", async () => {
     const service = ownedObject("Service", "default", "nginx-svc");
     const { kubeconfig } = await clusterOf(

@@ -139,7 +139,7 @@ describe("the report for people", () => {
     failures: { "status 503": 2 },
   };
 
-  it("draws a bar for each version, with what the bound allows", () => {
+  it("draws a bar for each version, with the allowed range", () => {
     expect(stripVTControlCharacters(renderReport(report, { barWidth: 20 })).split("\n")).toEqual([
       "  v116  █████░░░▒▒▒▒░░░░░░░░  100   25.0 %  of 50 %, allowed 160 to 240",
       "  v117  ███████████████░░░░░  300   75.0 %  of 50 %, allowed 160 to 240",
@@ -153,7 +153,7 @@ describe("the report for people", () => {
     expect(renderLine(report)).toBe("v116 25.0 % (50 %)  v117 75.0 % (50 %)  of 402, 2 failed  not ok");
   });
 
-  it("says what so many answers can show at all", () => {
+  it("prints the smallest deviation that so many answers can show", () => {
     expect(renderResolution({ served: { v116: 60, v117: 40 }, weights: EVEN })).toBe(
       "100 answers show a deviation of 20 points or more; for 10 points send 400",
     );

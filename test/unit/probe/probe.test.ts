@@ -101,7 +101,7 @@ describe("probe", () => {
     });
   });
 
-  it("ends at its signal with what it has", async () => {
+  it("ends at its signal, with the answers so far", async () => {
     const stop = new AbortController();
     const { url } = remember(
       await pageServer((_request, response) => {
@@ -123,30 +123,27 @@ describe("probe", () => {
 });
 
 describe("RequestStream", () => {
-  it(
-    "keeps its pace while the server is slow, and records every answer " + "in the order of sending",
-    async () => {
-      const waiting: (() => void)[] = [];
-      const { url, hosts } = remember(
-        await pageServer((_request, response) => {
-          waiting.push(() => response.end(PAGES.v117));
-        }),
-      );
-      const stream = new RequestStream({ url, pages: PAGES, rate: 200 }).start();
-      await until(() => hosts.length >= 20);
-      expect(stream.answers).toEqual([]);
-      const answering = setInterval(() => waiting.splice(0).forEach((answer) => void answer()), 1);
-      const answers = await stream.stop();
-      clearInterval(answering);
-      expect(answers).toHaveLength(stream.sent);
-      expect(answers.every(({ version }) => version === "v117")).toBe(true);
-      expect(answers.map(({ sentAt }) => sentAt)).toEqual(
-        answers.map(({ sentAt }) => sentAt).toSorted((a, b) => a - b),
-      );
-    },
-  );
+  it("keeps its pace while the server is slow, and records every answer in the order of sending", async () => {
+    const waiting: (() => void)[] = [];
+    const { url, hosts } = remember(
+      await pageServer((_request, response) => {
+        waiting.push(() => response.end(PAGES.v117));
+      }),
+    );
+    const stream = new RequestStream({ url, pages: PAGES, rate: 200 }).start();
+    await until(() => hosts.length >= 20);
+    expect(stream.answers).toEqual([]);
+    const answering = setInterval(() => waiting.splice(0).forEach((answer) => void answer()), 1);
+    const answers = await stream.stop();
+    clearInterval(answering);
+    expect(answers).toHaveLength(stream.sent);
+    expect(answers.every(({ version }) => version === "v117")).toBe(true);
+    expect(answers.map(({ sentAt }) => sentAt)).toEqual(
+      answers.map(({ sentAt }) => sentAt).toSorted((a, b) => a - b),
+    );
+  });
 
-  it("counts what fails and forgets what is older than it should keep", async () => {
+  it("counts failures, and drops answers that are older than it should keep", async () => {
     const stream = new RequestStream({ url: await deadUrl(), pages: PAGES, rate: 1000, keep: 10 }).start();
     await until(() => stream.sent >= 100);
     const answers = await stream.stop();

@@ -15,26 +15,23 @@ describe("allowed", () => {
     expect(allowed(400, 100)).toEqual({ low: 400, high: 400 });
   });
 
-  it(
-    "keeps the promised false alarm rate on both sides of every weight, and " + "is no wider than that needs",
-    () => {
-      fc.assert(
-        fc.property(fc.integer({ min: 1, max: 600 }), fc.integer({ min: 1, max: 99 }), (requests, weight) => {
-          const { low, high } = allowed(requests, weight);
-          expect(probabilityBelow(low, requests, weight)).toBeLessThanOrEqual(TAIL * 1.000001);
-          expect(probabilityBelow(low + 1, requests, weight)).toBeGreaterThan(TAIL * 0.999999);
-          expect(probabilityBelow(requests - high, requests, 100 - weight)).toBeLessThanOrEqual(
-            TAIL * 1.000001,
-          );
-          expect(probabilityBelow(requests - high + 1, requests, 100 - weight)).toBeGreaterThan(
-            TAIL * 0.999999,
-          );
-        }),
-      );
-    },
-  );
+  it("keeps the promised false alarm rate on both sides of every weight, and is no wider than that needs", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 600 }), fc.integer({ min: 1, max: 99 }), (requests, weight) => {
+        const { low, high } = allowed(requests, weight);
+        expect(probabilityBelow(low, requests, weight)).toBeLessThanOrEqual(TAIL * 1.000001);
+        expect(probabilityBelow(low + 1, requests, weight)).toBeGreaterThan(TAIL * 0.999999);
+        expect(probabilityBelow(requests - high, requests, 100 - weight)).toBeLessThanOrEqual(
+          TAIL * 1.000001,
+        );
+        expect(probabilityBelow(requests - high + 1, requests, 100 - weight)).toBeGreaterThan(
+          TAIL * 0.999999,
+        );
+      }),
+    );
+  });
 
-  it("mirrors: what v116 may have is what v117 has to leave", () => {
+  it("mirrors: the range of v116 is the complement of the range of v117", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 5000 }), fc.integer({ min: 0, max: 100 }), (requests, weight) => {
         const { low, high } = allowed(requests, weight);

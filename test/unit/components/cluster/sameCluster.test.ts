@@ -67,7 +67,7 @@ it("a user who may not read the namespace passes", () => {
   expect(run(forbidden)).toMatchObject({ status: 0, stderr: "" });
 });
 
-it("without an identity nothing is compared", () => {
+it("without an identity it compares nothing", () => {
   expect(run(namespace("here"), {})).toMatchObject({ status: 0, stderr: "" });
 });
 

@@ -208,7 +208,7 @@ describe("the host key", () => {
     expect(faultsOf(hostKey(text as string))[0]).toContain(WANT_HOST_KEY);
   });
 
-  it("is not an RSA key, which only some of the parts can use", () => {
+  it("is not an RSA key, which Pulumi's SSH client cannot use", () => {
     expect(faultsOf(hostKey(rsa))).toEqual([
       expect.stringMatching(
         /^loadBalancer\.hostKey is "ssh-rsa .*: Pulumi's SSH client .*ssh-keyscan -t ed25519/,

@@ -80,7 +80,7 @@ describe("HaproxyEdge", () => {
     expect(config).toMatch(/^frontend istio-lab-dev-http from istio-lab-dev\n {4}bind \*:8080$/m);
   });
 
-  it("is the same when nothing has changed", async () => {
+  it("is the same for the same nodes", async () => {
     const wires: string[] = [];
     for (const _ of [1, 2]) {
       const resources = await startMocks();

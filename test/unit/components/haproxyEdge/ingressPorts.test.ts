@@ -34,7 +34,7 @@ const SERVICE = "istio-system/istio-ingressgateway";
 const args = { gatewayService: pulumi.output(SERVICE), cluster: {} };
 
 describe("IngressPorts", () => {
-  it("finds ports by name, in whatever order, and registers nothing that a refresh would judge", async () => {
+  it("finds ports by name, in any order, and registers no resource that a refresh would judge", async () => {
     server.service = { spec: { ports: [...GATEWAY_PORTS].reverse() } };
     const resources = await startMocks();
     const ingress = new IngressPorts("ingress", args);

@@ -13,7 +13,7 @@ const portOf = async (server: ReturnType<typeof createServer>) => {
   return String((server.address() as AddressInfo).port);
 };
 
-it("tries all at once, and says of each what came back", async () => {
+it("tries all at once, and reports the result of each", async () => {
   const [open, closed] = [createServer(), createServer()];
   const ports = [await portOf(open), await portOf(closed)] as const;
   closed.close();

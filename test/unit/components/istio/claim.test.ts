@@ -23,7 +23,7 @@ describe("claim.sh", () => {
     expect(runScript("claim.sh", { existed: true }).inputs).toContain("    istio-lab/namespace: existed");
   });
 
-  it("has nothing to do where it has claimed already", () => {
+  it("does nothing where the claim is its own", () => {
     const { status, calls } = runScript("claim.sh", { owner: OWNER });
     expect(status).toBe(0);
     expect(calls.join()).not.toContain("apply");

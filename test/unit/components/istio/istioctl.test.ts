@@ -25,7 +25,7 @@ async function faults(manage = true): Promise<string[]> {
   return faults.map(({ message }) => message);
 }
 
-it("of the same minor version is right", async () => {
+it("of the same minor version is accepted", async () => {
   istioctl("echo client version: 1.31.2");
   expect(await faults()).toEqual([]);
 });

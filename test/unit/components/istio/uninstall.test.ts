@@ -17,7 +17,7 @@ describe("uninstall.sh", () => {
     expect(deletions.at(-1)).toMatch(/^kubectl delete namespace istio-system /);
   });
 
-  it("deletes nothing by pattern of its name, and nothing of a namespace as a whole", () => {
+  it("deletes no object by a pattern of names, and no namespace's whole content", () => {
     const { calls } = uninstall();
     const wholesale = calls.filter((call) => call.startsWith("kubectl delete") && / --all( |$)/.test(call));
     expect(wholesale).toEqual([]);
@@ -75,7 +75,7 @@ describe("uninstall.sh", () => {
       expect(uninstall({ orphan }, {}).inputs).toContain("kind: Orphan");
   });
 
-  it("removes orphans before it looks what holds Istio", () => {
+  it("removes orphans before it checks what keeps Istio", () => {
     const { calls } = uninstall({ orphan: "secrets" });
     const removed = calls.findIndex((call) => call.startsWith("kubectl delete --filename=-"));
     const looked = calls.findIndex((call) => call.startsWith("kubectl get pods"));

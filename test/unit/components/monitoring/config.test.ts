@@ -16,7 +16,7 @@ test("on: an official image and the defaults of the documentation", () => {
   });
 });
 
-test("a Prometheus that is there already: nothing is deployed", () => {
+test("an existing Prometheus: nothing is deployed", () => {
   const { monitoring } = settings({ monitoring: { url: "http://prometheus.monitoring:9090" } });
   expect(monitoring).toMatchObject({ url: "http://prometheus.monitoring:9090", deployed: undefined });
 });

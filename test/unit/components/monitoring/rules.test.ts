@@ -120,7 +120,7 @@ test.skipIf(without)("no gateway, a server that is down, an exporter that is sil
     expect(outcome).toContain(name);
 });
 
-test.skipIf(without)("a Prometheus that stores nothing any more, as on a full disk", () => {
+test.skipIf(without)("a Prometheus that can no longer store samples, as on a full disk", () => {
   const up = (values: string) => [{ series: 'up{job="prometheus"}', values }];
   const none = [alert("PrometheusStoresNothing")];
   expect(check(up("1x80"), none)).toBe("ok");

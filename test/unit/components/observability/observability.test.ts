@@ -82,7 +82,7 @@ it("outputs the addresses of Prometheus and Zipkin", async () => {
   ]);
 });
 
-it("with a Prometheus that is there already nothing is made", async () => {
+it("with an existing Prometheus it makes no resource", async () => {
   const { resources, declared } = await observe({ monitoring: { url: "http://prometheus:9090" } });
   expect(resources.filter(({ inputs }) => inputs?.metadata)).toEqual([]);
   expect(declared).toEqual([]);

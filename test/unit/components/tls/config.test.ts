@@ -20,7 +20,7 @@ describe("tls", () => {
     expect(settings({ tlsCertificate: "old", tlsKey: "old" }).tls).toBeUndefined();
   });
 
-  it("takes a chain and its key, and drops whatever else the text holds", () => {
+  it("takes a chain and its key, and drops all other text", () => {
     const tlsCertificate =
       `server s_client says:\n${good.certificate}` + `# istio-lab owner=x\n${other.certificate}`;
     const config = settings({ tls, tlsCertificate, tlsKey: good.key });

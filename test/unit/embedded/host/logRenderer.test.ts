@@ -19,7 +19,7 @@ async function printed(tasks: ConstructorParameters<typeof Listr>[0]): Promise<s
   return lines;
 }
 
-test("steps with nothing to do leave one line for their group", async () => {
+test("idle steps leave one line for their group", async () => {
   const steps = [
     { title: "network", task: takes(5) },
     { title: "nodes", task: takes(900) },

@@ -8,12 +8,12 @@ import { freeSubnet, overlaps, requireFreeSubnet } from "../../../../embedded/ho
 const root = process.getuid?.() === 0;
 
 describe("a free subnet", () => {
-  test("is one of another block where a VPN routes all of 10.0.0.0/8", () => {
+  test("is in another block where a VPN routes all of 10.0.0.0/8", () => {
     expect(freeSubnet(["10.0.0.0/8"])).toBe("192.168.255.0/24");
     expect(freeSubnet(["10.0.0.0/8", "192.168.0.0/16"])).toBe("172.31.255.0/24");
   });
 
-  test("is what is left, however little that is", () => {
+  test("is the last free one, if only one is free", () => {
     const all = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/17", "192.168.128.0/18", "192.168.192.0/19"];
     expect(freeSubnet([...all, "192.168.240.0/20", "192.168.224.0/21", "192.168.232.0/22"])).toBe(
       "192.168.239.0/24",
@@ -24,7 +24,7 @@ describe("a free subnet", () => {
     expect(freeSubnet(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"])).toBeUndefined();
   });
 
-  test("overlaps nothing that is in use", () => {
+  test("overlaps no network in use", () => {
     const octet = fc.integer({ min: 0, max: 255 });
     const network = fc
       .tuple(fc.constantFrom(10, 172, 192), octet, octet, fc.integer({ min: 8, max: 32 }))

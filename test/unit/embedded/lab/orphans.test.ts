@@ -23,7 +23,7 @@ afterEach(async () => {
   for (const owner of ["x", "y"]) await endOrphans(instance(owner, { state: root }));
 });
 
-test("a plugin whose engine was killed ends, and what it started too", async () => {
+test("a plugin whose engine was killed ends, with the processes that it started", async () => {
   const { engine, pids } = await startPlugin(lab);
   expect(pids).toHaveLength(3);
   engine.kill("SIGKILL");
@@ -32,7 +32,7 @@ test("a plugin whose engine was killed ends, and what it started too", async () 
   expect(pids.filter(runs)).toEqual([]);
 });
 
-test("what a plugin started ends too when the plugin itself was killed", async () => {
+test("a killed plugin's processes end", async () => {
   const { engine, pids } = await startPlugin(lab);
   const [plugin] = pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("pulumi-"));
   engine.kill("SIGKILL");

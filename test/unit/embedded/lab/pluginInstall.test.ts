@@ -11,7 +11,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "plugins it's-"));
 });
 
-test("a stand-in starts from where it is installed, whatever the directory's name", async () => {
+test("a stand-in starts from its own place, whatever the directory's name", async () => {
   const wrapper = await installPlugin(directory, { name: "resource-command", node: "/bin/echo" });
   expect(wrapper).toBe(join(directory, "pulumi-resource-command"));
   expect(spawnSync(wrapper, ["127.0.0.1:1"], { encoding: "utf8" }).stdout).toMatch(
@@ -20,7 +20,7 @@ test("a stand-in starts from where it is installed, whatever the directory's nam
   expect(readFileSync(wrapper, "utf8")).toMatch(/^#!\/bin\/sh\n/);
 });
 
-test("an official plugin gets the directory for its files, which its user alone can read", async () => {
+test("an official plugin gets a directory for its files, which only its user can read", async () => {
   const temporary = join(directory, "tmp");
   const wrapper = await installPlugin(directory, {
     name: "resource-kubernetes",

@@ -65,7 +65,7 @@ describe("on PATH", () => {
     });
   });
 
-  test("one of another version is named and left out; the next one serves", async () => {
+  test("one of another version is named and left out; the next one is used", async () => {
     const old = official("old", "resource-command");
     writeFileSync(old, "#!/bin/sh\n", { mode: 0o755 });
     env.PATH = `${join(root, "old")}:${join(root, "bin")}`;
@@ -85,7 +85,7 @@ describe("on PATH", () => {
 });
 
 describe("in Pulumi's cache", () => {
-  test("exactly the wanted version comes first, whatever sorts before it", async () => {
+  test("the wanted version comes first, also where others sort before it", async () => {
     for (const version of ["3.30.2", "4.9.0", "4.99.0"]) cached(version);
     const exact = cached(kubernetes);
     expect(await paths()).toMatchObject({ "resource-kubernetes": exact });

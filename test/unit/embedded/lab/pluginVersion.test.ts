@@ -22,7 +22,7 @@ test("each plugin reports its version before any engine is there", async () => {
   }
 });
 
-test("what is no plugin has no version", async () => {
+test("a file that is no plugin has no version", async () => {
   const directory = mkdtempSync(join(tmpdir(), "plugins-"));
   const file = join(directory, "pulumi-resource-command");
   expect(await reportedVersion("resource-command", file)).toBeUndefined();

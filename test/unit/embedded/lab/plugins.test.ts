@@ -48,24 +48,21 @@ function official(): string {
   return file;
 }
 
-test(
-  "an official plugin is started from where it lies, and leaves its files " + "below the lab's directory",
-  async () => {
-    const source = official();
-    const plugins = await choose();
-    const path = join(
-      pulumiHome(lab),
-      "plugins",
-      `resource-kubernetes-v${version}`,
-      "pulumi-resource-kubernetes",
-    );
-    expect(plugins).toContainEqual({ name: "resource-kubernetes", official: true, path, source });
-    expect(plugins.filter((plugin) => plugin.official)).toHaveLength(1);
-    expect(spawnSync(path, { encoding: "utf8" }).stdout).toBe(`${source} ${join(lab.dir, "tmp")}\n`);
-    expect(await findInstalled(lab)).toEqual(plugins);
-    expect(pluginWarnings(plugins)).toEqual([]);
-  },
-);
+test("an official plugin is started from where it lies, and leaves its files below the lab's directory", async () => {
+  const source = official();
+  const plugins = await choose();
+  const path = join(
+    pulumiHome(lab),
+    "plugins",
+    `resource-kubernetes-v${version}`,
+    "pulumi-resource-kubernetes",
+  );
+  expect(plugins).toContainEqual({ name: "resource-kubernetes", official: true, path, source });
+  expect(plugins.filter((plugin) => plugin.official)).toHaveLength(1);
+  expect(spawnSync(path, { encoding: "utf8" }).stdout).toBe(`${source} ${join(lab.dir, "tmp")}\n`);
+  expect(await findInstalled(lab)).toEqual(plugins);
+  expect(pluginWarnings(plugins)).toEqual([]);
+});
 
 test("chosen again in the shell of ./lab env, the official plugin stays", async () => {
   const source = official();
@@ -101,7 +98,7 @@ test("an official plugin that is too old is reported with its version and the wa
   expect(warning).toContain(`${file} is version 4.9.0; it has to be ${version} or a later one`);
 });
 
-test("stand-ins on demand, whatever is there", async () => {
+test("stand-ins on demand, also beside official plugins", async () => {
   official();
   const plugins = await choose({ ISTIO_LAB_PLUGINS: "stand-ins" });
   expect(plugins.filter((plugin) => plugin.official)).toEqual([]);

@@ -62,7 +62,7 @@ test(
   },
 );
 
-test("nothing is touched while a Pulumi is at work", async () => {
+test("nothing is changed while a Pulumi runs", async () => {
   const program = join(root, "pulumi");
   await copyFile("/bin/sleep", program);
   const pulumi = spawn(program, ["60"], { stdio: "ignore" });

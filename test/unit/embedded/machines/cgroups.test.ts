@@ -42,7 +42,7 @@ test.runIf(root)("(needs root) a process is in the cgroup in every hierarchy of 
   expect(await outside(`${PATH}/node/machine`, pid)).toEqual([]);
 });
 
-test.runIf(root)("(needs root) removal ends what runs there and leaves no directory", async () => {
+test.runIf(root)("(needs root) removal ends the processes there and leaves no directory", async () => {
   const child = sleeper();
   await makeCgroup(`${PATH}/node/machine`);
   await enterCgroup(`${PATH}/node/machine`, child.pid ?? 0);
@@ -52,14 +52,14 @@ test.runIf(root)("(needs root) removal ends what runs there and leaves no direct
   expect((await hierarchies()).filter((hierarchy) => existsSync(join(hierarchy, PATH)))).toEqual([]);
 });
 
-test.runIf(root)("(needs root) what the kernel refuses is an error that names the file", async () => {
+test.runIf(root)("(needs root) a refusal of the kernel is an error that names the file", async () => {
   const { pid = 0 } = sleeper();
   await expect(enterCgroup(`${PATH}/none`, pid)).rejects.toThrow(
     new RegExp(`cgroups: the kernel refuses to write "${pid}" to /sys/fs/cgroup/.*${PATH}/none/cgroup.procs`),
   );
 });
 
-test.runIf(root && v2)("(needs v2) the cgroup has every controller that its parent can hand on", async () => {
+test.runIf(root && v2)("(needs v2) the cgroup has every controller that its parent can pass on", async () => {
   await makeCgroup(`${PATH}/node/machine`);
   const controllers = (...path: string[]) => readFile(join(v2 ?? "", ...path, "cgroup.controllers"), "utf8");
   const handed = (await controllers(PATH, "node", "machine")).trim().split(" ");

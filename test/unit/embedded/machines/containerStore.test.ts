@@ -47,7 +47,7 @@ async function startMachine(): Promise<void> {
   await until("its first process", async () => (await initPid(worker)) !== undefined);
 }
 
-test("a running worker imports what it has not, once, in its own namespaces", async () => {
+test("a running worker imports the archives that it lacks, once, in its own namespaces", async () => {
   await startMachine();
   await noteImages(store(), ["pause-1"]);
   const archives = [await archive("pause-1"), await archive("zipkin-2")];
@@ -67,7 +67,7 @@ test("where everything is there, the worker is left alone, running or not", asyn
   expect(await log()).toBe("");
 });
 
-test("a new worker knows what its copy of the store holds, and notes its own imports apart", async () => {
+test("a new worker knows the content of its copy of the store, and records its own imports separately", async () => {
   const source = join(home, "source");
   await mkdir(join(source, "io.containerd.metadata.v1.bolt"), { recursive: true });
   await writeFile(join(source, "io.containerd.metadata.v1.bolt", "meta.db"), "database");

@@ -24,7 +24,7 @@ async function end(daemon: string, exitCode: number): Promise<void> {
 }
 
 describe("waiting while daemons run", () => {
-  test("returns what the work returns", async () => {
+  test("returns the work's result", async () => {
     expect(await whileDaemonsRun([machine], async () => "ready")).toBe("ready");
   });
 

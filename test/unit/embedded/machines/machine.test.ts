@@ -37,22 +37,19 @@ describe.runIf(process.getuid?.() === 0)("(needs root) a machine's process", () 
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   }
 
-  test(
-    "is in the machine's cgroup, not in its caller's, and outlives the " + "end of everything there",
-    async () => {
-      await makeCgroup(CALLER);
-      startFromCaller();
-      const pid = await runningPid(machine);
-      expect(pid).toBeGreaterThan(0);
-      const cgroups = (await readFile(`/proc/${pid}/cgroup`, "utf8")).trim().split("\n");
-      expect(cgroups.filter((line) => !line.endsWith(`:/${LAB}/m/machine`))).toEqual([]);
-      // As systemd does at the last logout, and systemd-oomd under pressure.
-      await removeCgroup(CALLER);
-      expect(await runningPid(machine)).toBe(pid);
-    },
-  );
+  test("is in the machine's cgroup, not in its caller's, and outlives the end of everything there", async () => {
+    await makeCgroup(CALLER);
+    startFromCaller();
+    const pid = await runningPid(machine);
+    expect(pid).toBeGreaterThan(0);
+    const cgroups = (await readFile(`/proc/${pid}/cgroup`, "utf8")).trim().split("\n");
+    expect(cgroups.filter((line) => !line.endsWith(`:/${LAB}/m/machine`))).toEqual([]);
+    // As systemd does at the last logout, and systemd-oomd under pressure.
+    await removeCgroup(CALLER);
+    expect(await runningPid(machine)).toBe(pid);
+  });
 
-  test("ends with its cgroup, and what a crash left there ends before the next start", async () => {
+  test("ends with its cgroup; processes that a crash left there end before the next start", async () => {
     await makeCgroup(CALLER);
     startFromCaller();
     const first = await runningPid(machine);

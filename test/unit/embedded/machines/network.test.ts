@@ -48,18 +48,15 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
     },
   );
 
-  test(
-    "an address of a worker's own pods that no pod has is unreachable, and " + "leaves by no other route",
-    async () => {
-      await startNetwork(lab);
-      const route = await execa("ip", ["-n", first?.netns ?? "", "route", "get", "10.244.2.9"], {
-        reject: false,
-      });
-      expect(route.stderr).toContain("No route to host");
-      const other = await execa("ip", ["-n", second?.netns ?? "", "route", "get", "10.244.2.9"]);
-      expect(other.stdout).toContain(`via ${first?.address}`);
-    },
-  );
+  test("an address of a worker's own pods that no pod has is unreachable, and leaves by no other route", async () => {
+    await startNetwork(lab);
+    const route = await execa("ip", ["-n", first?.netns ?? "", "route", "get", "10.244.2.9"], {
+      reject: false,
+    });
+    expect(route.stderr).toContain("No route to host");
+    const other = await execa("ip", ["-n", second?.netns ?? "", "route", "get", "10.244.2.9"]);
+    expect(other.stdout).toContain(`via ${first?.address}`);
+  });
 
   test.each([
     ["the switch", ["netns", "delete", lab.switchNetns]],
@@ -80,7 +77,7 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
     expect(await connects(undefined, second?.address)).toBe(true);
   });
 
-  test("is gone after the stop, and a second stop has nothing to do", async () => {
+  test("is gone after the stop, and a second stop does nothing", async () => {
     const before = [await links(), await namespaces()];
     await startNetwork(lab);
     await stopNetwork(lab);

@@ -73,7 +73,7 @@ function run(
 }
 
 describe("the language host", () => {
-  test("starts the SDK's runner with what the engine said", async () => {
+  test("starts the SDK's runner with the engine's values", async () => {
     program(`
       const { PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT } = process.env;
       console.log(JSON.stringify({ argv: process.argv.slice(2), PULUMI_CONFIG, PULUMI_CONFIG_SECRET_KEYS, PULUMI_NODEJS_TYPESCRIPT }));
@@ -101,7 +101,7 @@ describe("the language host", () => {
     expect(output).toBe("");
   });
 
-  test("says nothing of an error that the program has reported itself", async () => {
+  test("is silent about an error that the program has reported", async () => {
     program("process.exit(32)");
     expect(await run()).toEqual({ error: "", bail: true });
   });

@@ -26,7 +26,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(bin, { recursive: true }));
 
-test("a host that has everything is ready, without a word, and nothing of a trial stays", async () => {
+test("a complete host is ready, without output, and nothing of a trial stays", async () => {
   const before = await readdir(bin);
   expect(await check()).toEqual({ exitCode: 0, said: await keyringWords() });
   expect(await readdir(bin)).toEqual(before);
@@ -98,7 +98,7 @@ describe("faults", () => {
 });
 
 describe("what is installed", () => {
-  test("packages are named, and what comes with them, before they are; nothing of them starts", async () => {
+  test("packages and their dependencies are named before they are installed; none of them starts a service", async () => {
     await rm(join(bin, "debootstrap"));
     await rm(join(bin, "systemd-nspawn"));
     await answer(
@@ -136,24 +136,21 @@ describe("what is installed", () => {
     expect((await check()).said).not.toContain("Go 1.26");
   });
 
-  test(
-    "Node is brought where the launcher found none, and named before; pip " + "22.0 knows every option",
-    async () => {
-      for (const tool of ["ln", "chmod", "mv"]) await tie(tool);
-      // pip 22.0.2, of Ubuntu 22.04.
-      await answer(
-        "python3",
-        `case $* in *--root-user-action*) echo "no such option: --root-user-action" >&2; exit 2 ;; esac
+  test("Node is brought where the launcher found none, and named before; pip 22.0 knows every option", async () => {
+    for (const tool of ["ln", "chmod", "mv"]) await tie(tool);
+    // pip 22.0.2, of Ubuntu 22.04.
+    await answer(
+      "python3",
+      `case $* in *--root-user-action*) echo "no such option: --root-user-action" >&2; exit 2 ;; esac
        echo "python3 $* PIP_ROOT_USER_ACTION=$PIP_ROOT_USER_ACTION"
        while [ $# -gt 0 ]; do [ "$1" != --target ] || mkdir -p "$2"; shift; done`,
-      );
-      const { said, exitCode } = await check(join(bin, "node-dir"));
-      expect(exitCode).toBe(0);
-      expect(said).toContain(`Node 24 into ${join(bin, "node-dir")}`);
-      expect(said.indexOf("will install")).toBeLessThan(said.indexOf("python3 -m pip install"));
-      expect(said).toContain("PIP_ROOT_USER_ACTION=ignore");
-    },
-  );
+    );
+    const { said, exitCode } = await check(join(bin, "node-dir"));
+    expect(exitCode).toBe(0);
+    expect(said).toContain(`Node 24 into ${join(bin, "node-dir")}`);
+    expect(said.indexOf("will install")).toBeLessThan(said.indexOf("python3 -m pip install"));
+    expect(said).toContain("PIP_ROOT_USER_ACTION=ignore");
+  });
 });
 
 async function check(nodeDir = "") {

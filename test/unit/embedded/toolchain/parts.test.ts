@@ -19,7 +19,7 @@ test("the official part is taken where it can be had", async () => {
   expect(parts.list).toEqual([{ part: "Kubernetes", official: true }]);
 });
 
-test("what cannot be had is built, piece by piece, and the reason is kept", async () => {
+test("a part out of reach is built, and the reason is kept", async () => {
   const parts = new Parts();
   expect((await parts.choose("Kubernetes", { official: away, build })).value).toBe("built");
   expect((await parts.choose("Pulumi", { official: there, build })).value).toBe("official");
@@ -35,7 +35,7 @@ test("--from build sends no request", async () => {
   expect((await parts.choose("Kubernetes", { official, build })).value).toBe("built");
 });
 
-test("--from official does not build, and says what to do", async () => {
+test("--from official does not build, and names the way out", async () => {
   const chosen = new Parts("official").choose("Kubernetes", { official: away, build });
   await expect(chosen).rejects.toThrow(LabError);
   await expect(chosen).rejects.toThrow(

@@ -29,7 +29,7 @@ test("none of them leads into this checkout, which may be gone when another one 
   expect(await readFile(join(tools, "haproxy"), "utf8")).not.toContain(PROGRAM);
 });
 
-test("a second run replaces each of them at once, and leaves nothing beside them", async () => {
+test("a second run replaces each of them by a rename, and leaves no other files", async () => {
   await linkTools(["/cache/bin/kubectl"], "/cache/roots/older");
   const tools = await linkTools(["/cache/newer/kubectl"], "/cache/roots/newer");
   expect(await readlink(join(tools, "kubectl"))).toBe("/cache/newer/kubectl");

@@ -66,11 +66,11 @@ describe("local.Command", () => {
     expect((await plugin.update(COMMAND, update({ create: now }))).stdout).toBe("now");
   });
 
-  test("update without any command keeps what was printed", async () => {
+  test("update without any command keeps the previous output", async () => {
     expect((await plugin.update(COMMAND, update({ delete: "true" }))).stdout).toBe("old");
   });
 
-  test("delete runs with what the state holds, its input too", async () => {
+  test("delete runs with the inputs of the state, standard input too", async () => {
     const file = join(mkdtempSync(join(tmpdir(), "local-")), "deleted");
     await plugin.delete(COMMAND, "c1", {
       delete: `cat > ${file}`,
@@ -81,7 +81,7 @@ describe("local.Command", () => {
     expect(readFileSync(file, "utf8")).toBe("in\n");
   });
 
-  test("a preview runs nothing and knows no output", async () => {
+  test("a preview runs nothing, and its outputs are unknown", async () => {
     const file = join(mkdtempSync(join(tmpdir(), "local-")), "f");
     writeFileSync(file, "untouched");
     const inputs = { create: `echo touched > ${file}`, stdin: UNKNOWN };
@@ -92,7 +92,7 @@ describe("local.Command", () => {
     expect((await plugin.update(COMMAND, changed)).stdout).toBe(UNKNOWN);
   });
 
-  test("the outputs are plain, whatever is secret in the inputs", async () => {
+  test("the outputs are plain, also where inputs are secret", async () => {
     const { outputs } = await plugin.create(COMMAND, { create: "cat", stdin: new Secret("s3cret") });
     expect(outputs).toMatchObject({ stdout: "s3cret", stdin: new Secret("s3cret") });
   });
@@ -108,7 +108,7 @@ describe("local.Command", () => {
     });
   });
 
-  test("what is not supported is refused before anything runs", async () => {
+  test("an unsupported input is refused before anything runs", async () => {
     const own = { create: "true", addPreviousOutputInEnv: false };
     expect((await plugin.check(COMMAND, own)).failures).toEqual([]);
     for (const property of ["assetPaths", "dir", "interpreter", "logging", "triggers"])
@@ -148,7 +148,7 @@ function starting(file: string): { create: string } {
   };
 }
 
-test("an interrupt kills the shell alone: what it has started runs on, and is waited for", async () => {
+test("an interrupt kills only the shell; its children run on, and are waited for", async () => {
   const interrupted = await Plugin.start("command/command.ts");
   const file = join(mkdtempSync(join(tmpdir(), "local-")), "end");
   execFileSync("mkfifo", [`${file}.go`]);

@@ -85,7 +85,7 @@ describe("remote.Command", () => {
     expect(half.failures).toEqual([]);
   });
 
-  test("what is not supported is refused before anything is dialled", async () => {
+  test("an unsupported input is refused before anything is dialled", async () => {
     const failures = async (connection: Properties) => (await checked({ connection })).failures;
     for (const way of ["proxy", "password", "privateKeyPassword", "agentSocketPath"])
       expect(await failures({ host: "h", [way]: "x" })).toEqual([
@@ -95,7 +95,7 @@ describe("remote.Command", () => {
     expect((await checked({})).failures).toEqual(["connection: is required"]);
   });
 
-  test("a failure names the status, the command and what was printed", async () => {
+  test("a failure names the status, the command and its output", async () => {
     machine.answer = printing({ stdout: "some\n", stderr: "more\n", code: 4 });
     await expect(plugin.create(COMMAND, await inputs({ create: "fail" }))).rejects.toThrow(
       /^Process exited with status 4: running "fail":\n(some\nmore|more\nsome)\n$/,
@@ -138,7 +138,7 @@ describe("remote.Command", () => {
     expect(machine.connections).toBe(2);
   });
 
-  test("the host key's own type alone is offered: for RSA that is SHA-1, which servers refuse", async () => {
+  test("only the host key's own type is offered: for RSA that is SHA-1, which servers refuse", async () => {
     const { port, offer } = await listener();
     const { public: key } = ssh2.utils.generateKeyPairSync("rsa", { bits: 2048 });
     const creation = plugin.create(COMMAND, await inputs({ create: "x" }, { port, hostKey: key }));
@@ -193,7 +193,7 @@ describe("remote.Command", () => {
     late.stop();
   });
 
-  test("a machine that takes connections and says nothing is given up in time", async () => {
+  test("a machine that accepts connections and sends nothing is given up in time", async () => {
     const mute = createServer().listen(0, "127.0.0.1") as TcpServer;
     await once(mute, "listening");
     const { port } = mute.address() as AddressInfo;

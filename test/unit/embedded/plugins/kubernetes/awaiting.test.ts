@@ -78,16 +78,13 @@ describe("a Deployment", () => {
     expect((await creation).outputs.status).toMatchObject({ observedGeneration: 1 });
   });
 
-  test(
-    "whose previous ReplicaSet was scaled, and no more, is not ready: " + "its rollout has not begun",
-    async () => {
-      const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
-      await watched("deployments").toBe(true);
-      // As the controller leaves it between the change of replicas and the change of the template.
-      rollOut(2, { updated: 0, replicas: 3 });
-      expect((await creation).message).toMatch(/timed out waiting to be Ready/);
-    },
-  );
+  test("whose previous ReplicaSet was scaled, and no more, is not ready: its rollout has not begun", async () => {
+    const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
+    await watched("deployments").toBe(true);
+    // As the controller leaves it between the change of replicas and the change of the template.
+    rollOut(2, { updated: 0, replicas: 3 });
+    expect((await creation).message).toMatch(/timed out waiting to be Ready/);
+  });
 
   test("is waited for by list and watch of four kinds", async () => {
     const creation = it.create(TYPES.deployment, deployment);
@@ -97,7 +94,7 @@ describe("a Deployment", () => {
     await creation;
   });
 
-  test("of which one kind must not be listed fails, and is recorded", async () => {
+  test("with a kind that must not be listed fails, and is recorded", async () => {
     for (const plural of ["replicasets", "persistentvolumeclaims", "pods"]) {
       api.reset();
       api.forbidden.add(plural);
@@ -121,7 +118,7 @@ describe("a Deployment", () => {
     expect(error).toMatchObject({ id: "default/web", outputs: { kind: "Deployment", __inputs: deployment } });
   });
 
-  test("that does not come up is recorded with what its pods report", async () => {
+  test("that does not come up is recorded with its pods' faults", async () => {
     api.put("/api/v1/namespaces/default/pods/web-1", {
       apiVersion: "v1",
       kind: "Pod",

@@ -27,7 +27,7 @@ const kubeconfig = (server = "https://a", user: Properties = { token: "t" }) =>
   });
 
 describe("a kubeconfig that is an argument", () => {
-  test("leaves a file in TMPDIR at each start, which its user alone can read", () => {
+  test("leaves a file in TMPDIR at each start, which only its user can read", () => {
     const given = join(directory, "given");
     writeFileSync(given, kubeconfig());
     const [first, second] = [writeKubeconfig(given), writeKubeconfig(kubeconfig())];

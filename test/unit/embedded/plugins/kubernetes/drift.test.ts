@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import type { KubernetesObject } from "../../../../../embedded/plugins/kubernetes/cluster.ts";
 import { liveInputs } from "../../../../../embedded/plugins/kubernetes/drift.ts";
 
-test("a read shows what was changed, and only where the program has a say", () => {
+test("a read shows changes, but only of fields that the program sets", () => {
   const inputs = {
     apiVersion: "x.io/v1",
     kind: "Widget",

@@ -5,14 +5,11 @@ import { configMap, deployment, fakeCluster, TYPES } from "../../../../support/k
 const { api, it } = await fakeCluster();
 
 describe("diff", () => {
-  test(
-    "is none for the same inputs, with the default namespace or " + "without, and needs no server",
-    async () => {
-      const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
-      expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
-      expect(api.requests).toEqual([]);
-    },
-  );
+  test("is none for the same inputs, with the default namespace or without, and needs no server", async () => {
+    const named = { ...configMap, metadata: { name: "page", namespace: "default" } };
+    expect((await it.diff(TYPES.configMap, configMap, named)).changes.size).toBe(0);
+    expect(api.requests).toEqual([]);
+  });
 
   test("of a ConfigMap's data updates it, of an immutable field replaces the object after its deletion", async () => {
     const news = { ...configMap, data: { a: "2" } };
@@ -29,7 +26,7 @@ describe("diff", () => {
   });
 });
 
-test("what the stand-in cannot do is refused, by name", async () => {
+test("an unsupported feature is refused by name", async () => {
   const words = (what: string) => new RegExp(`^not supported by the stand-in: ${what}; with the official`);
   const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "p" } };
   await expect(it.check("kubernetes:helm.sh/v3:Release", {})).rejects.toThrow(

@@ -17,19 +17,16 @@ import {
 const { api, it } = await fakeCluster();
 
 describe("create", () => {
-  test(
-    "returns the object as it is, with the id of the official provider " + "and a random field manager",
-    async () => {
-      const { id, outputs } = await it.create(TYPES.configMap, configMap);
-      expect(id).toBe("default/page");
-      expect(outputs).toMatchObject({
-        kind: "ConfigMap",
-        metadata: { name: "page", namespace: "default", resourceVersion: expect.any(String) },
-        __inputs: configMap,
-        __fieldManager: expect.stringMatching(/^pulumi-kubernetes-[0-9a-f]{8}$/),
-      });
-    },
-  );
+  test("returns the object as it is, with the id of the official provider and a random field manager", async () => {
+    const { id, outputs } = await it.create(TYPES.configMap, configMap);
+    expect(id).toBe("default/page");
+    expect(outputs).toMatchObject({
+      kind: "ConfigMap",
+      metadata: { name: "page", namespace: "default", resourceVersion: expect.any(String) },
+      __inputs: configMap,
+      __fieldManager: expect.stringMatching(/^pulumi-kubernetes-[0-9a-f]{8}$/),
+    });
+  });
 
   test("is a forced apply under the manager in the state, another one at each create", async () => {
     const managers = [];
@@ -73,7 +70,7 @@ describe("create", () => {
     expect(it.writes).toHaveLength(1);
   });
 
-  test("keeps what is secret, and all of a Secret", async () => {
+  test("keeps secret values, and all data of a Secret", async () => {
     const hidden = { ...configMap, data: { a: new Secret("x"), b: "y" } };
     const { outputs } = await it.create(TYPES.configMap, hidden);
     expect(outputs.data).toEqual({ a: new Secret("x"), b: "y" });
@@ -113,7 +110,7 @@ describe("update", () => {
     ]);
   });
 
-  test("adopts before that what kubectl changed", async () => {
+  test("first adopts the fields that kubectl changed", async () => {
     const controller = entry("kube-controller-manager", { "f:status": {} }, { subresource: "status" });
     managed(
       entry("kubectl-scale", { "f:data": { "f:a": {} } }),
@@ -211,7 +208,7 @@ describe("a Patch resource", () => {
 });
 
 describe("read", () => {
-  test("of nothing is nothing, of a kind that is gone too", async () => {
+  test("of a missing object does nothing, also where its kind is gone", async () => {
     expect(await it.read(TYPES.configMap, "default/none", configMap, configMap)).toBeUndefined();
     expect(await it.read(TYPES.widget, "default/w", widget, widget)).toBeUndefined();
   });
@@ -242,7 +239,7 @@ test("an object needs the arguments that the program sets; what is in the state 
   await it.delete(TYPES.configMap, "default/page", configMap);
 });
 
-test("a list of kubeconfigs fails what needs the cluster, and nothing else", async () => {
+test("with a list of kubeconfigs only calls that need the cluster fail", async () => {
   await it.provider.configure({ kubeconfig: "/a:/b" });
   const words = /configured Kubernetes cluster is unreachable: failed to parse kubeconfig data/;
   await expect(it.create(TYPES.configMap, configMap)).rejects.toThrow(words);

@@ -41,7 +41,7 @@ test("a neighbour whose name begins alike stays", async () => {
   expect(existsSync(neighbour)).toBe(true);
 });
 
-test("what fails half-way is not taken for done", async () => {
+test("an entry that failed half-way does not count as made", async () => {
   const fails = async (into: string) => {
     await writeFile(join(into, "half"), "");
     throw new Error("interrupted");
@@ -52,7 +52,7 @@ test("what fails half-way is not taken for done", async () => {
   expect(await readFile(join(whole, "file"), "utf8")).toBe("whole");
 });
 
-test("what the disk has no room for is not begun", async () => {
+test("nothing is begun where the disk has no room", async () => {
   const make = fill("one");
   const made = cached(entry("tool", ["v1"], 1e9), make);
   await expect(made).rejects.toThrow(

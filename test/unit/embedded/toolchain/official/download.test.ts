@@ -33,7 +33,7 @@ function get(sha256 = SHA256) {
   return download("the file", (offset) => mirror.open("file", offset), target(), sha256);
 }
 
-test("a file is downloaded whole, and nothing else stays", async () => {
+test("a file is downloaded completely, and no other file stays", async () => {
   await get();
   expect(CONTENT.equals(await readFile(target()))).toBe(true);
   expect(existsSync(part())).toBe(false);
@@ -58,7 +58,7 @@ test("a cut connection goes on where it was cut", async () => {
   expect(offsets[2]).toBeGreaterThan(offsets[1] ?? 0);
 });
 
-test("what is cut three times is given up, and the next run goes on from there", async () => {
+test("a download that is cut three times is given up, and the next run continues it", async () => {
   server.cutAfter = [500_000, 500_000, 500_000];
   await expect(get()).rejects.toThrow(/^the file was cut 3 times, at last by /);
   expect(existsSync(target())).toBe(false);

@@ -51,7 +51,7 @@ test("Kubernetes' binaries are taken from the layout of its release site, execut
   expect((await stat(join(directory, "kubelet"))).mode & 0o111).toBe(0o111);
 });
 
-test("what is in the cache is not requested again", async () => {
+test("a cached artifact is not requested again", async () => {
   const first = await officialKubernetes(await mirror(), quietly);
   const before = server.requests.length;
   expect(await officialKubernetes(await mirror(), quietly)).toBe(first);
@@ -78,7 +78,7 @@ test("the same from a mirror that is a directory", async () => {
   expect(server.requests).toEqual([]);
 });
 
-test("what another mirror has served is not taken for this one's", async () => {
+test("another mirror's artifact is not taken for this one's", async () => {
   await officialKubernetes(await mirror(), quietly);
   const other = await ArtifactServer.start({});
   await expect(officialKubernetes(await mirror(other.url), quietly)).rejects.toThrow(/404/);

@@ -130,7 +130,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) a real registry", ()
   });
 });
 
-test("a manifest that is not what its digest says is refused", async () => {
+test("a manifest with a wrong digest is refused", async () => {
   const pinned = sha256("what was pinned");
   const mirror = await ArtifactServer.start({
     [`/v2/docker.io/istio/pilot/manifests/${pinned}`]: "something else",

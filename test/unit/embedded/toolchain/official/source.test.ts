@@ -61,7 +61,7 @@ test("a host that does not answer is given up in the time that is given", async 
   await expect(failed).rejects.toMatchObject({ scope: "host" });
 });
 
-test("a port on which nothing listens, and a name that does not exist, are named", async () => {
+test("a port without a listener and a name that does not exist are named", async () => {
   const { port } = server;
   const mirror = await source(httpClient(), "http://127.0.0.1:1");
   await expect(mirror.open(PATH)).rejects.toThrow(/^127\.0\.0\.1:1 cannot be reached: .*ECONNREFUSED/);
