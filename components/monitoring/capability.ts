@@ -6,10 +6,12 @@ import type { WebAppConfig } from "../webApp/config.ts";
 import { type MonitoringConfig, monitoringSettings } from "./config.ts";
 import { ISTIO_NAMESPACE, scrapedNamespaces } from "./monitoring.ts";
 import { monitoringObjects } from "./objects.ts";
+import { monitoringPreflight } from "./preflight.ts";
 
 export const monitoring = {
   name: "monitoring",
   settings: monitoringSettings,
+  ...monitoringPreflight,
   objects: ({ monitoring, namespace, istio }) =>
     monitoring?.deployed
       ? [

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { ConfigOf } from "../../settings/slice.ts";
 import { field, key, slice } from "../../settings/slice.ts";
 import { flag, image, integer, isLabel, object, text } from "../../settings/values.ts";
+import { bytesOf } from "./prometheus.ts";
 
 /** Prometheus as the program deploys it. */
 export interface DeployedMonitoring {
@@ -23,13 +24,24 @@ export interface MonitoringSettings {
   readonly deployed?: DeployedMonitoring | undefined;
 }
 
-const DURATION = /^([0-9]+(y|w|d|h|m|s))+$/;
+/** Prometheus' own durations: each unit once, the largest first. */
+const DURATION = /^(?=[0-9])([0-9]+y)?([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$/;
 const QUANTITY = /^[1-9][0-9]*(\.[0-9]+)?(Ki|Mi|Gi|Ti|Pi|k|M|G|T|P)?$/;
+/** The write-ahead log alone takes files of 128 MiB. */
+const LEAST_VOLUME = 512 * 2 ** 20;
 
-const isUrl = (value: string) => {
+/** Zero would keep samples for ever; Prometheus refuses more than 292 years. */
+const isRetention = (value: string) =>
+  DURATION.test(value) && /[1-9]/.test(value) && !/[0-9]{10}/.test(value) && !/[0-9]{3}y/.test(value);
+
+const isVolume = (value: string) => QUANTITY.test(value) && bytesOf(value) >= LEAST_VOLUME;
+
+/** Credentials would stand in the stack's outputs in plain text. */
+function isUrl(value: string): boolean {
   const url = URL.canParse(value) ? new URL(value) : undefined;
-  return url !== undefined && /^https?:$/.test(url.protocol) && !url.username && !url.search && !url.hash;
-};
+  if (url === undefined || /[\s?#]/.test(value)) return false;
+  return /^https?:$/.test(url.protocol) && !url.username && !url.password;
+}
 
 export const monitoringSettings = slice({
   keys: {
@@ -37,13 +49,17 @@ export const monitoringSettings = slice({
       object("give an object with enabled, url, image, retention, scrapeSeconds, storage and proxies", {
         enabled: field(flag().default(false), "Whether Prometheus is deployed, in a namespace of its own"),
         url: field(
-          text("give the address of a Prometheus, e.g. http://prometheus.example:9090", isUrl).optional(),
+          text(
+            "give the address of a Prometheus, without credentials and query, e.g. " +
+              "http://prometheus.example:9090",
+            isUrl,
+          ).optional(),
           "Address of a Prometheus that is there already; nothing is deployed then",
           "none",
         ),
         image: field(image().default("prom/prometheus:v3.5.0"), "Image of Prometheus 2.42 or later"),
         retention: field(
-          text("give a duration, e.g. 24h or 15d", (value) => DURATION.test(value)).default("24h"),
+          text("give a duration, e.g. 24h or 15d", isRetention).default("24h"),
           "How long samples are kept",
         ),
         scrapeSeconds: field(
@@ -52,7 +68,7 @@ export const monitoringSettings = slice({
         ),
         storage: field(
           object("give an object with size and storageClass", {
-            size: text("give a size, e.g. 2Gi", (value) => QUANTITY.test(value)),
+            size: text("give a size of 512Mi or more, e.g. 2Gi", isVolume),
             storageClass: text(
               "give the name of a StorageClass",
               (value) => value.length <= 253 && value.split(".").every((label) => isLabel(label)),
@@ -72,8 +88,15 @@ export const monitoringSettings = slice({
   },
   /** Of the values as given: a fault elsewhere in them must not hide this one. */
   check(_, { raw, fault }) {
-    const { enabled, url } = (raw.monitoring ?? {}) as { readonly enabled?: unknown; readonly url?: unknown };
-    if (String(enabled) === "true" && url)
+    const { enabled, url, storage } = (raw.monitoring ?? {}) as Readonly<Record<string, unknown>>;
+    const deployed = String(enabled) === "true";
+    if (!deployed && url && storage)
+      fault(
+        "monitoring.storage",
+        storage,
+        "nothing is deployed when monitoring.url is set: set one of the two",
+      );
+    if (deployed && url)
       fault(
         "monitoring.url",
         url,

@@ -49,6 +49,8 @@ export interface MonitoringArgs {
   standIn: boolean;
   /** The stack that owns the objects. */
   owner: string;
+  /** Namespace of Prometheus, as a resource. Where it is deleted, nothing in it is deleted one by one. */
+  home?: pulumi.Resource | undefined;
 }
 
 /** Prometheus as a Deployment, with read access to the pods of the scraped namespaces and to nothing else. */
@@ -59,40 +61,40 @@ export class Monitoring extends pulumi.ComponentResource {
   constructor(name: string, args: MonitoringArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Monitoring", name, {}, opts);
     const { owner } = args;
-    const parent = { parent: this };
+    const inHome = { parent: this, ...(args.home ? { deletedWith: args.home } : {}) };
     const { serviceAccount, configMap, claim, service } = prometheusObjects;
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,
       { metadata: metadataOf(serviceAccount, owner) },
-      parent,
+      inHome,
     );
     const texts = filesOf(args);
     const rights = scrapedNamespaces(args).flatMap((namespace) => readRights(name, namespace, owner, this));
     const files = new k8s.core.v1.ConfigMap(
       `${name}-config`,
       { metadata: metadataOf(configMap, owner), data: texts },
-      parent,
+      inHome,
     );
     const volume =
       args.storage &&
       new k8s.core.v1.PersistentVolumeClaim(
         `${name}-data`,
         { metadata: metadataOf(claim, owner, NOT_AWAITED), spec: claimOf(args.storage) },
-        parent,
+        inHome,
       );
     if (args.standIn) standardMetrics(name, args, this);
     const deployment = new k8s.apps.v1.Deployment(
       name,
       deploymentOf({ ...args, configHash: sha256(texts["prometheus.yml"]) }),
       {
-        ...parent,
+        ...inHome,
         dependsOn: [account, files, ...rights, ...(volume ? [volume] : [])],
       },
     );
     const address = new k8s.core.v1.Service(
       name,
       { metadata: metadataOf(service, owner, NOT_AWAITED), spec: serviceSpec() },
-      parent,
+      inHome,
     );
     this.prometheus = pulumi.all([deployment.id, address.metadata.name]).apply(([, found]) => ({
       namespace: OBSERVABILITY_NAMESPACE,

@@ -40,9 +40,13 @@ const UNITS: Readonly<Record<string, number>> = Object.fromEntries([
  * @param size a quantity, e.g. `2Gi`
  */
 export function retentionSize(size: string): string {
+  return `${Math.max(1, Math.floor((0.8 * bytesOf(size)) / 2 ** 20))}MB`;
+}
+
+/** Bytes of a quantity, e.g. `2Gi`. */
+export function bytesOf(size: string): number {
   const [, digits = "", unit = ""] = /^([0-9.]+)([A-Za-z]*)$/.exec(size) ?? [];
-  const bytes = Number(digits) * (UNITS[unit] ?? 1);
-  return `${Math.max(1, Math.floor((0.8 * bytes) / 2 ** 20))}MB`;
+  return Number(digits) * (UNITS[unit] ?? 1);
 }
 
 /**

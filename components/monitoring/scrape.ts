@@ -71,6 +71,8 @@ function istiod(namespace: string) {
       keep("__meta_kubernetes_pod_label_app", "istiod"),
       keep("__meta_kubernetes_pod_container_port_number", "15014"),
       ...podLabels,
+      // Istio's dashboard of the control plane filters by it.
+      replace("__meta_kubernetes_pod_label_app", "(.+)", "$1", "app"),
     ],
   };
 }

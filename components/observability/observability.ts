@@ -52,13 +52,12 @@ export class Observability extends pulumi.ComponentResource {
     super("istio-lab:index:Observability", name, {}, opts);
     const { monitoring, tracing } = args;
     const wanted = monitoring?.deployed ?? tracing?.image;
-    const opened = wanted === undefined ? [] : [createNamespace(name, args.owner, this)];
-    this.monitoring = pulumi.output(createMonitoring(args, { parent: this, dependsOn: opened }));
+    const home = wanted === undefined ? undefined : createNamespace(name, args.owner, this);
+    const opened = { parent: this, dependsOn: home ? [home] : [] };
+    this.monitoring = pulumi.output(createMonitoring({ ...args, home }, opened));
     const { namespace, gateway, owner } = args;
     this.tracing = pulumi.output(
-      tracing &&
-        new Tracing("tracing", { ...tracing, namespace, gateway, owner }, { parent: this, dependsOn: opened })
-          .zipkin,
+      tracing && new Tracing("tracing", { ...tracing, namespace, gateway, owner, home }, opened).zipkin,
     );
     this.registerOutputs({ monitoring: this.monitoring, tracing: this.tracing });
   }
@@ -74,7 +73,15 @@ function createNamespace(name: string, owner: string, parent: pulumi.Resource): 
 }
 
 function createMonitoring(
-  { monitoring, namespace, weights, gateway, loadBalancer, owner }: ObservabilityArgs,
+  {
+    monitoring,
+    namespace,
+    weights,
+    gateway,
+    loadBalancer,
+    owner,
+    home,
+  }: ObservabilityArgs & { readonly home: pulumi.Resource | undefined },
   opts: pulumi.ComponentResourceOptions,
 ): pulumi.Output<PrometheusRef | PrometheusUrl> | undefined {
   const { deployed, url, scrapeSeconds, standIn } = monitoring ?? {};
@@ -91,6 +98,7 @@ function createMonitoring(
     istioNamespace: ISTIO_NAMESPACE,
     haproxy: exporterAddress(loadBalancer.host, loadBalancer.exporter),
     owner,
+    home,
   };
   return new Monitoring("monitoring", args, opts).prometheus;
 }

@@ -1,9 +1,9 @@
 /** Settings of tracing: where spans go, and of how many requests. */
-import { isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv6 } from "node:net";
 import { z } from "zod";
 import { type Collector, TRACING_PROVIDER } from "../../mesh/telemetry.ts";
 import { type ConfigOf, field, key, slice } from "../../settings/slice.ts";
-import { image, isReachable, object, text } from "../../settings/values.ts";
+import { image, isDnsName, object, text } from "../../settings/values.ts";
 import { istioSettings } from "../istio/config.ts";
 
 export interface TracingSettings {
@@ -15,6 +15,21 @@ export interface TracingSettings {
 }
 
 const SAMPLING = "give a percentage from 0 to 100";
+/** Envoy counts in hundredths of a percent: less would be nothing, in silence. */
+const LEAST_SAMPLING = 0.01;
+
+/** Addresses that mean a proxy's own pod. */
+const OWN = new BlockList();
+OWN.addSubnet("127.0.0.0", 8, "ipv4");
+OWN.addAddress("0.0.0.0", "ipv4");
+OWN.addSubnet("::", 127, "ipv6");
+
+/** A host that a proxy finds elsewhere than in its own pod, and that a ServiceEntry can name. */
+function isCollector(host: string): boolean {
+  const family = isIP(host);
+  if (family > 0) return !host.includes("%") && !OWN.check(host, family === 6 ? "ipv6" : "ipv4");
+  return isDnsName(host.toLowerCase()) && !/(^|\.)localhost$/i.test(host);
+}
 
 /** `HOST:PORT`, an IPv6 address in brackets. */
 function parseEndpoint(value: string): { host: string; port: number } | undefined {
@@ -22,7 +37,8 @@ function parseEndpoint(value: string): { host: string; port: number } | undefine
     /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(value) ?? [];
   const port = Number(digits);
   const host = six || other;
-  return (six ? isIPv6(six) : isReachable(other)) && port >= 1 && port <= 65535 ? { host, port } : undefined;
+  const good = (six === "" || isIPv6(six)) && isCollector(host);
+  return good && port >= 1 && port <= 65535 ? { host, port } : undefined;
 }
 
 export const tracingSettings = slice({
@@ -36,14 +52,21 @@ export const tracingSettings = slice({
         ),
         endpoint: field(
           text(
-            "give HOST:PORT, e.g. collector.example:4317",
+            "give HOST:PORT as pods reach it, e.g. collector.example:4317",
             (value) => parseEndpoint(value) !== undefined,
           ).optional(),
           "`HOST:PORT` of a collector of your own: Zipkin's API over HTTP, or OTLP over gRPC",
           "the Zipkin that the program deploys",
         ),
         sampling: field(
-          z.number({ error: SAMPLING }).min(0, { error: SAMPLING }).max(100, { error: SAMPLING }).default(1),
+          z
+            .number({ error: SAMPLING })
+            .min(0, { error: SAMPLING })
+            .max(100, { error: SAMPLING })
+            .refine((value) => value <= 0 || value >= LEAST_SAMPLING, {
+              error: `give 0, or ${LEAST_SAMPLING} or more: Envoy samples in steps of that size`,
+            })
+            .default(1),
           "Percent of the requests that are traced; a request that brings a decision keeps it",
         ),
         image: field(image().default("openzipkin/zipkin:3.5.1"), "Image of the Zipkin that is deployed"),

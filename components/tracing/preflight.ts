@@ -1,8 +1,9 @@
-/** Checks that an Istio that the program does not manage has the extension provider that the spans need. */
+/** Checks that spans have a way: the extension provider of an Istio of others, and the collector. */
 import { isIP } from "node:net";
 import { parse } from "yaml";
 import { COLLECTOR_HOST, extensionProvider, TRACING_PROVIDER } from "../../mesh/telemetry.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
+import { checkCollector } from "./collector.ts";
 import type { TracingSettings } from "./config.ts";
 import { DEPLOYED_ZIPKIN } from "./tracing.ts";
 
@@ -12,7 +13,10 @@ export interface Needs {
   readonly istio: { readonly manage: boolean; readonly revision?: string | undefined };
 }
 
-export const tracingPreflight = { permissions, checks: [checkProvider] } satisfies Preflight<Needs>;
+export const tracingPreflight = {
+  permissions,
+  checks: [checkProvider, checkCollector],
+} satisfies Preflight<Needs>;
 
 /** The provider that the Telemetry objects name. */
 export function providerOf({ collector = DEPLOYED_ZIPKIN }: TracingSettings) {

@@ -44,6 +44,8 @@ export interface TracingArgs {
   gateway: GatewayRef;
   /** The stack that owns the objects. */
   owner: string;
+  /** Namespace of Zipkin, as a resource. Where it is deleted, nothing in it is deleted one by one. */
+  home?: pulumi.Resource | undefined;
 }
 
 /** Tracing for the ingress gateway and the application's sidecars; other workloads are left alone. */
@@ -65,7 +67,8 @@ export class Tracing extends pulumi.ComponentResource {
         },
         { parent: this, dependsOn },
       );
-    const zipkin = image === undefined ? undefined : deployZipkin(name, image, owner, this);
+    const zipkin =
+      image === undefined ? undefined : deployZipkin(name, image, owner, { parent: this, ...homeOf(args) });
     const target =
       zipkin ??
       (collector &&
@@ -90,14 +93,21 @@ const LABELS = { app: "istio-lab-zipkin" };
 /** The user of the official image. */
 const USER = 1000;
 
-function deployZipkin(name: string, image: string, owner: string, parent: pulumi.Resource): pulumi.Resource {
+const homeOf = ({ home }: TracingArgs) => (home ? { deletedWith: home } : {});
+
+function deployZipkin(
+  name: string,
+  image: string,
+  owner: string,
+  opts: pulumi.CustomResourceOptions,
+): pulumi.Resource {
   new k8s.core.v1.Service(
     `${name}-zipkin`,
     {
       metadata: metadataOf(zipkinService, owner, NOT_AWAITED),
       spec: { selector: LABELS, ports: [{ name: "http", port: ZIPKIN_PORT, targetPort: "http" }] },
     },
-    { parent },
+    opts,
   );
   return new k8s.apps.v1.Deployment(
     `${name}-zipkin`,
@@ -114,13 +124,15 @@ function deployZipkin(name: string, image: string, owner: string, parent: pulumi
         },
       },
     },
-    { parent },
+    opts,
   );
 }
 
 function zipkinPod(image: string) {
   return {
     automountServiceAccountToken: false,
+    // Spans are in memory and go with the pod: there is nothing to finish.
+    terminationGracePeriodSeconds: 2,
     securityContext: {
       runAsNonRoot: true,
       runAsUser: USER,

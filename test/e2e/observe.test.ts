@@ -11,11 +11,13 @@ import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { allowed } from "../../probe/verdict.ts";
-import { DashboardPage } from "../support/e2e/dashboard.ts";
+import { DashboardPage, withServerStates } from "../support/e2e/dashboard.ts";
 import { TestLab } from "../support/e2e/harness.ts";
+import { allAnswers, MESH_QUERIES } from "../support/e2e/meshQueries.ts";
 import {
   allScraped,
   byVersion,
+  deletePrometheusPod,
   newestTraces,
   ownedBy,
   patchPrometheus,
@@ -23,6 +25,7 @@ import {
   promql,
   spansOf,
 } from "../support/e2e/metrics.ts";
+import { createVolume, OthersMonitoring } from "../support/e2e/others.ts";
 import { OtlpCollector } from "../support/e2e/otlp.ts";
 import { leaksOnHost } from "../support/e2e/traces.ts";
 import { duringTraffic, trial } from "../support/e2e/trial.ts";
@@ -78,18 +81,11 @@ describe("metrics", () => {
     }
   });
 
-  test("a series has the labels that Kiali's graph needs, and there are sizes", async () => {
-    const labels = "source_canonical_service, destination_canonical_service, destination_canonical_revision";
-    const graph = await promql(
-      lab,
-      `count by (${labels}) (istio_requests_total{reporter="source",response_code="200"})`,
-    );
-    expect(graph.map((sample) => Object.values(sample.labels).sort().join()).sort()).toEqual([
-      "1.16,istio-ingressgateway,nginx",
-      "1.17,istio-ingressgateway,nginx",
-    ]);
-    const sizes = await promql(lab, "sum by (reporter) (istio_response_bytes_sum) > 0");
-    expect(sizes.map((sample) => sample.labels.reporter).sort()).toEqual(["destination", "source"]);
+  test("every query of Istio's Grafana dashboards and of Kiali has an answer", async () => {
+    const names = Object.keys(MESH_QUERIES).sort();
+    const answered = async () =>
+      (await promql(lab, allAnswers(MESH_QUERIES))).map(({ labels }) => labels.query).sort();
+    await expect.poll(answered, SOON).toEqual(names);
   });
 
   test("status names what stands in for Istio's telemetry filter", async () => {
@@ -235,38 +231,31 @@ describe("the live page", () => {
 
 describe("monitoring and tracing switched with traffic on", () => {
   const TRACING = ["serviceentry/istio-lab-tracing", "telemetry/istio-lab-tracing"];
-  const others = [
-    { apiVersion: "v1", kind: "ServiceAccount", metadata: { name: "prometheus", namespace: "istio-system" } },
-    { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "prometheus", namespace: "default" } },
-  ];
-  const uids = () =>
-    Promise.all(
-      others.map(async ({ kind, metadata: { name, namespace } }) => {
-        const { metadata } = await lab.get(kind, name, `--namespace=${namespace}`);
-        return metadata.uid;
-      }),
-    );
+  let others: OthersMonitoring;
   beforeAll(async () => {
-    for (const object of others) await lab.create(object);
+    others = await OthersMonitoring.create(lab);
   });
 
   trial("both off: no request fails, nothing of them is left", async (seen) => {
-    await lab.set({ "monitoring.enabled": "false" });
+    // A Prometheus that is there takes the place of the program's own.
+    await lab.set({ "monitoring.enabled": "false", "monitoring.url": await others.url() });
     await lab.unset("tracing");
     expect(await duringTraffic(lab, seen, { pages: PAGES }, () => lab.up())).toEqual([]);
     expect(await ownedBy(lab)).toEqual([]);
+    await withServerStates(lab, (states) => expect.poll(states, SOON).toEqual(["up", "up", "up"]));
   });
 
   trial("on, with a collector that dies: no request fails, spans and requests are counted", async (seen) => {
     const { loadBalancer } = lab.instance;
-    const collector = await OtlpCollector.start(loadBalancer, 4317);
+    const endpoint = `${loadBalancer.address}:4317`;
+    const storage = await createVolume(lab);
+    await lab.unset("monitoring.url");
     await lab.set({ "monitoring.enabled": "true", "tracing.provider": "otlp", "tracing.sampling": "100" });
-    await lab.set({ "tracing.endpoint": `${loadBalancer.address}:4317` });
+    await lab.set({ "tracing.endpoint": endpoint, ...storage });
     const failures = await duringTraffic(lab, seen, { pages: PAGES }, async () => {
-      await lab.up().catch(async (error) => {
-        await collector.stop();
-        throw error;
-      });
+      // Nothing answers at the endpoint yet: that is a warning, and requests go on.
+      expect(await lab.up()).toContain(`tracing.endpoint is ${endpoint}, and a connection`);
+      const collector = await OtlpCollector.start(loadBalancer, 4317);
       const traceId = randomBytes(16).toString("hex");
       const headers = { host: HOST, traceparent: `00-${traceId}-${traceId.slice(16)}-01` };
       await (await request(lab.url, { headers })).body.dump();
@@ -278,16 +267,21 @@ describe("monitoring and tracing switched with traffic on", () => {
       expect(collector.received(traceId, "istio-ingressgateway", "weights-")).toBeGreaterThan(0);
       const counted = () => promql(lab, 'sum(istio_requests_total{reporter="source"}) > 100');
       await expect.poll(async () => (await counted()).length, SOON).toBe(1);
+      // The samples are in a volume: another pod has them too.
+      const [moment] = await promql(lab, 'timestamp(up{job="prometheus"})');
+      await deletePrometheusPod(lab);
+      const then = () => promql(lab, `up{job="prometheus"} @ ${moment?.value}`).catch(() => []);
+      await expect.poll(async () => (await then()).map(({ value }) => value), SOON).toEqual([1]);
     });
     expect(failures).toEqual([]);
     expect((await ownedBy(lab)).filter((name) => name.endsWith("tracing"))).toEqual(TRACING);
   });
 
   trial("destroy removes them, and leaves the monitoring of others", async (seen) => {
-    const before = await uids();
+    const before = await others.uids();
     await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
     expect(await ownedBy(lab)).toEqual([]);
-    expect(await uids()).toEqual(before);
+    expect(await others.uids()).toEqual(before);
     await lab.run("down");
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
   });

@@ -1,6 +1,7 @@
 /** `./lab dashboard`, opened in headless Chromium. */
 import { expect } from "vitest";
 import { run } from "../../../clients/process.ts";
+import type { Picture } from "../../../dashboard/picture.ts";
 import { Browser } from "./browser.ts";
 import type { TestLab } from "./harness.ts";
 import { prometheusPod } from "./metrics.ts";
@@ -9,6 +10,24 @@ const SOON = { timeout: 60_000, interval: 500 };
 
 interface Measured {
   readonly picture?: { readonly gateway: { readonly errors: number | null } };
+}
+
+/** The states of HAProxy's servers in the picture of a dashboard without a browser, or why there is none. */
+export async function withServerStates(
+  lab: TestLab,
+  check: (states: () => Promise<unknown>) => Promise<void>,
+): Promise<void> {
+  const { process, said } = lab.start("dashboard", "--port", "0");
+  try {
+    const url = new URL("picture.json", (await said("Ctrl-C ends it.")).trim());
+    await check(async () => {
+      const answer = (await (await fetch(url)).json()) as { picture?: Picture; problem?: string };
+      return answer.picture?.servers.map(({ state }) => state) ?? answer.problem;
+    });
+  } finally {
+    process.kill("SIGINT");
+    await process;
+  }
 }
 
 /** A row of one of the page's tables: its state for the style sheet, and its words. */

@@ -46,6 +46,19 @@ export async function prometheusPod(lab: TestLab): Promise<{ node: string; data:
   return { node: machine.name, data };
 }
 
+/** The image of the lab's own Prometheus. */
+export async function prometheusImage(lab: TestLab): Promise<string> {
+  interface Deployment extends KubernetesObject {
+    readonly spec: { readonly template: { readonly spec: { readonly containers: { image: string }[] } } };
+  }
+  const { spec } = await lab.get<Deployment>("deployment", "prometheus", ...IN_OWN);
+  return spec.template.spec.containers[0]?.image ?? "";
+}
+
+/** Deletes the pod of Prometheus and waits until it is gone; the Deployment makes another one. */
+export const deletePrometheusPod = (lab: TestLab) =>
+  lab.kubectl("delete", "pod", ...IN_OWN, "--selector=app=istio-lab-prometheus");
+
 /** @param change a strategic merge patch of the Deployment's spec */
 export const patchPrometheus = (lab: TestLab, change: object) =>
   lab.kubectl("patch", "deployment", "prometheus", ...IN_OWN, `--patch=${JSON.stringify({ spec: change })}`);

@@ -25,12 +25,43 @@ test.each([
   [{ enabled: "yes" }, "monitoring.enabled", "true or false"],
   [{ enabled: true, url: "http://x:9090" }, "monitoring.url", "set one of the two"],
   [{ url: "prometheus:9090" }, "monitoring.url", "address of a Prometheus"],
-  [{ url: "http://user:secret@x/" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "http://user:secret@x/" }, "monitoring.url", "without credentials"],
+  [{ url: "http://:secret@x/" }, "monitoring.url", "without credentials"],
+  [{ url: "https://x/?tenant=1" }, "monitoring.url", "without credentials"],
+  [{ url: "https://x/?" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "https://x/#/graph" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "ftp://x/" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "http://" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "http://x:99999/" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "http://x", storage: { size: "2Gi" } }, "monitoring.storage", "nothing is deployed"],
   [{ enabled: true, retention: "a day" }, "monitoring.retention", "15d"],
-  [{ enabled: true, retention: "-1d" }, "monitoring.retention", "15d"],
+  ...["-1d", "7 days", "0", "0d", "", "15", "1h2d", "1d1d", "1.5d", "1D", "300y", "9999999999s"].map(
+    (retention): [object, string, string] => [{ enabled: true, retention }, "monitoring.retention", "15d"],
+  ),
+  [{ enabled: true, retention: 24 }, "monitoring.retention", "15d"],
   [{ enabled: true, scrapeSeconds: 0 }, "monitoring.scrapeSeconds", "1 to 300"],
-  [{ enabled: true, storage: { size: "2 GB" } }, "monitoring.storage.size", "2Gi"],
-  [{ enabled: true, storage: { size: "0Gi" } }, "monitoring.storage.size", "2Gi"],
+  ...["2 GB", "1GB", "0Gi", "-1Gi", "1.5.Gi", "1e9", "5", "100Mi", "2gi", "Gi", ""].map(
+    (size): [object, string, string] => [
+      { enabled: true, storage: { size } },
+      "monitoring.storage.size",
+      "512Mi or more, e.g. 2Gi",
+    ],
+  ),
+  [{ enabled: true, storage: { size: 5 } }, "monitoring.storage.size", "2Gi"],
+  [
+    { enabled: true, storage: { size: "2Gi", storageClass: "Fast!" } },
+    "monitoring.storage.storageClass",
+    "name",
+  ],
+  [
+    { enabled: true, storage: { size: "2Gi", class: "fast" } },
+    "monitoring.storage.class",
+    "size, storageClass",
+  ],
+  [{ enabled: true, storage: "2Gi" }, "monitoring.storage", "size and storageClass"],
+  [{ enabled: true, scrapeSeconds: 0.5 }, "monitoring.scrapeSeconds", "1 to 300"],
+  [{ enabled: true, scrapeSeconds: "15s" }, "monitoring.scrapeSeconds", "1 to 300"],
+  [{ enabled: true, image: "http://prom" }, "monitoring.image", "image reference"],
   [{ enabled: true, storage: {} }, "monitoring.storage.size", "2Gi"],
   [{ enabled: true, proxies: "linkerd" }, "monitoring.proxies", "istio or envoy"],
   [{ enable: true }, "monitoring.enable", "did you mean enabled?"],
@@ -39,4 +70,31 @@ test.each([
   expect(others).toEqual([]);
   expect(fault).toContain(`${key} `);
   expect(fault).toContain(right);
+});
+
+test.each(["15d", "1d12h", "90m", "1y", "2w3d"])("samples are kept for %s", (retention) => {
+  const { monitoring } = settings({ monitoring: { enabled: true, retention } });
+  expect(monitoring?.deployed?.retention).toBe(retention);
+});
+
+test.each(["http://x/prometheus", "https://[fd00::1]:9090", "http://x/"])("a Prometheus at %s", (url) => {
+  expect(settings({ monitoring: { url } }).monitoring?.url).toBe(url);
+});
+
+test("every fault of both capabilities is named at once", () => {
+  const faults = faultsOf({
+    monitoring: {
+      enabled: true,
+      url: "x",
+      retention: "a day",
+      storage: { size: "1GB", kind: "ssd" },
+      foo: 1,
+    },
+    tracing: { provider: "otlp", endpoint: "http://x", sampling: "10%", collector: {} },
+  });
+  const keys = [
+    ...["url", "retention", "storage.size", "storage.kind", "foo"].map((name) => `monitoring.${name}`),
+    ...["endpoint", "sampling", "collector"].map((name) => `tracing.${name}`),
+  ];
+  for (const key of keys) expect(faults.join("\n")).toContain(`${key} is`);
 });

@@ -60,11 +60,35 @@ test.each([
   [{ endpoint: "x:4317" }, "tracing.provider", "the protocol of tracing.endpoint"],
   [{ provider: "otlp", endpoint: "collector" }, "tracing.endpoint", "HOST:PORT"],
   [{ provider: "otlp", endpoint: "http://collector:4317" }, "tracing.endpoint", "HOST:PORT"],
-  [{ provider: "otlp", endpoint: "collector:0" }, "tracing.endpoint", "HOST:PORT"],
-  [{ provider: "otlp", endpoint: "collector:70000" }, "tracing.endpoint", "HOST:PORT"],
+  ...[
+    ...[
+      "collector:0",
+      "collector:70000",
+      "collector:http",
+      "collector:",
+      ":4317",
+      "collector:4317/v1/traces",
+    ],
+    ...["user:pw@collector:4317", "fd00::5:4317", "[fd00::5]", "[10.0.0.5]:4317", "[fe80::1%eth0]:4317"],
+    ...["10.0.0.300:4317", "col_lector:4317", "a b:4317", "-x:4317"],
+    // A proxy would find its own pod there.
+    ...["localhost:4317", "127.0.0.1:4317", "0.0.0.0:4317", "[::1]:4317", "[::]:4317"],
+  ].map((endpoint): [object, string, string] => [
+    { provider: "otlp", endpoint },
+    "tracing.endpoint",
+    "HOST:PORT as pods reach it",
+  ]),
+  [{ provider: "otlp", endpoint: 4317 }, "tracing.endpoint", "HOST:PORT"],
+  [{ provider: "zipkin", zipkin: {} }, "tracing.zipkin", "the keys are provider, endpoint"],
+  [{ provider: "zipkin,otlp" }, "tracing.provider", "give one of"],
+  [{ provider: "zipkin", image: "a b" }, "tracing.image", "image reference"],
   [{ provider: "zipkin", sampling: 101 }, "tracing.sampling", "0 to 100"],
   [{ provider: "zipkin", sampling: -1 }, "tracing.sampling", "0 to 100"],
   [{ provider: "zipkin", sampling: "all" }, "tracing.sampling", "0 to 100"],
+  [{ provider: "zipkin", sampling: "10%" }, "tracing.sampling", "0 to 100"],
+  [{ provider: "zipkin", sampling: Number.NaN }, "tracing.sampling", "0 to 100"],
+  [{ provider: "zipkin", sampling: null }, "tracing.sampling", "0 to 100"],
+  [{ provider: "zipkin", sampling: 1e-9 }, "tracing.sampling", "0.01 or more"],
 ])("%j", (tracing, key, right) => {
   const [fault = "", ...others] = faultsOf({ tracing });
   expect(others).toEqual([]);
