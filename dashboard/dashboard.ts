@@ -5,12 +5,15 @@ import { readAssets } from "./assets.ts";
 import { refusal, SECURITY_HEADERS } from "./guard.ts";
 import { closeServer, listenOnLoopback, portOf } from "./loopback.ts";
 import type { Picture } from "./picture.ts";
+import { problemOf } from "./problem.ts";
 
 export interface DashboardArgs {
   /** TCP port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
   /** Measures once. The page shows its error beside the newest picture. */
   readonly measure: (signal: AbortSignal) => Promise<Picture>;
+  /** Receives details of errors that the page does not show. @default standard error */
+  readonly print?: ((line: string) => void) | undefined;
 }
 
 export interface Dashboard {
@@ -29,13 +32,18 @@ const LIMIT_MS = 5000;
  * open.
  * @throws Error `EADDRINUSE` when the port is taken.
  */
-export async function startDashboard({ port, measure }: DashboardArgs): Promise<Dashboard> {
+export async function startDashboard({
+  port,
+  measure,
+  print = console.error,
+}: DashboardArgs): Promise<Dashboard> {
   const assets = readAssets();
-  const newest = new Newest(measure);
+  const newest = new Newest(measure, print);
   const server = createServer((request, response) => {
     const refused = refusal({ method: request.method ?? "", headers: request.headers }, portOf(server));
     if (refused) return send(request, response, 403, "text/plain; charset=utf-8", `${refused}\n`);
-    const path = new URL(request.url ?? "/", "http://localhost").pathname;
+    // A path like `//[` is no URL: it is compared as it is.
+    const [path = "/"] = (request.url ?? "/").split("?");
     if (path === "/picture.json") return send(request, response, 200, "application/json", newest.json());
     const asset = assets.get(path);
     if (asset) return send(request, response, 200, asset.type, asset.body);
@@ -65,14 +73,17 @@ function send(
 /** The newest picture, measured each second while a page gets it. */
 class Newest {
   readonly #measure: DashboardArgs["measure"];
+  readonly #print: (line: string) => void;
+  #printed = "";
   readonly #stopped = new AbortController();
   #picture: Picture | undefined;
   #problem: string | undefined;
   #wantedAt = 0;
   #running = false;
 
-  constructor(measure: DashboardArgs["measure"]) {
+  constructor(measure: DashboardArgs["measure"], print: (line: string) => void) {
     this.#measure = measure;
+    this.#print = print;
   }
 
   json(): string {
@@ -93,15 +104,16 @@ class Newest {
         this.#picture = await this.#measure(AbortSignal.any([signal, AbortSignal.timeout(LIMIT_MS)]));
         this.#problem = undefined;
       } catch (error) {
-        this.#problem = problemOf(error);
+        this.#problem = problemOf(error, { limitMs: LIMIT_MS, print: (line) => this.#printOnce(line) });
       }
       await delay(EVERY_MS, undefined, { signal }).catch(() => {});
     }
     this.#running = false;
   }
-}
 
-function problemOf(error: unknown): string {
-  const { name, message } = error as Error;
-  return name === "TimeoutError" ? `the cluster does not answer within ${LIMIT_MS / 1000} s` : message;
+  /** An error comes back each second. */
+  #printOnce(line: string): void {
+    if (line !== this.#printed) this.#print(line);
+    this.#printed = line;
+  }
 }

@@ -2,8 +2,9 @@
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
 import type { KubernetesApi } from "../clients/kubernetes.ts";
 import type { Dashboard } from "./dashboard.ts";
-import { refusal } from "./guard.ts";
+import { FORWARD_HEADERS, refusal } from "./guard.ts";
 import { closeServer, listenOnLoopback, portOf } from "./loopback.ts";
+import { problemOf } from "./problem.ts";
 import { proxyPath, type ServiceRef } from "./source.ts";
 
 export interface ForwardArgs {
@@ -15,7 +16,7 @@ export interface ForwardArgs {
   readonly start?: string | undefined;
 }
 
-/** Headers that belong to one connection. */
+/** Headers of an answer that belong to its connection. */
 const HOP_BY_HOP = new Set([
   "connection",
   "keep-alive",
@@ -23,6 +24,8 @@ const HOP_BY_HOP = new Set([
   "upgrade",
   "proxy-authenticate",
   "te",
+  // Nothing of the API server or of a proxy before it stays in the browser.
+  "set-cookie",
 ]);
 
 /**
@@ -49,7 +52,7 @@ export async function startForward({ api, service, port, start = "/" }: ForwardA
       answer.on("error", () => response.destroy()).pipe(response);
     } catch (error) {
       response.writeHead(502, { "content-type": "text/plain; charset=utf-8" });
-      response.end(`${(error as Error).message}\n`);
+      response.end(`${problemOf(error, { limitMs: 30_000, print: console.error })}\n`);
     }
   });
   await listenOnLoopback(server, port);
@@ -76,6 +79,7 @@ function forwarded({ headers }: IncomingMessage, prefix: string): OutgoingHttpHe
   const { location } = headers;
   return {
     ...Object.fromEntries(kept),
+    ...FORWARD_HEADERS,
     ...(location ? { location: location.replace(prefix, "") || "/" } : {}),
   };
 }

@@ -36,3 +36,10 @@ export const SECURITY_HEADERS = {
   "cross-origin-resource-policy": "same-origin",
   "cache-control": "no-store",
 } as const;
+
+/** Sent with the pages of other programs, which load what they like from their own origin. */
+export const FORWARD_HEADERS = {
+  "x-frame-options": "DENY",
+  "referrer-policy": "no-referrer",
+  "cross-origin-resource-policy": "same-origin",
+} as const;
