@@ -16,6 +16,8 @@ export interface Registered {
   readonly dependencies: readonly string[];
   /** Name of its explicit provider. */
   readonly provider: string;
+  /** Name of the resource whose deletion takes this one along; empty for none. */
+  readonly deletedWith: string;
 }
 
 /** The answers of the engine and the cluster in a test. */
@@ -118,6 +120,7 @@ function toRegistered(request: RegisterRequest, urn: string): Registered {
     wire: JSON.stringify(wire),
     dependencies: [...new Set(request.getDependenciesList().map(nameOf))].sort(),
     provider: nameOf(request.getProvider()),
+    deletedWith: nameOf(request.getDeletedwith()),
   };
 }
 
@@ -136,6 +139,7 @@ interface RegisterRequest {
   getType(): string;
   getName(): string;
   getProvider(): string;
+  getDeletedwith(): string;
   getDependenciesList(): string[];
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
 }

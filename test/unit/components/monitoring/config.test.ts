@@ -80,21 +80,3 @@ test.each(["15d", "1d12h", "90m", "1y", "2w3d"])("samples are kept for %s", (ret
 test.each(["http://x/prometheus", "https://[fd00::1]:9090", "http://x/"])("a Prometheus at %s", (url) => {
   expect(settings({ monitoring: { url } }).monitoring?.url).toBe(url);
 });
-
-test("every fault of both capabilities is named at once", () => {
-  const faults = faultsOf({
-    monitoring: {
-      enabled: true,
-      url: "x",
-      retention: "a day",
-      storage: { size: "1GB", kind: "ssd" },
-      foo: 1,
-    },
-    tracing: { provider: "otlp", endpoint: "http://x", sampling: "10%", collector: {} },
-  });
-  const keys = [
-    ...["url", "retention", "storage.size", "storage.kind", "foo"].map((name) => `monitoring.${name}`),
-    ...["endpoint", "sampling", "collector"].map((name) => `tracing.${name}`),
-  ];
-  for (const key of keys) expect(faults.join("\n")).toContain(`${key} is`);
-});

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { stringify } from "yaml";
+import { parse, stringify } from "yaml";
 import { ALERT_LABELS, prometheusRules, type RulesArgs } from "../../../../components/monitoring/rules.ts";
 
 const ARGS: RulesArgs = {
@@ -59,6 +59,38 @@ test.skipIf(without)("promtool accepts the rules, with and without HAProxy", () 
     const { status, stdout } = promtool("check", "rules", "rules.yml");
     expect([status, stdout]).toEqual([0, expect.stringContaining("SUCCESS")]);
   }
+});
+
+test.skipIf(without)("every recording rule", () => {
+  const bucket = (le: string, perMinute: number) => ({
+    series: `istio_request_duration_milliseconds_bucket{reporter="source",destination_workload_namespace="default",destination_workload="nginx-v117",le="${le}"}`,
+    values: `0+${perMinute / 4}x80`,
+  });
+  const series = [
+    ...[requests("v116", 180), requests("v117", 90), requests("v117", 30, "503")],
+    ...[bucket("100", 60), bucket("200", 120), bucket("+Inf", 120)],
+    // Neither what the sidecar reports nor another namespace counts.
+    { ...requests("v117", 500), series: requests("v117", 0).series.replace("source", "destination") },
+    { ...requests("v117", 500), series: requests("v117", 0).series.replace('"default"', '"other"') },
+  ];
+  const labels = '{destination_workload="nginx-v117"}';
+  const values: Record<string, number> = {
+    "istio_lab:version_requests:rate": 2,
+    "istio_lab:version_share:ratio": 0.4,
+    "istio_lab:version_weight:ratio": 0.1,
+    "istio_lab:version_share_off_weight:ratio": 0.3,
+    "istio_lab:version_errors:ratio": 0.25,
+    "istio_lab:version_duration_milliseconds:p99": 198,
+  };
+  const rules = parse(prometheusRules(ARGS)) as { groups: { rules: { record?: string }[] }[] };
+  const recorded = rules.groups.flatMap((group) => group.rules.flatMap(({ record }) => record ?? []));
+  expect(Object.keys(values)).toEqual([...new Set(recorded)]);
+  const samples = Object.entries(values).map(([name, value]) => ({
+    expr: `round(${name}${labels}, 0.001)`,
+    eval_time: "15m",
+    exp_samples: [{ labels, value }],
+  }));
+  expect(check(series, [], samples)).toBe("ok");
 });
 
 test.skipIf(without)("shares as weighted: no alert, and the share stands beside the weight", () => {

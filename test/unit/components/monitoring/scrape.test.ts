@@ -37,6 +37,14 @@ test("Istio's own proxies need no relabeling of series", () => {
   expect(job("istio-proxies", { standIn: true })).toHaveProperty("metric_relabel_configs");
 });
 
+test("istiod's series have the label that Istio's dashboard of the control plane filters by", () => {
+  expect(job("istiod")).toMatchObject({
+    relabel_configs: expect.arrayContaining([
+      expect.objectContaining({ source_labels: ["__meta_kubernetes_pod_label_app"], target_label: "app" }),
+    ]),
+  });
+});
+
 test("a scrape never takes longer than the time to the next one", () => {
   expect(parse(prometheusConfig({ ...ARGS, scrapeSeconds: 2 }))).toMatchObject({
     global: { scrape_interval: "2s", scrape_timeout: "2s" },

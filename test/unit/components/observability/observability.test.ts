@@ -109,6 +109,21 @@ it("Prometheus and Zipkin run under Pod Security's level restricted", async () =
   }
 });
 
+it("what is in the namespace goes with it, and nothing else does", async () => {
+  const { resources } = await observe(EVERYTHING);
+  const objects = resources.filter(({ inputs, type }) => inputs?.metadata && !type.endsWith(":Namespace"));
+  for (const { inputs, deletedWith, name } of objects) {
+    const inside = inputs.metadata.namespace === "istio-lab-observability";
+    expect([name, deletedWith]).toEqual([name, inside ? "observability" : ""]);
+  }
+});
+
+it("Zipkin, which has nothing to save, ends at once", async () => {
+  const { resources } = await observe(EVERYTHING);
+  const pod = find(resources, "tracing-zipkin", "Deployment").inputs.spec.template.spec;
+  expect(pod.terminationGracePeriodSeconds).toBe(2);
+});
+
 it("Prometheus reads pods in the scraped namespaces, and nothing else", async () => {
   const { resources } = await observe(EVERYTHING);
   const roles = resources.filter(({ type }) => type.endsWith(":Role"));
