@@ -49,7 +49,7 @@ export function isLabelName(value: string): boolean {
 }
 
 /** A DNS name of RFC 1123 in lower case, but no malformed IPv4 address. */
-function isDnsName(value: string): boolean {
+export function isDnsName(value: string): boolean {
   const labels = value.split(".");
   return value.length <= 253 && labels.every((label) => isLabel(label)) && !isNumber(labels.at(-1));
 }
