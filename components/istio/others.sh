@@ -27,6 +27,7 @@ users_of_istio() {
 
 # One a line: KIND NAMESPACE/NAME, and the time of its deletion.
 candidates() {
+  owning=install.operator.istio.io/owning-resource
   line='{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}'
   if [ -n "$kinds" ]; then
     kube get "$kinds" --all-namespaces --ignore-not-found \
@@ -39,6 +40,10 @@ candidates() {
     echo "$gateways" | sed -n 's/^istio[^ ]* //p'
   fi
   kube get deployments --all-namespaces --selector=app=istiod --output="jsonpath={range .items[*]}$line"
+  # A purge removes the workloads of every IstioOperator. This stack's has no name, which istioctl labels as
+  # unknown.
+  kube get daemonsets,deployments --all-namespaces --ignore-not-found \
+    --selector="$owning,$owning notin (unknown)" --output="jsonpath={range .items[*]}$line"
   kube get pods --all-namespaces --selector="$sidecar_label" \
     --output="jsonpath={range .items[*]}$line"
 }

@@ -25,6 +25,8 @@ export interface FakeCluster {
   readonly afterDeletion?: string;
   /** Deployments of control planes. @default none */
   readonly planes?: string;
+  /** Workloads that another IstioOperator installed. @default none */
+  readonly operators?: string;
   /** Istio's objects. @default none */
   readonly objects?: string;
   /** Pods with a sidecar, and the time of their deletion. @default none */
@@ -107,7 +109,14 @@ export function fakeCluster(cluster: FakeCluster): string {
 }
 
 function kubectl(root: string, cluster: FakeCluster): string {
-  const { reachable = true, owner = "", existed = false, afterDeletion = "", planes = "" } = cluster;
+  const {
+    reachable = true,
+    owner = "",
+    existed = false,
+    afterDeletion = "",
+    planes = "",
+    operators = "",
+  } = cluster;
   const { objects = "", pods = "", crds = "other.example.org", gateways = "", orphan = "nothing" } = cluster;
   const { inNamespace = "", broken = "", silent = "nothing", absent = false } = cluster;
   const { gatewayPorts = "status-port/15021/30580 http2/80/30934" } = cluster;
@@ -124,6 +133,7 @@ case "$verb $*" in
   "get get namespace"*--output=name*) echo "${existed ? "namespace/istio-system" : ""}";;
   "get get deployments "*availableReplicas*) echo "${absent ? "" : "1"}";;
   "get get deployments "*) printf '${planes}';;
+  "get get daemonsets,deployments "*"notin (unknown)"*) printf '${operators}';;
   "get get customresourcedefinitions"*jsonpath*)
     echo virtualservices.networking.istio.io; echo gateways.networking.istio.io
     echo destinationrules.networking.istio.io; echo envoyfilters.networking.istio.io

@@ -144,6 +144,11 @@ describe("Istio stays", () => {
       "of Deployment istio-canary/istiod-canary; when",
     ],
     [
+      "a gateway that another IstioOperator installed, which a purge would remove",
+      { operators: "Deployment ingress/door " },
+      "of Deployment ingress/door; when",
+    ],
+    [
       "pods with a sidecar that are not being deleted",
       { pods: "Pod shop/web \\nPod shop/old 2026-11-23T16:00:00Z" },
       "of Pod shop/web; when",
