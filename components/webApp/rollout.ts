@@ -42,18 +42,26 @@ export function awaitRollouts(
 /**
  * @param ids `namespace/name` of each Deployment
  * @param pause between two reads. @default half a second
- * @throws ResourceError when a rollout does not go on, by the controller's own judgement
+ * @throws ResourceError when a rollout does not go on, by the controller's own judgement, and when the cluster
+ * does not answer
  */
 export async function untilRolledOut(
   ids: readonly string[],
   cluster: Selection,
   pause: () => Promise<unknown> = () => delay(PERIOD_MS),
 ): Promise<void> {
-  const api = await KubernetesApi.connect(cluster);
   try {
-    for (const id of ids) while (!(await isRolledOut(api, id))) await pause();
-  } finally {
-    await api.close();
+    const api = await KubernetesApi.connect(cluster);
+    try {
+      for (const id of ids) while (!(await isRolledOut(api, id))) await pause();
+    } finally {
+      await api.close();
+    }
+  } catch (error) {
+    if (pulumi.ResourceError.isInstance(error)) throw error;
+    const { message } = error as Error;
+    const advice = "run pulumi up again";
+    throw new pulumi.ResourceError(`the rollout cannot be watched: ${message}; ${advice}`, undefined, true);
   }
 }
 

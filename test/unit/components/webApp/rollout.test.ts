@@ -11,6 +11,7 @@ vi.mock("../../../../clients/kubernetes.ts", () => ({
       return {
         get: async (path: string) => {
           server.paths.push(path);
+          if (server.looks[0] instanceof Error) throw server.looks.shift();
           return server.looks.shift();
         },
         close: async () => {
@@ -78,4 +79,10 @@ it("ends with the controller's words when a rollout does not go on, is paused, o
     "it is paused: kubectl rollout resume deployment nginx-v116 --namespace=shop",
   );
   await expect(readsAgain(undefined)).rejects.toThrow(/nginx-v116 does not roll out: it was deleted/);
+});
+
+it("ends in plain words when the cluster does not answer", async () => {
+  await expect(readsAgain(new Error("connection refused"))).rejects.toThrow(
+    /^the rollout cannot be watched: connection refused; run pulumi up again$/,
+  );
 });
