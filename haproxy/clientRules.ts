@@ -45,8 +45,8 @@ export function requestRules(
     "http-request add-header X-Forwarded-For %[src]",
     `http-request add-header X-Forwarded-Proto ${scheme}`,
     "http-request add-header X-Forwarded-Host %[req.hdr(Host)]",
-    "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer, and " +
-      "to a list.",
+    "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer, " +
+      "and to a list.",
     "acl offers_websocket req.hdr(Upgrade) -i websocket",
     "http-request set-header Upgrade websocket if offers_websocket",
     "http-request del-header Upgrade unless offers_websocket",

@@ -185,8 +185,8 @@ unchanged() {
   fi
 }
 
-# The first push keeps what it found; a roll-back removes a copy that this run has made. A push that was killed
-# before it replaced the file has left the same copy.
+# The first push keeps what it found; a roll-back removes a copy that this run has made. A push that was
+# killed before it replaced the file has left the same copy.
 keep_previous() {
   if [ ! -f "$file" ]; then
     if [ ! -e "$before" ] && [ ! -e "$before-none" ]; then record=$before-none && : >"$record"; fi
