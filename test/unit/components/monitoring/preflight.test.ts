@@ -22,7 +22,7 @@ const faults = async (paths: Paths, storage?: { size: string; storageClass?: str
 };
 
 it.each([
-  ["an emptyDir is asked for", {}, undefined],
+  ["the samples are in an emptyDir", {}, undefined],
   ["there is such a class", classes({ name: "fast" }), { size: "1Gi", storageClass: "fast" }],
   ["there is a volume of that class", volumes("fast"), { size: "1Gi", storageClass: "fast" }],
   ["the claim is bound", { [CLAIM]: { status: { phase: "Bound" } } }, { size: "1Gi", storageClass: "gone" }],
