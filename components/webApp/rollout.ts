@@ -42,8 +42,8 @@ export function awaitRollouts(
 /**
  * @param ids `namespace/name` of each Deployment
  * @param pause between two reads. @default half a second
- * @throws ResourceError when a rollout does not go on, by the controller's own judgement, and when the cluster
- * does not answer
+ * @throws ResourceError when a rollout does not go on, by the controller's own judgement, and when the
+ * cluster does not answer
  */
 export async function untilRolledOut(
   ids: readonly string[],
