@@ -246,4 +246,5 @@ function collect(stream: Readable): () => string {
   return () => Buffer.concat(chunks).toString();
 }
 
-const timedOut = () => new SshError("unreachable", "no answer in time", { code: "ETIMEDOUT" });
+/** What a connection or a command ends with that its time limit cut off. */
+export const timedOut = () => new SshError("unreachable", "no answer in time", { code: "ETIMEDOUT" });

@@ -1,9 +1,9 @@
 /** The load balancer's machine for checks: how a command runs there, and what messages call it. */
 import { runHere } from "../../clients/local.ts";
-import { connect, type SshConnection, type SshResult } from "../../clients/ssh.ts";
+import { connect, type SshConnection, type SshResult, timedOut } from "../../clients/ssh.ts";
 import type { LoadBalancer } from "./config.ts";
 
-/** Runs a command with this standard input. @throws SshError */
+/** Runs a command with this standard input. @throws SshError, also when the time limit cuts it off */
 export type Runner = (
   command: string,
   options: { readonly input: string; readonly signal: AbortSignal },
@@ -17,11 +17,11 @@ export interface Session {
 
 /** Logs on with the first command, over SSH, or not at all. @param machine `privateKey` is in plain. */
 export function openSession(machine: LoadBalancer & { readonly privateKey: string }): Session {
-  if (machine.local) return { run: runHere, close: () => undefined };
+  if (machine.local) return { run: inTime(runHere), close: () => undefined };
   const agent = process.env.SSH_AUTH_SOCK || undefined;
   let current: SshConnection | undefined;
   return {
-    async run(command, { input, signal }) {
+    run: inTime(async (command, { input, signal }) => {
       // sshd may have ended it meanwhile, or the time limit of the command before.
       const connection = current?.isOpen ? current : await connect({ ...machine, agent }, { signal });
       current = connection;
@@ -32,8 +32,17 @@ export function openSession(machine: LoadBalancer & { readonly privateKey: strin
       } finally {
         signal.removeEventListener("abort", end);
       }
-    },
+    }),
     close: () => current?.close(),
+  };
+}
+
+/** A command that is cut off has no exit status, nor has one whose shell ends early: the signal decides. */
+function inTime(run: Runner): Runner {
+  return async (command, options) => {
+    const result = await run(command, options);
+    if (options.signal.aborted) throw timedOut();
+    return result;
   };
 }
 

@@ -19,6 +19,12 @@ it("runs a command on this machine, without SSH", async () => {
   });
 });
 
+it("does not take a command that its time limit cuts off for one that ended", async () => {
+  await expect(
+    openSession(HERE).run("exec sleep 60", { input: "", signal: AbortSignal.timeout(50) }),
+  ).rejects.toThrow("no answer in time");
+});
+
 it("logs on once for several commands, and again after the connection was lost", async () => {
   const limit = new AbortController();
   const server = await SshServer.start((channel, { command }) => {
@@ -35,7 +41,10 @@ it("logs on once for several commands, and again after the connection was lost",
     const once = server.logOns.length;
     expect(await run("b")).toMatchObject({ stdout: "b", exitCode: 0 });
     expect(server.logOns).toHaveLength(once);
-    expect((await run("hang", limit.signal)).exitCode).toBeUndefined();
+    await expect(run("hang", limit.signal)).rejects.toMatchObject({
+      kind: "unreachable",
+      message: "no answer in time",
+    });
     expect(await run("c")).toMatchObject({ stdout: "c", exitCode: 0 });
     expect(server.logOns).toHaveLength(2 * once);
   } finally {
