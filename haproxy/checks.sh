@@ -14,6 +14,7 @@ look_around() {
   check_tools
   check_service
   check_directories
+  check_writable
   check_selinux
   if [ -f "$file" ] && [ -r "$file" ]; then
     check_owner "$owner"
@@ -60,7 +61,11 @@ set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads
     return
   fi
   case $(unit_property LoadState) in
-    loaded) check_program ;;
+    loaded)
+      check_program
+      [ "$(unit_property CanReload)" != no ] || fault "$unit.service cannot be reloaded; \
+give it an ExecReload, as the unit of your distribution has: systemctl edit $unit"
+      ;;
     masked) fault "$unit.service is masked; unmask it: systemctl unmask $unit" ;;
     *)
       others=$(systemctl list-units --plain --no-legend --state=active 'haproxy*' 'hapee*' 2>/dev/null |
@@ -98,6 +103,19 @@ create it: useradd --system --user-group --home-dir /var/lib/haproxy --shell /us
     fault "there is no directory $sockets for HAProxy's sockets; \
 create it, now and at each boot: echo 'd $sockets 2775 haproxy haproxy -' >/etc/tmpfiles.d/istio-lab.conf && \
 systemd-tmpfiles --create"
+}
+
+# A push replaces the file by a rename in its directory.
+check_writable() {
+  is_root && [ -d "$directory" ] || return 0
+  [ -w "$directory" ] || fault "$directory is on a read-only file system; \
+mount it read-write, or set loadBalancer.configFile (or --file) to a file elsewhere"
+  [ ! -f "$file" ] || [ ! -w "$directory" ] || [ -w "$file" ] ||
+    fault "$file cannot be changed; take its attribute away: chattr -i $file"
+  if awk -v file="$file" '$5 == file {found = 1} END {exit !found}' /proc/self/mountinfo 2>/dev/null; then
+    fault "$file is a mount of its own, which a push cannot replace; mount its directory instead: \
+umount $file"
+  fi
 }
 
 # True when the unit makes the directory each time it starts.

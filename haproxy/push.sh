@@ -62,6 +62,7 @@ main() {
   check_tools
   check_service
   check_directories
+  check_writable
   check_selinux
   take_lock
   remove_stale_files
@@ -239,8 +240,9 @@ answers() {
 
 roll_back() {
   report=$(alerts)
-  failed=$(mktemp)
-  cp "$file" "$failed"
+  # Without room for a copy the report shows no lines of it; the old file comes back all the same.
+  failed=$staged.failed
+  cp "$file" "$failed" 2>/dev/null || failed=/dev/null
   probe= # the old file may have none
   [ -z "$record" ] || rm -f "$record"
   if [ -f "$old" ]; then
@@ -260,7 +262,6 @@ roll_back() {
     outcome="there was no file before, and there is none now; $(what_serves)"
   fi
   complain "HAProxy accepts the new file but does not serve with it; $outcome" "$report" "$failed"
-  rm -f "$failed"
 }
 
 # Runs at every exit: removes what is staged, the copy of a file that was not replaced, and unused keys.

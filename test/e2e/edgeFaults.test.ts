@@ -92,6 +92,51 @@ describe("the old haproxy.cfg goes on serving", () => {
     await site.nextPushServes("b");
   });
 
+  trial("when its directory is read-only, or it is a mount of its own: preview knows", async (seen) => {
+    const mounts = [
+      [`mount --bind /etc/haproxy /etc/haproxy; mount -o remount,ro,bind /etc/haproxy`, "/etc/haproxy"],
+      [`cp ${site.file} /run/mounted; mount --bind /run/mounted ${site.file}`, site.file],
+    ] as const;
+    for (const [mount, where] of mounts) {
+      await site.inside(mount);
+      const { faults } = await site.look();
+      const { exitCode, stderr } = await site.pushInVain(seen, site.config("b"));
+      await site.inside(`umount ${where}; rm -f /run/mounted`);
+      const said = where === site.file ? "is a mount of its own, " : "is on a read-only file system; ";
+      expect(faults).toEqual([expect.stringContaining(`${WHERE}: ${where} ${said}`)]);
+      expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining(said) });
+      await site.serves("a");
+    }
+    await site.nextPushServes("b");
+  });
+
+  trial("when its unit cannot be reloaded: preview knows", async (seen) => {
+    const drop = "/run/systemd/system/haproxy.service.d";
+    await site.inside(
+      `mkdir -p ${drop}; printf '[Service]\\nExecReload=\\n' >${drop}/x.conf; systemctl daemon-reload`,
+    );
+    const { faults } = await site.look();
+    const { stderr } = await site.pushInVain(seen, site.config("b"));
+    await site.inside(`rm -r ${drop}; systemctl daemon-reload`);
+    expect(faults).toEqual([
+      expect.stringContaining(`${WHERE}: haproxy.service cannot be reloaded; give it`),
+    ]);
+    expect(stderr).toContain("nothing was changed");
+    await site.nextPushServes("b");
+  });
+
+  trial("when it does not come up, and there is no room for temporary files", async () => {
+    await site.inside("mount -t tmpfs -o ro tmpfs /tmp");
+    const { exitCode, stderr } = await site.push(
+      site.signed(site.config("b").replace(/bind unix@\S+/, "bind unix@/run/haproxy/none/x.sock")),
+    );
+    await site.inside("umount /tmp");
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain("does not serve with it; the old file is back");
+    await site.serves("a");
+    await site.nextPushServes("b");
+  });
+
   trial("when the connection is cut while staging", async (seen) => {
     const failures = await site.duringRequests(seen, async () => {
       const { command, input } = site.script(site.config("b"));
