@@ -42,6 +42,8 @@ function permissions({ istio }: Needs): Permission[] {
     need(["list"], "deployments.apps"),
     need(["get"], "services", istio.gateway.namespace),
     need(["list"], "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
+    // It holds the claim of the stack that installed Istio.
+    ...(istio.manage ? [] : [{ ...need(["get"], "namespaces", NAMESPACE), name: NAMESPACE }]),
     ...(istio.manage ? CLUSTER_WIDE.map((resource) => need(own, resource)) : []),
     ...(istio.manage ? IN_NAMESPACE.map((resource) => need(own, resource, NAMESPACE)) : []),
   ];

@@ -22,9 +22,9 @@ const istiod = (namespace: string, name = "istiod") => ({ items: [{ metadata: { 
 const door = (ports: object[] = GATEWAY_PORTS) => ({ metadata: { name: "door" }, spec: { ports } });
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
-const check = async (paths: Paths, istio: { manage?: boolean } = {}) => {
+const check = async (paths: Paths, istio: { manage?: boolean } = {}, otherwise = 404) => {
   const there: Paths = istio.manage === false ? { [ISTIODS]: istiod("istio-system") } : {};
-  const { api } = await apiOf({ ...VERSION, ...there, ...paths });
+  const { api } = await apiOf({ ...VERSION, ...there, ...paths }, { otherwise });
   const config = { namespace: "default", istio: { version: "1.31.0", manage: true, gateway, ...istio } };
   return (await runChecks({ checks: istioPreflight.checks }, api, config)).faults;
 };
@@ -139,5 +139,13 @@ it("rights to install are needed only where Istio is installed", () => {
       .permissions({ namespace: "default", istio: { version: "1.31.0", manage, gateway } })
       .map(({ resource }) => resource);
   expect(needed(true)).toContain("clusterroles");
-  expect(needed(false)).toEqual(["deployments", "services", "mutatingwebhookconfigurations"]);
+  expect(needed(false)).toEqual([
+    ...["deployments", "services", "mutatingwebhookconfigurations"],
+    "namespaces",
+  ]);
+});
+
+it("an Istio to be used is looked at with these rights alone", async () => {
+  const permitted = { ...injectors(DEFAULT), [GATEWAY]: door(), [HOME]: { metadata: {} } };
+  expect(await check(permitted, { manage: false }, 403)).toEqual([]);
 });
