@@ -73,7 +73,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) official artifacts f
       },
     ]);
     await expect(make("official")).rejects.toThrow(
-      /^Kubernetes: the official one cannot be had: .*\/kubectl /,
+      /^Kubernetes: the official one is out of reach: .*\/kubectl /,
     );
     await writeFile(file, right);
   });
