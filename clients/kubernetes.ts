@@ -26,6 +26,8 @@ export type * from "./kubernetesTypes.ts";
 export interface ConnectOptions extends ProxyOptions {
   /** Longest time for one answer; a watch has none. @default 30 s */
   readonly answerMs?: number | undefined;
+  /** Called with each answer that begins. */
+  readonly onAnswer?: (() => void) | undefined;
 }
 
 /** Where requests go, and its name in messages. */
@@ -100,11 +102,8 @@ export class KubernetesApi {
   /** As {@link list}, with the objects' metadata alone. */
   async listMetadata(path: string, options: ListOptions = {}): Promise<List<KubernetesObject>> {
     const accept = METADATA_LIST;
-    return listOf(
-      await orUndefined(
-        this.#json<Items<KubernetesObject>>("GET", withQuery(path, { ...options }), { accept }),
-      ),
-    );
+    const found = this.#json<Items<KubernetesObject>>("GET", withQuery(path, { ...options }), { accept });
+    return listOf(await orUndefined(found));
   }
 
   /** @param path the collection */
@@ -247,6 +246,7 @@ export class KubernetesApi {
       );
       request.once("response", (response) => {
         clearTimeout(timer);
+        this.#options.onAnswer?.();
         resolve(response);
       });
       request.once("error", (error) => {

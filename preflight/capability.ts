@@ -27,6 +27,8 @@ export interface MachineContext<Config> {
 export interface MachineCheckContext<Config> extends MachineContext<Config> {
   /** Has this done when all checks have ended, e.g. a connection closed that a later check uses too. */
   readonly atEnd: (work: () => void) => void;
+  /** To be called when a machine has answered: the time limit starts again. */
+  readonly answered: () => void;
 }
 
 /** What a check of the cluster can use. */

@@ -18,12 +18,14 @@ export interface PreflightOptions {
   readonly warn?: (message: string) => void;
 }
 
-/** Limit for all checks, so that an error comes within 10 s. */
+/** Limit for silence, so that the error about a cluster or machine that does not answer comes within 10 s. */
 const LIMIT_MS = 9000;
+/** Limit for all checks of a cluster or machine that answers slowly. */
+const MOST_MS = 60_000;
 /** Limit for the last round, which only a silent machine makes long. */
 const LAST_MS = 6000;
 /** Limit for one answer, so that a silent server is reported within the limit for all. */
-const ANSWER_MS = 4000;
+const ANSWER_MS = 8000;
 /** Limit where a credential plugin waits for its user to open a browser. */
 const PLUGIN_MS = 120_000;
 /** How long a credential plugin runs before a message names it. */
@@ -33,16 +35,22 @@ const PLUGIN_QUIET_MS = 3000;
  * Finds every reason for which an update would fail half-way, in the cluster and on the machines that it
  * needs.
  * @returns the facts of the checks
- * @throws pulumi.RunError, within 10 s, that lists every fault, one a line
+ * @throws pulumi.RunError that lists every fault, one a line. It comes within 10 s of the last answer, and
+ * within a minute
  */
 export async function preflight<
   Config extends Pick<Selection, "kubeconfig" | "context">,
   const C extends readonly (Preflight<Config> & { readonly name?: string })[],
 >(capabilities: C, config: Config, options: PreflightOptions): Promise<FactsOf<C>> {
-  const deadline = new Deadline(LIMIT_MS);
+  const deadline = new Deadline(LIMIT_MS, MOST_MS);
+  const ofMachines = new Deadline(LIMIT_MS, MOST_MS);
   const atEnd: (() => void)[] = [];
-  const machine = { config, owner: options.owner, signal: AbortSignal.timeout(LIMIT_MS) };
-  const context = { ...machine, atEnd: (work: () => void) => void atEnd.push(work) };
+  const machine = { config, owner: options.owner, signal: ofMachines.signal };
+  const context = {
+    ...machine,
+    answered: () => ofMachines.extend(),
+    atEnd: (work: () => void) => void atEnd.push(work),
+  };
   try {
     const machineChecks = capabilities.flatMap(({ machineChecks = [] }) => machineChecks);
     const [machines, cluster] = await Promise.all([
@@ -61,6 +69,7 @@ export async function preflight<
     return facts as FactsOf<C>;
   } finally {
     deadline.clear();
+    ofMachines.clear();
     for (const work of atEnd) work();
   }
 }
@@ -86,6 +95,7 @@ async function checkCluster<Config extends Selection>(
     api = await KubernetesApi.connect(selection, {
       signal,
       answerMs: ANSWER_MS,
+      onAnswer: () => deadline.extend(),
       onNotice: (line) => notify(`credential plugin: ${line}`),
     });
     await firstAnswer(api, notify, deadline);

@@ -15,8 +15,16 @@ export interface Session {
   close(): void;
 }
 
-/** Logs on with the first command, over SSH, or not at all. @param machine `privateKey` is in plain. */
-export function openSession(machine: LoadBalancer & { readonly privateKey: string }): Session {
+/**
+ * Logs on with the first command, over SSH, or not at all.
+ *
+ * @param machine `privateKey` is in plain
+ * @param onLogOn called after each log-on
+ */
+export function openSession(
+  machine: LoadBalancer & { readonly privateKey: string },
+  onLogOn: () => void = () => undefined,
+): Session {
   if (machine.local) return { run: inTime(runHere), close: () => undefined };
   const agent = process.env.SSH_AUTH_SOCK || undefined;
   let current: SshConnection | undefined;
@@ -24,6 +32,7 @@ export function openSession(machine: LoadBalancer & { readonly privateKey: strin
     run: inTime(async (command, { input, signal }) => {
       // sshd may have ended it meanwhile, or the time limit of the command before.
       const connection = current?.isOpen ? current : await connect({ ...machine, agent }, { signal });
+      if (connection !== current) onLogOn();
       current = connection;
       const end = () => connection.destroy();
       signal.addEventListener("abort", end, { once: true });

@@ -54,12 +54,13 @@ async function checkMachine({
   owner,
   signal,
   atEnd,
+  answered,
 }: MachineCheckContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
   const { loadBalancer, loadBalancerPrivateKey: privateKey, tls, stats } = config;
   const { ports = { http: 80, https: 443 } } = loadBalancer;
   const listen = listenAddresses({ ports, https: tls !== undefined, stats });
   const access = { ...loadBalancer, privateKey, owner, listen };
-  const session = openSession(access);
+  const session = openSession(access, answered);
   atEnd(() => session.close());
   const { faults, edits } = await checkLoadBalancer(access, signal, session.run);
   return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits, session } };

@@ -10,7 +10,11 @@ export async function runChecks<Config>(preflight: Preflight<Config>, api: Kuber
   const context = { api, config, owner: OWNER, signal: AbortSignal.timeout(20_000) };
   const { checks = [], machineChecks = [] } = preflight;
   const atEnd: (() => void)[] = [];
-  const machine = { ...context, atEnd: (work: () => void) => void atEnd.push(work) };
+  const machine = {
+    ...context,
+    answered: () => undefined,
+    atEnd: (work: () => void) => void atEnd.push(work),
+  };
   const findings = await Promise.all([...checks, ...machineChecks].map((check) => check(machine)));
   for (const work of atEnd) work();
   return {
