@@ -271,6 +271,9 @@ check_ports() {
   set -f # `*:80` is an address
   for address in $1; do
     case $address in unix@*) continue ;; esac
+    sharer=$(sharer_of "$address")
+    [ -z "$sharer" ] || fault "$sharer listens on $address too, and gets a part of the connections; \
+stop it, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
     if is_active && listens "$address"; then continue; fi
     host=${address%:*}
     case $host in '*') host=0.0.0.0 ;; '['*) host=${host#?} && host=${host%?} ;; esac

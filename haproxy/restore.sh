@@ -68,7 +68,14 @@ keep_an_edit() {
 
 # Files that are refused without ours would keep HAProxy from reloading, and from its next start.
 check_others() {
-  if accepts || ! accepts "$file"; then return; fi
+  listens_elsewhere=yes
+  if accepts; then return; fi
+  case $report in *"no listener"*)
+    listens_elsewhere=
+    return
+    ;;
+  esac
+  accepts "$file" || return 0
   refusal | sed 's/^/  /' >&2
   fail "HAProxy refuses its other files without $file; change them first. Nothing was changed"
 }
@@ -82,7 +89,10 @@ leave() {
   trap '' HUP INT TERM PIPE
   rm -f "$file" "$before-none" "$old" "$certificates"*.pem
   sync "$directory"
-  if serves_without_ours; then
+  if [ -z "$listens_elsewhere" ]; then
+    systemctl stop "$unit" 2>/dev/null || true
+    say "removed: $file; HAProxy is stopped, because its other files listen nowhere"
+  elif serves_without_ours; then
     say "removed: $file; HAProxy goes on with its other files"
   else
     say "removed: $file, but HAProxy does not reload without it: $(refusal)"

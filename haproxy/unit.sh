@@ -100,6 +100,22 @@ worker_socket_of() {
   sed -n 's/^ *bind unix@\([^ ]*\) .*/\1/p' "$1" | head -n 1
 }
 
+# sharer_of ADDRESS: another HAProxy on the same port, e.g. of another unit. The kernel divides the connections
+# between sockets with SO_REUSEPORT, as HAProxy opens them, and a new one binds without an error.
+sharer_of() {
+  [ -z "$reload" ] || return 0
+  main_pid=$(unit_property MainPID)
+  ss -Hltnp "sport = :${1##*:}" 2>/dev/null | while read -r _ _ _ local _ users; do
+    case $local in "$1" | '*':* | 0.0.0.0:*) ;; *) [ "${1%:*}" = '*' ] || continue ;; esac
+    printf '%s\n' "$users" | grep -o '"haproxy[^"]*",pid=[0-9]*' | sed 's/.*=//'
+  done | sort -u | while read -r pid; do
+    parent=$(awk '$1 == "PPid:" {print $2}' "/proc/$pid/status" 2>/dev/null) || continue
+    if [ "$pid" = "$main_pid" ] || [ "$parent" = "$main_pid" ]; then continue; fi
+    of=$(sed -n 's/.*\/\([^/]*\)\.service.*/\1/p' "/proc/$pid/cgroup" 2>/dev/null | head -n 1)
+    [ "$of" = "$unit" ] || echo "HAProxy with process id $pid${of:+, of $of.service,}"
+  done | head -n 1
+}
+
 is_active() {
   if [ -n "$reload" ]; then [ -n "$(worker_pid)" ]; else systemctl is-active --quiet "$unit" 2>/dev/null; fi
 }

@@ -128,6 +128,16 @@ export function makeMachine({
     },
     /** Command line and properties of the unit, as the next start will have them. */
     declare,
+    /** The other files that HAProxy reads have no listener. */
+    listensNowhereElse: () => writeFileSync(join(root, "nowhere"), ""),
+    /** Process 99 listens on an address, as a child of that one, in a unit. */
+    alsoListens: (address: string, { parent = 1, unit = "haproxy@site" } = {}) => {
+      mkdirSync(join(root, "proc/99"), { recursive: true });
+      writeFileSync(join(root, "proc/99/status"), `Name:\thaproxy\nPPid:\t${parent}\n`);
+      writeFileSync(join(root, "proc/99/cgroup"), `0::/system.slice/system-x.slice/${unit}.service\n`);
+      const users = 'users:(("haproxy",pid=99,fd=5))';
+      writeFileSync(join(root, "sockets"), `LISTEN 0 2000 ${address} 0.0.0.0:* ${users}\n`);
+    },
     stop: () => {
       for (const name of ["worker", "loaded"]) rmSync(join(root, name));
     },
@@ -148,9 +158,11 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
       *GET*) if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi;;
       *23) printf "Address already in use";;
     esac`,
-    ss: 'echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"',
+    ss: `[ ! -e $root/sockets ] || exec cat $root/sockets
+      echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"`,
     haproxy: `[ "$1" != -v ] || { echo "${version}"; exit; }
       echo "$*" >$root/checked
+      case "$*" in *${file}*) ;; *) [ ! -e $root/nowhere ] || { echo "will not start (no listener)" >&2; exit 2; };; esac
       for file in "$@"; do
         if grep -qs 'mode httpp' "$file"; then echo "${alert("mode httpp")}" >&2; exit 1; fi
       done`,
@@ -166,7 +178,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
       }
       case "$*" in
         *LoadState*) echo ${loadState};;
-        *MainPID*) ls $root/proc 2>/dev/null;;
+        *MainPID*) ls $root/proc 2>/dev/null | head -n 1;;
         *EnvironmentFiles*) cat $root/unit 2>/dev/null;;
         *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
         is-active*) [ -e $root/worker ];;

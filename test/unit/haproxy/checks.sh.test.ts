@@ -39,6 +39,27 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     expect(faults(machine)).toEqual([expect.stringMatching(fault)]);
   });
 
+  it.each(["0.0.0.0:80", "*:80", "10.0.0.9:80"])("names another HAProxy on a port, at %s", (address) => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.runsWith("-f", machine.file);
+    machine.alsoListens(address);
+    expect(faults(machine, "--listen", "*:80")).toEqual([
+      "HAProxy with process id 99, of haproxy@site.service, listens on *:80 too, and gets a part of the connections; stop it, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports",
+    ]);
+    expect(machine.push(config())).toMatchObject({ status: 1 });
+  });
+
+  it("takes the worker processes of the unit, and a listener on another address, for no others", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    machine.runsWith("-f", machine.file);
+    machine.alsoListens("0.0.0.0:80", { parent: 7 });
+    expect(faults(machine, "--listen", "*:80")).toEqual([]);
+    machine.alsoListens("0.0.0.0:80", { unit: "haproxy" });
+    expect(faults(machine, "--listen", "*:80")).toEqual([]);
+    machine.alsoListens("10.0.0.9:9101");
+    expect(faults(machine, "--listen", "127.0.0.1:9101")).toEqual([]);
+  });
+
   it.each([
     ["HA-Proxy version 1.8.19-1+deb10u3 2020/04/01", "1.8.19"],
     ["HA-Proxy version 2.2.9-2+deb11u6 2023/12/23", "2.2.9"],

@@ -47,6 +47,17 @@ describe.skipIf(process.platform !== "linux")("a file beside others", () => {
     expect(machine.push(beside(), ...INCLUDE).stdout).toBe(`unchanged: ${machine.file}, no reload\n`);
   });
 
+  it("is removed, and HAProxy is stopped, where the other files listen nowhere", () => {
+    const machine = makeSharedMachine();
+    machine.push(beside(), ...INCLUDE);
+    machine.listensNowhereElse();
+    expect(machine.restore(...INCLUDE)).toMatchObject({
+      status: 0,
+      stdout: `removed: ${machine.file}; HAProxy is stopped, because its other files listen nowhere\n`,
+    });
+    expect(machine.worker()).toBeUndefined();
+  });
+
   it("is removed at the end, and HAProxy goes on without it", () => {
     const machine = makeSharedMachine();
     machine.push(beside(), ...INCLUDE);
