@@ -100,8 +100,8 @@ worker_socket_of() {
   sed -n 's/^ *bind unix@\([^ ]*\) .*/\1/p' "$1" | head -n 1
 }
 
-# sharer_of ADDRESS: another HAProxy on the same port, e.g. of another unit. HAProxy's sockets have SO_REUSEPORT:
-# a new one binds without an error, and the kernel divides the connections between both.
+# sharer_of ADDRESS: another HAProxy on the same port, e.g. of another unit. HAProxy's sockets have
+# SO_REUSEPORT: a new one binds without an error, and the kernel divides the connections between both.
 sharer_of() {
   [ -z "$reload" ] || return 0
   main_pid=$(unit_property MainPID)
