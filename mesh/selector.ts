@@ -32,3 +32,7 @@ export function restrictedTo({ matchLabels = {}, matchExpressions = [] }: Select
     matchExpressions: matchExpressions.filter(({ key }) => key in known),
   };
 }
+
+/** The label by which a namespace gets its sidecars. @param revision undefined is the default one */
+export const injectionLabel = (revision?: string): Record<string, string> =>
+  revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };

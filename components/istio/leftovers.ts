@@ -1,6 +1,6 @@
 /** Webhooks of an Istio that is gone: the API server then refuses whatever they are for. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
-import { type Selector, selects } from "../../mesh/selector.ts";
+import { injectionLabel, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 
 /** What the check needs of the configuration. */
@@ -28,7 +28,7 @@ const OWN_SERVICE = "istio-system/istiod";
 /** Refuses where the update would install Istio beside webhooks that no longer have a server. */
 export async function checkLeftovers({ api, config }: CheckContext<LeftoverNeeds>): Promise<Findings> {
   if (!config.istio.manage) return { faults: [] };
-  const labels = { "kubernetes.io/metadata.name": config.namespace, "istio-injection": "enabled" };
+  const labels = { "kubernetes.io/metadata.name": config.namespace, ...injectionLabel() };
   const found = await Promise.all(
     Object.entries(KINDS).map(async ([kind, labelSelector]) => {
       const path = `/apis/admissionregistration.k8s.io/v1/${kind}`;

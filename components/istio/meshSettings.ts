@@ -2,7 +2,7 @@
 import { parse } from "yaml";
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
-import { type Labels, type Selector, selects } from "../../mesh/selector.ts";
+import { injectionLabel, type Labels, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 
 /** What the check needs of the configuration. */
@@ -74,8 +74,7 @@ export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Pl
 export async function checkMeshSettings({ api, config }: CheckContext<MeshSettingsNeeds>): Promise<Findings> {
   const { namespace, istio } = config;
   const { revision, gateway } = istio;
-  const own: Labels =
-    revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };
+  const own = injectionLabel(revision);
   const settings = istio.manage ? settingsOf(istio.values) : await installedSettings(api, revision);
   if (settings === undefined) return { faults: [] };
   const [app, door] = await Promise.all([

@@ -3,8 +3,10 @@
 # common.sh.
 # shellcheck disable=SC2154 # namespace is set in common.sh, crds and kinds in uninstall.sh
 
+# What istioctl makes has this label.
+istio_label=install.operator.istio.io/owning-resource
 # Pods of the app, and no gateways.
-sidecar_label='security.istio.io/tlsMode,!install.operator.istio.io/owning-resource'
+sidecar_label="security.istio.io/tlsMode,!$istio_label"
 
 # What holds Istio, one a line: whatever uses it, and whatever another owner has in its namespace. Rules of
 # the namespace and Istio's own input (cacerts) hold the namespace, but not Istio.
@@ -27,11 +29,10 @@ users_of_istio() {
 
 # One a line: KIND NAMESPACE/NAME, and the time of its deletion.
 candidates() {
-  owning=install.operator.istio.io/owning-resource
   line='{.kind} {.metadata.namespace}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}'
   if [ -n "$kinds" ]; then
     kube get "$kinds" --all-namespaces --ignore-not-found \
-      --selector='!install.operator.istio.io/owning-resource' \
+      --selector="!$istio_label" \
       --output="jsonpath={range .items[*]}$line"
   fi
   if echo "$crds" | grep -q -x 'gateways\.gateway\.networking\.k8s\.io'; then
@@ -43,7 +44,7 @@ candidates() {
   # A purge removes the workloads of every IstioOperator. This stack's has no name, which istioctl labels as
   # unknown.
   kube get daemonsets,deployments --all-namespaces --ignore-not-found \
-    --selector="$owning,$owning notin (unknown)" --output="jsonpath={range .items[*]}$line"
+    --selector="$istio_label,$istio_label notin (unknown)" --output="jsonpath={range .items[*]}$line"
   kube get pods --all-namespaces --selector="$sidecar_label" \
     --output="jsonpath={range .items[*]}$line"
 }
@@ -52,7 +53,7 @@ candidates() {
 # line.
 others_in_namespace() {
   found=$(kube get "$(kinds_in_namespaces)" --namespace="$namespace" --ignore-not-found \
-    --selector='!install.operator.istio.io/owning-resource,!istio.io/config,!cattle.io/creator' \
+    --selector="!$istio_label,!istio.io/config,!cattle.io/creator" \
     --output='jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.name}{"\t"}{.type}{"\t"}{.metadata.deletionTimestamp}{.metadata.ownerReferences[0].kind}{.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}{"\n"}{end}')
   echo "$found" | awk -F '\t' -v namespace="$namespace" '
     $1 == "" || $4 != "" { next } # being deleted, or deleted with its owner, or a lock of istiod

@@ -11,7 +11,6 @@ set -eu
 . "$(dirname "$0")/others.sh"
 
 limit=60 # seconds for each step
-istio_label=install.operator.istio.io/owning-resource
 # One object as a document of YAML, within a range of jsonpath.
 as_yaml='{"apiVersion: "}{.apiVersion}{"\nkind: "}{.kind}{"\nmetadata:\n  name: "}{.metadata.name}'
 as_yaml=$as_yaml'{"\n  namespace: "}{.metadata.namespace}{"\n---\n"}{end}'

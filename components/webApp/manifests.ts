@@ -44,10 +44,6 @@ export function deploymentManifest(version: Version, args: ManifestArgs) {
   };
 }
 
-/** The label by which the namespace gets its sidecars. */
-export const injectionLabel = (revision: string | undefined): Record<string, string> =>
-  revision === undefined ? { "istio-injection": "enabled" } : { "istio.io/rev": revision };
-
 /** The Service in front of all versions. */
 export function serviceManifest({ namespace, labels, owner }: ManifestArgs) {
   return {

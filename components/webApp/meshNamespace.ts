@@ -1,7 +1,7 @@
 /** Turns on sidecar injection for a namespace. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { injectionLabel } from "./manifests.ts";
+import { injectionLabel } from "../../mesh/selector.ts";
 
 export interface MeshNamespaceArgs {
   /** A namespace that exists. */

@@ -1,13 +1,9 @@
 /** What the API server tries of the web application, besides its pods. */
+
 import { OWNED_KINDS } from "../../mesh/ownedObject.ts";
+import { injectionLabel } from "../../mesh/selector.ts";
 import type { Trial } from "../../preflight/capability.ts";
-import {
-  deploymentManifest,
-  injectionLabel,
-  type ManifestArgs,
-  pagesManifest,
-  serviceManifest,
-} from "./manifests.ts";
+import { deploymentManifest, type ManifestArgs, pagesManifest, serviceManifest } from "./manifests.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 
 export interface TrialNeeds extends Omit<ManifestArgs, "owner"> {
