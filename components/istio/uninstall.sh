@@ -105,29 +105,24 @@ this_run() {
   echo "${cluster}ISTIO_LAB_OWNER='$ISTIO_LAB_OWNER' sh $0"
 }
 
-# istioctl deletes one object after the other, workloads first. Their pods end while it goes on.
+# Pods end while istioctl deletes one object after the other. Nothing sends them requests any more, so that
+# they need not drain connections.
 purge() {
-  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation &
-  purge=$!
-  while kill -0 "$purge" 2>/dev/null && [ -n "$(workloads_of_istio)" ]; do
-    kube wait --for=delete deployments --selector="$istio_label" --namespace="$namespace" \
-      --timeout=3s >/dev/null 2>&1 || true
-  done
-  [ -n "$(workloads_of_istio)" ] || end_pods_of_istio
+  end_pods_of_istio &
+  pods=$!
   status=0
-  wait "$purge" || status=$?
+  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation || status=$?
   echo # istioctl ends without a new line
+  ended=0
+  wait "$pods" || ended=$?
   [ "$status" = 0 ] || fail "istioctl uninstall ended with status $status; run pulumi destroy again"
+  [ "$ended" = 0 ] || exit "$ended"
 }
 
-workloads_of_istio() {
-  kube get deployments --selector="$istio_label" --namespace="$namespace" --output=name
-}
-
-# A ReplicaSet that is not being deleted would make another pod.
+# A Deployment or a ReplicaSet that is not being deleted would make another pod.
 end_pods_of_istio() {
-  kube delete replicasets --selector="$istio_label" --namespace="$namespace" \
-    --cascade=foreground --wait=false >/dev/null
+  kube delete deployments,replicasets --selector="$istio_label" --namespace="$namespace" \
+    --cascade=orphan --wait=false >/dev/null
   kube delete pods --selector="$istio_label" --namespace="$namespace" \
     --grace-period=1 --wait --timeout="${limit}s" >/dev/null ||
     fail "pods of Istio are still being deleted; look with: kubectl get pods" \

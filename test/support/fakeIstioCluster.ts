@@ -52,6 +52,8 @@ export interface FakeCluster {
   readonly installFails?: boolean;
   /** True: `istioctl uninstall` fails. @default false */
   readonly purgeFails?: boolean;
+  /** True: the deletion of Istio's pods does not end in time. @default false */
+  readonly podsStay?: boolean;
   /** Ports of the gateway's Service, `NAME/NUMBER/NODEPORT`. @default those of Istio's charts */
   readonly gatewayPorts?: string;
   /** True: nothing of Istio is installed. @default false */
@@ -118,7 +120,7 @@ function kubectl(root: string, cluster: FakeCluster): string {
     operators = "",
   } = cluster;
   const { objects = "", pods = "", crds = "other.example.org", gateways = "", orphan = "nothing" } = cluster;
-  const { inNamespace = "", broken = "", silent = "nothing", absent = false } = cluster;
+  const { inNamespace = "", broken = "", silent = "nothing", absent = false, podsStay = false } = cluster;
   const { gatewayPorts = "status-port/15021/30580 http2/80/30934" } = cluster;
   return `
 case "$1" in --context=*) shift;; esac
@@ -148,6 +150,7 @@ case "$verb $*" in
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
   "get get service "*) echo " ${gatewayPorts} ";;
+  "delete delete pods "*) exit ${podsStay ? 1 : 0};;
   "delete delete --filename=-"*|"apply apply "*) cat >> ${root}/inputs;;
 esac`;
 }

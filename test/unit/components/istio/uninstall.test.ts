@@ -27,13 +27,20 @@ describe("uninstall.sh", () => {
       );
   });
 
-  it("ends the pods once istioctl has deleted the workloads, and before the namespace goes", () => {
+  it("ends the pods after what would make others, and before the namespace goes", () => {
     const { calls } = uninstall();
     const at = (part: string) => calls.findIndex((call) => call.includes(part));
-    expect(calls[at("delete replicasets")]).toContain("--wait=false");
-    expect(at("delete replicasets")).toBeGreaterThan(at("get deployments --selector"));
-    expect(at("delete pods")).toBeGreaterThan(at("delete replicasets"));
+    const makers = at("delete deployments,replicasets");
+    expect(calls[makers]).toMatch(/--cascade=orphan .*--wait=false/);
+    expect(at("delete pods")).toBeGreaterThan(makers);
     expect(at("delete namespace")).toBeGreaterThan(at("delete pods"));
+  });
+
+  it("reports pods that do not end, and leaves the namespace", () => {
+    const { status, stderr, calls } = uninstall({ podsStay: true });
+    expect(status).toBe(1);
+    expect(stderr).toContain("pods of Istio are still being deleted");
+    expect(calls.join("\n")).not.toContain("delete namespace");
   });
 
   it("waits for pods with a sidecar that are being deleted, last of all", () => {
