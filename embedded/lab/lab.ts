@@ -11,7 +11,7 @@ import {
   saveInstance,
   type WorkerSpec,
 } from "../host/instance.ts";
-import { removeCgroup } from "../machines/cgroups.ts";
+import { makeLabCgroup, removeCgroup } from "../machines/cgroups.ts";
 import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
@@ -61,6 +61,7 @@ export function startTasks(
         await mkdir(lab.dir, { recursive: true, mode: 0o700 });
         await saveInstance(lab);
         await noteMade(lab, tools);
+        await makeLabCgroup(lab.cgroup, lab.machines.length);
       },
     },
     {

@@ -1,6 +1,7 @@
 /** Makes, enters and removes the cgroups of a lab's machines, in every hierarchy of the host, v1 or v2. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { LabError, until } from "../../clients/process.ts";
 import { isUnified } from "../host/cgroupVersion.ts";
@@ -32,6 +33,25 @@ export async function makeCgroup(path: string): Promise<void> {
       await fillCpuset(step);
       await delegateTo(step);
     }
+  }
+}
+
+/** Weight of one process outside of any cgroup, and of a new cgroup, in cgroup v1 (sched(7)). */
+const ONE_PROCESS = 1024;
+/** The largest weight that the kernel takes. */
+const MOST_SHARES = 262_144;
+
+/**
+ * Makes the cgroup, and gives it a share of a busy host's processors as if each machine were a process on each
+ * of them. In cgroup v1 a whole lab would else weigh as much as one process of the host, and would stand still
+ * beside a build. In v2 the cgroup stands beside those of all users and services, and keeps its share.
+ */
+export async function makeLabCgroup(path: string, machines: number): Promise<void> {
+  await makeCgroup(path);
+  for (const hierarchy of await hierarchies()) {
+    const file = join(hierarchy, path, "cpu.shares");
+    const shares = Math.min(ONE_PROCESS * machines * availableParallelism(), MOST_SHARES);
+    if (existsSync(file)) await write(file, `${shares}`);
   }
 }
 

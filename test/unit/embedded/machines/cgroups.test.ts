@@ -2,9 +2,16 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test } from "vitest";
-import { enterCgroup, hierarchies, makeCgroup, removeCgroup } from "../../../../embedded/machines/cgroups.ts";
+import {
+  enterCgroup,
+  hierarchies,
+  makeCgroup,
+  makeLabCgroup,
+  removeCgroup,
+} from "../../../../embedded/machines/cgroups.ts";
 
 const root = process.getuid?.() === 0;
 const PATH = "istio-lab-unit-cgroups";
@@ -57,6 +64,18 @@ test.runIf(root)("(needs root) a refusal of the kernel is an error that names th
   await expect(enterCgroup(`${PATH}/none`, pid)).rejects.toThrow(
     new RegExp(`cgroups: the kernel refuses to write "${pid}" to /sys/fs/cgroup/.*${PATH}/none/cgroup.procs`),
   );
+});
+
+/** The hierarchy of v1 that shares the processors out. */
+const v1 = (await hierarchies()).find((hierarchy) => existsSync(join(hierarchy, "cpu.shares")));
+
+test.runIf(root && v1)("(needs v1) a lab weighs more than one process of the host", async () => {
+  const weight = async (path: string) => Number(await readFile(join(v1 ?? "", path, "cpu.shares"), "utf8"));
+  await makeLabCgroup(PATH, 5);
+  await makeCgroup(`${PATH}/node/machine`);
+  expect(await weight(PATH)).toBe(5 * availableParallelism() * (await weight(`${PATH}/node`)));
+  await makeLabCgroup(PATH, 5000);
+  expect(await weight(PATH)).toBe(262_144);
 });
 
 test.runIf(root && v2)("(needs v2) the cgroup has every controller that its parent can pass on", async () => {
