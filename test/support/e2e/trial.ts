@@ -1,6 +1,7 @@
 /** Trials: tests that change a running lab or make a fault, and count requests and leaks meanwhile. */
 import { test } from "vitest";
 import { RequestStream } from "../../../probe/stream.ts";
+import { evidenceOf } from "./evidence.ts";
 import type { TestLab } from "./harness.ts";
 
 /** The result of a trial: one row of docs/reliability.md. */
@@ -52,8 +53,8 @@ export interface Traffic {
 
 /**
  * Sends a steady stream of requests during the action, and counts them.
- * @returns the failures, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`; no request at all is a
- * failure too
+ * @returns the failures, e.g. `timeout: 3 of 1200, sent 1.2 to 1.3 s after the first`, and then what the lab
+ * looks like; no request at all is a failure too
  */
 export async function duringTraffic(
   lab: TestLab,
@@ -77,9 +78,17 @@ export async function duringTraffic(
   seen.requests += answers.length;
   seen.failed += failed.length;
   if (answers.length === 0) return ["no request was sent"];
+  if (failed.length === 0) return [];
   const startedAt = answers[0]?.sentAt ?? 0;
-  return Object.entries(Object.groupBy(failed, ({ failure }) => failure ?? "")).map(([why, such = []]) => {
-    const [from, to] = [such[0], such.at(-1)].map((answer) => ((answer?.sentAt ?? 0) - startedAt) / 1000);
-    return `${why}: ${such.length} of ${answers.length}, sent ${from} to ${to} s after the first`;
-  });
+  const counts = Object.entries(Object.groupBy(failed, ({ failure }) => failure ?? "")).map(
+    ([why, such = []]) => {
+      const [from, to] = [such[0], such.at(-1)].map((answer) => ((answer?.sentAt ?? 0) - startedAt) / 1000);
+      return `${why}: ${such.length} of ${answers.length}, sent ${from} to ${to} s after the first`;
+    },
+  );
+  return [
+    ...counts,
+    `the first was sent at ${new Date(startedAt).toISOString()}`,
+    ...(await evidenceOf(lab)),
+  ];
 }
