@@ -42,8 +42,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       // Importing Pulumi, zod and ssh2 anew for each file would take longer than the tests do.
-      { test: { name: "unit", include: [UNIT], exclude: ISOLATED, isolate: false, testTimeout: 30_000 } },
-      { test: { name: "unit-isolated", include: ISOLATED, testTimeout: 30_000 } },
+      { test: { name: "unit", include: [UNIT], exclude: ISOLATED, isolate: false, testTimeout: 60_000 } },
+      { test: { name: "unit-isolated", include: ISOLATED, testTimeout: 60_000 } },
       // Machines of other releases, and with more on them, which take minutes to make: see
       // docs/load-balancer.md.
       {

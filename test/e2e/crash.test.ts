@@ -14,6 +14,7 @@ import { PROGRAM } from "../../embedded/lab/stack.ts";
 import { hierarchies, makeCgroup, removeCgroup } from "../../embedded/machines/cgroups.ts";
 import { processesIn, runningPid } from "../../embedded/machines/machine.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { SOON } from "../support/e2e/soon.ts";
 import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
 import { trial } from "../support/e2e/trial.ts";
 
@@ -220,7 +221,7 @@ async function killEverything(): Promise<void> {
     ]),
   );
   for (const pid of pids.flat().filter(Boolean)) kill(pid);
-  await expect.poll(async () => (await tracesOf(lab.instance)).processes, { timeout: 30_000 }).toEqual([]);
+  await expect.poll(async () => (await tracesOf(lab.instance)).processes, SOON).toEqual([]);
 }
 
 /** After a crash, a machine's recorded pid can belong to another process. */

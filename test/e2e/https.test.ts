@@ -18,6 +18,7 @@ import { Browser } from "../support/e2e/browser.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { picture } from "../support/e2e/picture.ts";
+import { SOON } from "../support/e2e/soon.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("tls-test", { workers: 1 });
@@ -146,7 +147,7 @@ describe("https at the gateway", () => {
     expect(await leaksSince(before, lab, seen, ofGateway)).toEqual({ leaks: [], missing: [] });
     const pods = () => lab.list("pods", "--namespace=istio-system", "--selector=istio=ingressgateway");
     const count = [...before].filter((thing) => thing.startsWith(GATEWAY_POD)).length;
-    await expect.poll(async () => (await pods()).length, { timeout: 60_000 }).toBe(count);
+    await expect.poll(async () => (await pods()).length, SOON).toBe(count);
     await lab.expectSplit({ v116: 50, v117: 50 });
   });
 });

@@ -8,6 +8,7 @@ import { until } from "../../clients/process.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { SOON } from "../support/e2e/soon.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("kill-test", { workers: 1 });
@@ -217,7 +218,7 @@ async function pushEnded(action: (release: () => void) => Promise<void>): Promis
   expect(files).not.toMatch(/istio-lab-(new|old)/);
   // For a moment after a reload the service is `reloading`.
   await expect
-    .poll(() => lab.try("ssh", "systemctl is-active haproxy"), { timeout: 20_000 })
+    .poll(() => lab.try("ssh", "systemctl is-active haproxy"), SOON)
     .toMatchObject({ stdout: "active" });
 }
 

@@ -27,13 +27,13 @@ import {
 } from "../support/e2e/metrics.ts";
 import { createVolume, OthersMonitoring } from "../support/e2e/others.ts";
 import { OtlpCollector } from "../support/e2e/otlp.ts";
+import { SOON } from "../support/e2e/soon.ts";
 import { leaksOnHost } from "../support/e2e/traces.ts";
 import { duringTraffic, trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
 const PAGES = ["v1.16.1", "v1.17.9"];
 const VERSIONS: Record<string, string> = { "v1.16.1": "1.16", "v1.17.9": "1.17" };
-const SOON = { timeout: 60_000, interval: 500 };
 
 const lab = new TestLab("observe-test", { monitoring: true });
 

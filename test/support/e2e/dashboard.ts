@@ -5,8 +5,7 @@ import type { Picture } from "../../../dashboard/picture.ts";
 import { Browser } from "./browser.ts";
 import type { TestLab } from "./harness.ts";
 import { prometheusPod } from "./metrics.ts";
-
-const SOON = { timeout: 60_000, interval: 500 };
+import { SOON } from "./soon.ts";
 
 interface Measured {
   readonly picture?: { readonly gateway: { readonly errors: number | null } };

@@ -12,6 +12,7 @@ import { withFirstLine } from "../../../haproxy/firstLine.ts";
 import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
 import { RequestLoop } from "../../../probe/loop.ts";
+import { SOON } from "./soon.ts";
 import type { Sightings } from "./trial.ts";
 
 /** The servers that each of two haproxy.cfg puts behind the load balancer. */
@@ -107,7 +108,7 @@ export class EdgeSite extends EdgeMachine {
   /** The service of HAProxy is active; for a moment after a reload it is `reloading`. */
   async isActive(): Promise<void> {
     const state = () => this.inside("systemctl is-active haproxy");
-    await expect.poll(state, { timeout: 10_000 }).toBe("active");
+    await expect.poll(state, SOON).toBe("active");
   }
 
   /** The findings of the preflight. */

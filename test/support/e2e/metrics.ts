@@ -5,6 +5,7 @@ import { proxyPath, type ServiceRef } from "../../../dashboard/source.ts";
 import { initPid } from "../../../embedded/machines/machine.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../../mesh/observability.ts";
 import type { KubernetesObject, TestLab } from "./harness.ts";
+import { SOON } from "./soon.ts";
 
 const inOwn = (service: string, port: number): ServiceRef => ({
   namespace: OBSERVABILITY_NAMESPACE,
@@ -28,7 +29,7 @@ export async function allScraped(lab: TestLab): Promise<void> {
   const [now] = await promql(lab, "vector(time())");
   const scraped = `min(timestamp(up{job="istio-proxies"})) > ${now?.value}`;
   const count = async () => (await promql(lab, scraped)).length;
-  await expect.poll(count, { timeout: 60_000, interval: 500 }).toBe(1);
+  await expect.poll(count, SOON).toBe(1);
 }
 
 /** The pod of Prometheus: its node, and the host's path of its data directory. */
