@@ -18,7 +18,7 @@ import type { Sightings } from "./trial.ts";
  * Limit for a command that hangs. The host can be busy; test/unit/preflight/preflight.test.ts shows that an
  * answer comes within 10 s.
  */
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 150_000;
 
 export interface Situation {
   /** Changed keys of the stack's config. Undefined unsets a key; an object is merged into the lab's. */
