@@ -42,9 +42,9 @@ const ONE_PROCESS = 1024;
 const MOST_SHARES = 262_144;
 
 /**
- * Makes the cgroup, and gives it a share of a busy host's processors as if each machine were a process on each
- * of them. In cgroup v1 a whole lab would else weigh as much as one process of the host, and would stand still
- * beside a build. In v2 the cgroup stands beside those of all users and services, and keeps its share.
+ * Makes the cgroup, and gives it a share of a busy host's processors as if each machine were a process on
+ * each of them. In cgroup v1 a whole lab would else weigh as much as one process of the host, and would stand
+ * still beside a build. In v2 the cgroup stands beside those of all users and services, and keeps its share.
  */
 export async function makeLabCgroup(path: string, machines: number): Promise<void> {
   await makeCgroup(path);
