@@ -100,6 +100,7 @@ const observability =
           weights: config.weights,
           gateway: config.istio.gateway,
           loadBalancer: { host: loadBalancer.host, exporter: config.stats.prometheus },
+          labels,
           owner,
         },
         { ...inCluster, dependsOn: istio.ready },
@@ -108,7 +109,7 @@ const observability =
 
 new ClusterGuard(
   "guard",
-  { id: cluster.id, namespace, kubeconfig, context },
+  { id: cluster.id, namespace, ownNamespace: observability?.namespace, kubeconfig, context },
   { dependsOn: [istio, mesh, app, split, ingress, edge, ...(observability ? [observability] : [])] },
 );
 

@@ -20,7 +20,7 @@ import { afterPauses } from "./retryAfter.ts";
 
 export type { Selection, Target } from "./kubectlConfig.ts";
 export { KubectlError } from "./kubectlProxy.ts";
-export { ApiError, NoAnswer } from "./kubernetesErrors.ts";
+export { ApiError, NoAnswer, unlessForbidden } from "./kubernetesErrors.ts";
 export type * from "./kubernetesTypes.ts";
 
 export interface ConnectOptions extends ProxyOptions {
@@ -61,7 +61,7 @@ export class KubernetesApi {
    */
   static async connect(selection: Selection = {}, options: ConnectOptions = {}): Promise<KubernetesApi> {
     const proxy = await KubectlProxy.start(selection, options);
-    return new KubernetesApi(proxy, options, proxy.selection);
+    return new this(proxy, options, proxy.selection);
   }
 
   constructor(door: Door, options: ConnectOptions = {}, selection: Selection = {}) {

@@ -29,6 +29,17 @@ export class NoAnswer extends Error {
   }
 }
 
+/** Undefined where the answer is HTTP 403. @param noted takes that error */
+export async function unlessForbidden<T>(answer: Promise<T>, noted: ApiError[] = []): Promise<T | undefined> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (!(error instanceof ApiError && error.status === 403)) throw error;
+    noted.push(error);
+    return undefined;
+  }
+}
+
 /**
  * The whole body.
  * @throws NoAnswer when it does not end in time

@@ -1,7 +1,17 @@
 /** Checks the user's permissions, in as few requests as possible. */
 import { ApiError, type KubernetesApi } from "../clients/kubernetes.ts";
 import type { Fault } from "../settings/faults.ts";
-import type { Permission } from "./capability.ts";
+import type { Permission, Preflight } from "./capability.ts";
+import { objectPermissions } from "./objects.ts";
+
+/** Everything that these capabilities need of the cluster. */
+export function neededPermissions<Config>(
+  capabilities: readonly Preflight<Config>[],
+  config: Config,
+): Permission[] {
+  const objects = capabilities.flatMap((each) => each.objects?.(config) ?? []);
+  return [...capabilities.flatMap((each) => each.permissions?.(config) ?? []), ...objectPermissions(objects)];
+}
 
 /** One fault that names everything that the user is not allowed to do. */
 export async function permissionFaults(
@@ -9,8 +19,11 @@ export async function permissionFaults(
   permissions: readonly Permission[],
 ): Promise<Fault[]> {
   const everything = { verbs: ["*"], group: "*", resource: "*", namespace: "" };
-  if (await isAllowed(api, "*", everything)) return [];
-  const rules = await readRules(api, namespacesOf(permissions));
+  const [mayAll, rules] = await Promise.all([
+    isAllowed(api, "*", everything),
+    readRules(api, namespacesOf(permissions)),
+  ]);
+  if (mayAll) return [];
   const refused = await Promise.all(
     merged(permissions).map(async (permission) => {
       const allowed = await Promise.all(

@@ -1,12 +1,13 @@
 /** Runs the checks of all capabilities at once, under one deadline, before anything is touched. */
 import * as pulumi from "@pulumi/pulumi";
-import { ApiError, KubernetesApi, type Selection } from "../clients/kubernetes.ts";
+import { type ApiError, type KubernetesApi, type Selection, unlessForbidden } from "../clients/kubernetes.ts";
+import { SingleReads } from "../clients/singleReads.ts";
 import type { Fault } from "../settings/faults.ts";
 import { adviceOn } from "./advice.ts";
-import type { CheckContext, FactsOf, Findings, Permission, Preflight } from "./capability.ts";
+import type { CheckContext, FactsOf, Findings, Preflight } from "./capability.ts";
 import { Deadline } from "./deadline.ts";
-import { objectPermissions, ownershipFaults } from "./objects.ts";
-import { permissionFaults } from "./permissions.ts";
+import { ownershipFaults } from "./objects.ts";
+import { neededPermissions, permissionFaults } from "./permissions.ts";
 import { trialFaults } from "./trials.ts";
 
 export interface PreflightOptions {
@@ -92,7 +93,7 @@ async function checkCluster<Config extends Selection>(
   const selection = { kubeconfig: config.kubeconfig, context: config.context };
   let api: KubernetesApi | undefined;
   try {
-    api = await KubernetesApi.connect(selection, {
+    api = await SingleReads.connect(selection, {
       signal,
       answerMs: ANSWER_MS,
       onAnswer: () => deadline.extend(),
@@ -136,10 +137,7 @@ async function runChecks<Config>(
 ): Promise<Findings[]> {
   const { api, config, owner } = context;
   const objects = capabilities.flatMap((each) => each.objects?.(config) ?? []);
-  const permissions: Permission[] = [
-    ...capabilities.flatMap((each) => each.permissions?.(config) ?? []),
-    ...objectPermissions(objects),
-  ];
+  const permissions = neededPermissions(capabilities, config);
   const trials = capabilities.flatMap((each) => each.trials?.(config, owner) ?? []);
   const checks = capabilities.flatMap(({ checks = [] }) => checks);
   const forbidden: ApiError[] = [];
@@ -158,14 +156,3 @@ async function runChecks<Config>(
 }
 
 const asFindings = (faults: readonly Fault[]): Findings => ({ faults });
-
-/** Undefined where the answer is HTTP 403, which is recorded. */
-async function unlessForbidden<T>(answer: Promise<T>, noted: ApiError[] = []): Promise<T | undefined> {
-  try {
-    return await answer;
-  } catch (error) {
-    if (!(error instanceof ApiError && error.status === 403)) throw error;
-    noted.push(error);
-    return undefined;
-  }
-}

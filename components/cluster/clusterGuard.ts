@@ -10,6 +10,8 @@ export interface ClusterGuardArgs {
   id: string;
   /** The application's namespace. A destroy reports that it is gone. */
   namespace: string;
+  /** A namespace that a destroy deletes. @default none */
+  ownNamespace?: string | undefined;
   /** Path of the kubeconfig. @default KUBECONFIG or ~/.kube/config */
   kubeconfig?: string | undefined;
   /** Context in it. @default the current one */
@@ -31,6 +33,7 @@ export class ClusterGuard extends pulumi.ComponentResource {
         environment: {
           ISTIO_LAB_CLUSTER: args.id,
           ISTIO_LAB_NAMESPACE: args.namespace,
+          ...(args.ownNamespace ? { ISTIO_LAB_OWN_NAMESPACE: args.ownNamespace } : {}),
           ...(args.context ? { ISTIO_LAB_CONTEXT: args.context } : {}),
           ...(args.kubeconfig ? { KUBECONFIG: args.kubeconfig } : {}),
         },

@@ -1,9 +1,11 @@
 /** Whether the settings of the mesh hide the application from its gateway. */
 import { parse } from "yaml";
-import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import { namespaceLabels } from "../../clients/namespaceLabels.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { injectionLabel, type Labels, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
+import { controlPlanes, DEFAULT_REVISION, injectorsOf, revisionOf, servesRevision } from "./installed.ts";
 
 /** What the check needs of the configuration. */
 export interface MeshSettingsNeeds {
@@ -75,20 +77,19 @@ export async function checkMeshSettings({ api, config }: CheckContext<MeshSettin
   const { namespace, istio } = config;
   const { revision, gateway } = istio;
   const own = injectionLabel(revision);
-  const settings = istio.manage ? settingsOf(istio.values) : await installedSettings(api, revision);
-  if (settings === undefined) return { faults: [] };
-  const [app, door] = await Promise.all([
+  const [settings, app, door] = await Promise.all([
+    istio.manage ? settingsOf(istio.values) : installedSettings(api, revision),
     placeOf(api, namespace, own),
     placeOf(api, gateway.namespace, namespace === gateway.namespace ? own : {}),
   ]);
+  if (settings === undefined) return { faults: [] };
   const where = istio.manage ? "istio.values: " : "the Istio in this cluster: ";
   const messages = hiding(settings, app, door).map((why) => `${where}${why}`);
   return { faults: messages.map((message) => ({ key: "istio", message })) };
 }
 
 async function placeOf(api: KubernetesApi, name: string, own: Labels): Promise<Place> {
-  const found = await api.metadata(`/api/v1/namespaces/${name}`).catch(() => undefined);
-  return { name, labels: { "kubernetes.io/metadata.name": name, ...found?.metadata.labels, ...own } };
+  return { name, labels: { ...(await namespaceLabels(api, name)), ...own } };
 }
 
 /** Of the values of Istio's charts. */
@@ -103,29 +104,17 @@ function settingsOf(values: Readonly<Record<string, unknown>> = {}): MeshSetting
 const SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE";
 const isTrue = (value: unknown) => String(value) === "true";
 
-interface Istiod extends KubernetesObject {
-  readonly spec?: {
-    readonly template?: {
-      readonly spec?: {
-        readonly containers?: readonly {
-          readonly env?: readonly { readonly name: string; readonly value?: string }[];
-        }[];
-      };
-    };
-  };
-}
-
-/** Of the istiod that is there; undefined where it, or what it reads, may not be looked at. */
+/** Of the istiod that is there; undefined where it, or its ConfigMap, cannot be read. */
 async function installedSettings(
   api: KubernetesApi,
   revision: string | undefined,
 ): Promise<MeshSettings | undefined> {
   try {
-    const { items } = await api.list<Istiod>("/apis/apps/v1/deployments", { labelSelector: "app=istiod" });
-    const rev = await revisionOf(api, revision ?? "default");
-    const istiod = items.find(({ metadata }) => (metadata.labels?.["istio.io/rev"] ?? "default") === rev);
+    const [planes, injectors] = await Promise.all([controlPlanes(api), injectorsOf(api)]);
+    const rev = revisionOf(injectors, revision ?? DEFAULT_REVISION);
+    const istiod = planes.find((plane) => servesRevision(plane, rev));
     if (!istiod) return undefined;
-    const name = rev === "default" ? "istio" : `istio-${rev}`;
+    const name = rev === DEFAULT_REVISION ? "istio" : `istio-${rev}`;
     const path = `/api/v1/namespaces/${istiod.metadata.namespace}/configmaps/${name}`;
     const map = await api.get<{ data?: { mesh?: string } }>(path);
     const env = istiod.spec?.template?.spec?.containers?.flatMap(({ env }) => env ?? []) ?? [];
@@ -136,13 +125,4 @@ async function installedSettings(
   } catch {
     return undefined;
   }
-}
-
-/** The revision that a tag stands for. */
-async function revisionOf(api: KubernetesApi, name: string): Promise<string> {
-  const { items } = await api.listMetadata(
-    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-    { labelSelector: `app=sidecar-injector,istio.io/tag=${name}` },
-  );
-  return items[0]?.metadata.labels?.["istio.io/rev"] ?? name;
 }

@@ -1,10 +1,9 @@
 /** Settings of monitoring: a Prometheus of the program's own, or one that is there already. */
-
 import { z } from "zod";
+import { amountOf } from "../../mesh/quantity.ts";
 import type { ConfigOf } from "../../settings/slice.ts";
 import { field, key, slice } from "../../settings/slice.ts";
 import { flag, image, integer, isLabel, object, text } from "../../settings/values.ts";
-import { bytesOf } from "./prometheus.ts";
 
 /** Prometheus as the program deploys it. */
 export interface DeployedMonitoring {
@@ -34,7 +33,7 @@ const LEAST_VOLUME = 512 * 2 ** 20;
 const isRetention = (value: string) =>
   DURATION.test(value) && /[1-9]/.test(value) && !/[0-9]{10}/.test(value) && !/[0-9]{3}y/.test(value);
 
-const isVolume = (value: string) => QUANTITY.test(value) && bytesOf(value) >= LEAST_VOLUME;
+const isVolume = (value: string) => QUANTITY.test(value) && amountOf(value) >= LEAST_VOLUME;
 
 /** Credentials would stand in the stack's outputs in plain text. */
 function isUrl(value: string): boolean {

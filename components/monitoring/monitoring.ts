@@ -5,7 +5,14 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
-import { apiVersionOf, DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
+import {
+  apiVersionOf,
+  DELETED_IN_BACKGROUND,
+  metadataOf,
+  NOT_AWAITED,
+  type OwnedObject,
+  withLabels,
+} from "../../mesh/ownedObject.ts";
 import { prometheusObjects, readerBinding, readerRole, standardMetricsObject } from "./objects.ts";
 import { claimOf, deploymentOf, PROMETHEUS_PORT, serviceSpec } from "./prometheus.ts";
 import { prometheusRules } from "./rules.ts";
@@ -47,6 +54,8 @@ export interface MonitoringArgs {
   haproxy?: string | undefined;
   /** True: the proxies lack Istio's telemetry filter; Envoy's stats access logger stands in for it. */
   standIn: boolean;
+  /** Further labels of each object and pod. @default none */
+  labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
   owner: string;
   /** Namespace of Prometheus, as a resource. Where it is deleted, nothing in it is deleted one by one. */
@@ -60,26 +69,25 @@ export class Monitoring extends pulumi.ComponentResource {
 
   constructor(name: string, args: MonitoringArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Monitoring", name, {}, opts);
-    const { owner } = args;
     const inHome = { parent: this, ...(args.home ? { deletedWith: args.home } : {}) };
     const { serviceAccount, configMap, claim, service } = prometheusObjects;
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,
-      { metadata: metadataOf(serviceAccount, owner) },
+      { metadata: labelled(serviceAccount, args) },
       inHome,
     );
     const texts = filesOf(args);
-    const rights = scrapedNamespaces(args).flatMap((namespace) => readRights(name, namespace, owner, this));
+    const rights = scrapedNamespaces(args).flatMap((namespace) => readRights(name, namespace, args, this));
     const files = new k8s.core.v1.ConfigMap(
       `${name}-config`,
-      { metadata: metadataOf(configMap, owner), data: texts },
+      { metadata: labelled(configMap, args), data: texts },
       inHome,
     );
     const volume =
       args.storage &&
       new k8s.core.v1.PersistentVolumeClaim(
         `${name}-data`,
-        { metadata: metadataOf(claim, owner, NOT_AWAITED), spec: claimOf(args.storage) },
+        { metadata: labelled(claim, args, NOT_AWAITED), spec: claimOf(args.storage) },
         inHome,
       );
     if (args.standIn) standardMetrics(name, args, this);
@@ -93,7 +101,7 @@ export class Monitoring extends pulumi.ComponentResource {
     );
     const address = new k8s.core.v1.Service(
       name,
-      { metadata: metadataOf(service, owner, NOT_AWAITED), spec: serviceSpec() },
+      { metadata: labelled(service, args, NOT_AWAITED), spec: serviceSpec() },
       inHome,
     );
     this.prometheus = pulumi.all([deployment.id, address.metadata.name]).apply(([, found]) => ({
@@ -126,17 +134,24 @@ export function scrapedNamespaces({
   return [...new Set([namespace, gateway.namespace, istioNamespace])];
 }
 
+/** The object's metadata, with the labels of the settings. */
+const labelled = (
+  object: OwnedObject,
+  { owner, labels }: Pick<MonitoringArgs, "owner" | "labels">,
+  annotations: Readonly<Record<string, string>> = {},
+) => withLabels(metadataOf(object, owner, annotations), labels);
+
 /** Service discovery lists and watches pods; a Role for each namespace gives no more than that. */
 function readRights(
   name: string,
   namespace: string,
-  owner: string,
+  args: MonitoringArgs,
   parent: pulumi.Resource,
 ): pulumi.Resource[] {
   const role = new k8s.rbac.v1.Role(
     `${name}-${namespace}`,
     {
-      metadata: metadataOf(readerRole(namespace), owner),
+      metadata: labelled(readerRole(namespace), args),
       rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] }],
     },
     { parent },
@@ -144,7 +159,7 @@ function readRights(
   const binding = new k8s.rbac.v1.RoleBinding(
     `${name}-${namespace}`,
     {
-      metadata: metadataOf(readerBinding(namespace), owner),
+      metadata: labelled(readerBinding(namespace), args),
       roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: readerRole(namespace).name },
       subjects: [
         {
@@ -180,18 +195,14 @@ function filesOf(args: MonitoringArgs): { "prometheus.yml": string; "rules.yml":
 }
 
 /** The stand-in for Istio's telemetry filter. */
-function standardMetrics(
-  name: string,
-  { istioNamespace, owner }: MonitoringArgs,
-  parent: pulumi.Resource,
-): void {
-  const object = standardMetricsObject(istioNamespace);
+function standardMetrics(name: string, args: MonitoringArgs, parent: pulumi.Resource): void {
+  const object = standardMetricsObject(args.istioNamespace);
   new k8s.apiextensions.CustomResource(
     `${name}-standard-metrics`,
     {
       apiVersion: apiVersionOf(object),
       kind: object.kind,
-      metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
+      metadata: labelled(object, args, DELETED_IN_BACKGROUND),
       spec: standardMetricsFilter(),
     },
     { parent },

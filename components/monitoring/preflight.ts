@@ -1,5 +1,5 @@
 /** Checks that the cluster has a volume for Prometheus' samples: the rollout would wait for it in vain. */
-import { ApiError } from "../../clients/kubernetes.ts";
+import { unlessForbidden } from "../../clients/kubernetes.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
@@ -39,13 +39,6 @@ async function checkStorage({ api, config }: CheckContext<Needs>): Promise<Findi
   if (made || there || claim?.status?.phase === "Bound") return { faults: [] };
   const names = classes.items.map(({ metadata }) => metadata.name).join(", ");
   return { faults: [faultOf(storageClass, names, api.where)] };
-}
-
-async function unlessForbidden<T>(answer: Promise<T>): Promise<T | undefined> {
-  return answer.catch((error: unknown) => {
-    if (error instanceof ApiError && error.status === 403) return undefined;
-    throw error;
-  });
 }
 
 function faultOf(storageClass: string | undefined, names: string, where: string): Fault {

@@ -1,6 +1,7 @@
 /** Prometheus' Deployment, Service and volume. Pure. */
 import type * as k8s from "@pulumi/kubernetes";
-import { metadataOf } from "../../mesh/ownedObject.ts";
+import { metadataOf, withLabels } from "../../mesh/ownedObject.ts";
+import { amountOf } from "../../mesh/quantity.ts";
 import { prometheusObjects } from "./objects.ts";
 
 /** TCP port of Prometheus' HTTP API. */
@@ -14,6 +15,8 @@ export interface PrometheusArgs {
   readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
   /** Hash of what the pod has to be restarted for. */
   readonly configHash: string;
+  /** Further labels of the Deployment and its pod. @default none */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly owner: string;
 }
 
@@ -27,26 +30,13 @@ const NOBODY = 65534;
  */
 const EMPTY_DIR_SIZE = "2Gi";
 
-/** Units of a quantity of storage, in bytes. */
-const UNITS: Readonly<Record<string, number>> = Object.fromEntries([
-  ["", 1],
-  ...["k", "M", "G", "T", "P"].map((unit, index) => [unit, 1000 ** (index + 1)]),
-  ...["Ki", "Mi", "Gi", "Ti", "Pi"].map((unit, index) => [unit, 1024 ** (index + 1)]),
-]);
-
 /**
  * The oldest samples go when they fill four fifths of the volume: Prometheus stores nothing on a full one.
  * The rest is room for the write-ahead log and for compaction. Prometheus counts 1 MB as 2^20 bytes.
  * @param size a quantity, e.g. `2Gi`
  */
 export function retentionSize(size: string): string {
-  return `${Math.max(1, Math.floor((0.8 * bytesOf(size)) / 2 ** 20))}MB`;
-}
-
-/** Bytes of a quantity, e.g. `2Gi`. */
-export function bytesOf(size: string): number {
-  const [, digits = "", unit = ""] = /^([0-9.]+)([A-Za-z]*)$/.exec(size) ?? [];
-  return Number(digits) * (UNITS[unit] ?? 1);
+  return `${Math.max(1, Math.floor((0.8 * amountOf(size)) / 2 ** 20))}MB`;
 }
 
 /**
@@ -58,11 +48,12 @@ export function deploymentOf({
   retention,
   storage,
   configHash,
+  labels,
   owner,
 }: PrometheusArgs): k8s.types.input.apps.v1.Deployment {
   const { deployment, configMap, serviceAccount, claim } = prometheusObjects;
   return {
-    metadata: { ...metadataOf(deployment, owner), labels: LABELS },
+    metadata: withLabels(metadataOf(deployment, owner), { ...labels, ...LABELS }),
     spec: {
       replicas: 1,
       selector: { matchLabels: LABELS },
@@ -70,7 +61,7 @@ export function deploymentOf({
       strategy: { type: "Recreate" },
       template: {
         metadata: {
-          labels: LABELS,
+          labels: { ...labels, ...LABELS },
           annotations: {
             "istio-lab/scrape": configHash,
             "sidecar.istio.io/inject": "false",

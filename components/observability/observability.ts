@@ -3,8 +3,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
-import { observabilityNamespace } from "../../mesh/observability.ts";
-import { metadataOf } from "../../mesh/ownedObject.ts";
+import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
+import { metadataOf, POD_DELETION_LIMIT, withLabels } from "../../mesh/ownedObject.ts";
 import type { MonitoringSettings } from "../monitoring/config.ts";
 import {
   exporterAddress,
@@ -28,6 +28,8 @@ export interface ObservabilityArgs {
   gateway: GatewayRef;
   /** The load balancer, and where its exporter listens. */
   loadBalancer: { host: string; exporter?: Listen | undefined };
+  /** Further labels of each object and pod. @default none */
+  labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
   owner: string;
 }
@@ -47,28 +49,36 @@ export class Observability extends pulumi.ComponentResource {
   public readonly monitoring: pulumi.Output<PrometheusRef | PrometheusUrl | undefined>;
   /** Where Zipkin answers; undefined where the program deploys none. */
   public readonly tracing: pulumi.Output<ZipkinRef | undefined>;
+  /** The namespace that the component makes; undefined where it deploys nothing. */
+  public readonly namespace: string | undefined;
 
   constructor(name: string, args: ObservabilityArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Observability", name, {}, opts);
     const { monitoring, tracing } = args;
     const wanted = monitoring?.deployed ?? tracing?.image;
-    const home = wanted === undefined ? undefined : createNamespace(name, args.owner, this);
+    this.namespace = wanted === undefined ? undefined : OBSERVABILITY_NAMESPACE;
+    const home = wanted === undefined ? undefined : createNamespace(name, args, this);
     const opened = { parent: this, dependsOn: home ? [home] : [] };
     this.monitoring = pulumi.output(createMonitoring({ ...args, home }, opened));
-    const { namespace, gateway, owner } = args;
+    const { namespace, gateway, labels, owner } = args;
     this.tracing = pulumi.output(
-      tracing && new Tracing("tracing", { ...tracing, namespace, gateway, owner, home }, opened).zipkin,
+      tracing &&
+        new Tracing("tracing", { ...tracing, namespace, gateway, labels, owner, home }, opened).zipkin,
     );
-    this.registerOutputs({ monitoring: this.monitoring, tracing: this.tracing });
+    this.registerOutputs({ monitoring: this.monitoring, tracing: this.tracing, namespace: this.namespace });
   }
 }
 
-function createNamespace(name: string, owner: string, parent: pulumi.Resource): pulumi.Resource {
-  const labels = { "pod-security.kubernetes.io/enforce": "restricted" };
+function createNamespace(
+  name: string,
+  { labels, owner }: ObservabilityArgs,
+  parent: pulumi.Resource,
+): pulumi.Resource {
+  const all = { ...labels, "pod-security.kubernetes.io/enforce": "restricted" };
   return new k8s.core.v1.Namespace(
     name,
-    { metadata: { ...metadataOf(observabilityNamespace, owner), labels } },
-    { parent },
+    { metadata: withLabels(metadataOf(observabilityNamespace, owner), all) },
+    { parent, customTimeouts: POD_DELETION_LIMIT },
   );
 }
 
@@ -79,6 +89,7 @@ function createMonitoring(
     weights,
     gateway,
     loadBalancer,
+    labels,
     owner,
     home,
   }: ObservabilityArgs & { readonly home: pulumi.Resource | undefined },
@@ -97,6 +108,7 @@ function createMonitoring(
     gateway,
     istioNamespace: ISTIO_NAMESPACE,
     haproxy: exporterAddress(loadBalancer.host, loadBalancer.exporter),
+    labels,
     owner,
     home,
   };

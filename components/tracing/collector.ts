@@ -1,6 +1,6 @@
 /** Looks for a collector of the user's own: a wrong endpoint loses every span and nothing else. */
 import { connect } from "node:net";
-import { ApiError } from "../../clients/kubernetes.ts";
+import { type ApiError, unlessForbidden } from "../../clients/kubernetes.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import type { TracingSettings } from "./config.ts";
 
@@ -44,10 +44,9 @@ async function serviceProblem(
   { name, namespace, port }: { name: string; namespace: string; port: number },
 ): Promise<string | undefined> {
   const path = `/api/v1/namespaces/${namespace}/services/${name}`;
-  const service = await api.get<Service>(path).catch((error: unknown) => {
-    if (error instanceof ApiError && error.status === 403) return ANY_PORT;
-    throw error;
-  });
+  const forbidden: ApiError[] = [];
+  const service = await unlessForbidden(api.get<Service>(path), forbidden);
+  if (forbidden.length > 0) return undefined;
   if (!service) return `${api.where} has no Service ${name} in namespace ${namespace}`;
   const ports = service.spec.ports ?? [];
   // Without a port the Service is a name for another host.
@@ -58,8 +57,6 @@ async function serviceProblem(
 interface Service {
   readonly spec: { readonly ports?: readonly { readonly port: number }[] };
 }
-
-const ANY_PORT: Service = { spec: {} };
 
 /** Why a TCP connection from this machine fails; undefined where it does not. */
 function connectionProblem(host: string, port: number, signal: AbortSignal): Promise<string | undefined> {

@@ -10,6 +10,7 @@ import {
   metadataOf,
   NOT_AWAITED,
   type OwnedObject,
+  withLabels,
 } from "../../mesh/ownedObject.ts";
 import { type Collector, collectorEntry, telemetrySpec } from "../../mesh/telemetry.ts";
 import { endpointObject, telemetryObject, zipkinDeployment, zipkinService } from "./objects.ts";
@@ -42,6 +43,8 @@ export interface TracingArgs {
   namespace: string;
   /** The ingress gateway. */
   gateway: GatewayRef;
+  /** Further labels of each object and pod. @default none */
+  labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
   owner: string;
   /** Namespace of Zipkin, as a resource. Where it is deleted, nothing in it is deleted one by one. */
@@ -55,20 +58,20 @@ export class Tracing extends pulumi.ComponentResource {
 
   constructor(name: string, args: TracingArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:Tracing", name, {}, opts);
-    const { image, collector, namespace, gateway, sampling, owner } = args;
+    const { image, collector, namespace, gateway, sampling } = args;
     const custom = (suffix: string, object: OwnedObject, spec: object, dependsOn: pulumi.Resource[]) =>
       new k8s.apiextensions.CustomResource(
         `${name}-${suffix}`,
         {
           apiVersion: apiVersionOf(object),
           kind: object.kind,
-          metadata: metadataOf(object, owner, DELETED_IN_BACKGROUND),
+          metadata: labelled(object, args, DELETED_IN_BACKGROUND),
           spec,
         },
         { parent: this, dependsOn },
       );
     const zipkin =
-      image === undefined ? undefined : deployZipkin(name, image, owner, { parent: this, ...homeOf(args) });
+      image === undefined ? undefined : deployZipkin(name, image, args, { parent: this, ...homeOf(args) });
     const target =
       zipkin ??
       (collector &&
@@ -95,16 +98,24 @@ const USER = 1000;
 
 const homeOf = ({ home }: TracingArgs) => (home ? { deletedWith: home } : {});
 
+/** The object's metadata, with the labels of the settings. */
+const labelled = (
+  object: OwnedObject,
+  { owner, labels }: TracingArgs,
+  annotations: Readonly<Record<string, string>> = {},
+) => withLabels(metadataOf(object, owner, annotations), labels);
+
 function deployZipkin(
   name: string,
   image: string,
-  owner: string,
+  args: TracingArgs,
   opts: pulumi.CustomResourceOptions,
 ): pulumi.Resource {
+  const labels = { ...args.labels, ...LABELS };
   new k8s.core.v1.Service(
     `${name}-zipkin`,
     {
-      metadata: metadataOf(zipkinService, owner, NOT_AWAITED),
+      metadata: labelled(zipkinService, args, NOT_AWAITED),
       spec: { selector: LABELS, ports: [{ name: "http", port: ZIPKIN_PORT, targetPort: "http" }] },
     },
     opts,
@@ -112,14 +123,14 @@ function deployZipkin(
   return new k8s.apps.v1.Deployment(
     `${name}-zipkin`,
     {
-      metadata: { ...metadataOf(zipkinDeployment, owner), labels: LABELS },
+      metadata: withLabels(metadataOf(zipkinDeployment, args.owner), labels),
       spec: {
         replicas: 1,
         selector: { matchLabels: LABELS },
         // Spans are kept in memory: a second Zipkin would hold other spans.
         strategy: { type: "Recreate" },
         template: {
-          metadata: { labels: LABELS, annotations: { "sidecar.istio.io/inject": "false" } },
+          metadata: { labels, annotations: { "sidecar.istio.io/inject": "false" } },
           spec: zipkinPod(image),
         },
       },

@@ -3,10 +3,12 @@ import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.t
 import type { GatewayRef } from "../../mesh/model.ts";
 import { type Labels, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
+import { podLabels } from "../webApp/pod.ts";
 
 /** What the check needs of the configuration. */
 export interface AuthorizationNeeds {
   readonly namespace: string;
+  readonly labels?: Labels | undefined;
   readonly versions: readonly { readonly version: string }[];
   readonly istio: { readonly gateway: GatewayRef };
 }
@@ -56,13 +58,13 @@ export async function checkAuthorization({
   api,
   config,
 }: CheckContext<AuthorizationNeeds>): Promise<Findings> {
-  const { namespace, versions, istio } = config;
+  const { namespace, labels, versions, istio } = config;
   const { gateway } = istio;
   const places = [...new Set([ROOT, gateway.namespace, namespace])];
   const policies = (await Promise.all(places.map((place) => policiesOf(api, place)))).flat();
   const pods = [
     { namespace: gateway.namespace, labels: gateway.selector },
-    ...versions.map(({ version }) => ({ namespace, labels: { app: "nginx", version } })),
+    ...versions.map(({ version }) => ({ namespace, labels: { ...labels, ...podLabels(version) } })),
   ];
   const names = [...new Set(pods.flatMap((each) => policiesAgainst(policies, each)))];
   if (names.length === 0) return { faults: [] };

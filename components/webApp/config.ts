@@ -1,5 +1,6 @@
 /** Settings of the web application: its namespace and its versions. */
 import { z } from "zod";
+import { amountOf } from "../../mesh/quantity.ts";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import {
   checkDistinct,
@@ -92,8 +93,8 @@ export const webAppSettings = slice({
           { error: "give labels as names and values, e.g. team: shop" },
         )
         .default({}),
-      "Further labels of each object and pod of the application, e.g. `team: shop` where a policy " +
-        "requires it",
+      "Further labels of each object and pod of the application, of monitoring and of tracing, e.g. " +
+        "`team: shop` where a policy requires it",
       { otherwise: "none" },
     ),
     versions: key(
@@ -169,23 +170,6 @@ function checkResources(versions: readonly GivenVersion[], fault: CheckContext["
     }
   }
 }
-
-/** A quantity of Kubernetes as a number. */
-function amountOf(quantity: string): number {
-  const [, digits = "", unit = ""] = /^([0-9.]+)([A-Za-z]*)$/.exec(quantity) ?? [];
-  return Number(digits) * (UNITS[unit] ?? Number.NaN);
-}
-
-const UNITS: Readonly<Record<string, number>> = {
-  "": 1,
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-};
 
 function checkSize(versions: readonly Version[], fault: CheckContext["fault"]): void {
   const bytes = versions.reduce((sum, { name, page }) => sum + Buffer.byteLength(name + page), 0);

@@ -1,7 +1,8 @@
 /** Whether NetworkPolicies keep requests from the application, on a network that enforces them. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import { namespaceLabels } from "../../clients/namespaceLabels.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
-import { type Labels, restrictedTo, type Selector, selects } from "../../mesh/selector.ts";
+import { injectionLabel, type Labels, restrictedTo, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { podLabels } from "./pod.ts";
 
@@ -10,7 +11,11 @@ export interface NetworkPolicyNeeds {
   readonly namespace: string;
   readonly labels?: Labels | undefined;
   readonly versions: readonly { readonly version: string }[];
-  readonly istio: { readonly gateway?: GatewayRef | undefined; readonly manage?: boolean | undefined };
+  readonly istio: {
+    readonly gateway?: GatewayRef | undefined;
+    readonly manage?: boolean | undefined;
+    readonly revision?: string | undefined;
+  };
 }
 
 interface Peer {
@@ -106,11 +111,14 @@ export async function checkNetworkPolicies({
   const places = [...new Set([namespace, gateway.namespace, ...(istio.manage ? [ISTIO] : [])])];
   const [policies, namespaces] = await Promise.all([
     Promise.all(places.map((place) => policiesOf(api, place))),
-    Promise.all(places.map(async (place) => [place, await labelsOf(api, place)] as const)),
+    Promise.all(places.map(async (place) => [place, await namespaceLabels(api, place)] as const)),
   ]);
+  const labelsOf = new Map(namespaces);
+  // A policy may select by the label that the update sets.
+  labelsOf.set(namespace, { ...labelsOf.get(namespace), ...injectionLabel(istio.revision) });
   const podsOf = (place: string, labels: Labels): Pods => ({
     namespace: place,
-    namespaceLabels: new Map(namespaces).get(place) ?? {},
+    namespaceLabels: labelsOf.get(place) ?? {},
     labels,
   });
   const door = podsOf(gateway.namespace, gateway.selector);
@@ -151,10 +159,4 @@ const warning = (names: readonly string[], what: string) =>
 async function policiesOf(api: KubernetesApi, namespace: string): Promise<NetworkPolicy[]> {
   const path = `/apis/networking.k8s.io/v1/namespaces/${namespace}/networkpolicies`;
   return (await api.list<NetworkPolicy>(path).catch(() => ({ items: [] }))).items;
-}
-
-async function labelsOf(api: KubernetesApi, namespace: string): Promise<Labels> {
-  const own = { "kubernetes.io/metadata.name": namespace };
-  const found = await api.metadata(`/api/v1/namespaces/${namespace}`).catch(() => undefined);
-  return { ...own, ...found?.metadata.labels };
 }

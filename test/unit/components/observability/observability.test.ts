@@ -22,6 +22,7 @@ async function observe(change: Record<string, unknown>) {
     weights: config.weights,
     gateway: config.istio.gateway,
     loadBalancer: { host: "10.0.0.1", exporter: config.stats.prometheus },
+    labels: config.labels,
     owner: OWNER,
   });
   const outputs = await settled(pulumi.all([observability.monitoring, observability.tracing]));
@@ -63,6 +64,19 @@ it("every object bears the owner", async () => {
   const { resources } = await observe(EVERYTHING);
   for (const { inputs } of resources)
     if (inputs?.metadata) expect(inputs.metadata.annotations["istio-lab/owner"]).toBe(OWNER);
+});
+
+it("every object and pod bears the labels of the settings; selectors stay as they are", async () => {
+  const { resources } = await observe({ ...EVERYTHING, labels: { team: "shop" } });
+  const objects = resources.filter(({ inputs }) => inputs?.metadata);
+  const pods = objects.flatMap(({ inputs }) => inputs.spec?.template ?? []);
+  expect(pods).toHaveLength(2);
+  for (const { metadata } of [...objects.map(({ inputs }) => inputs), ...pods])
+    expect(metadata.labels, metadata.name).toMatchObject({ team: "shop" });
+  for (const { inputs } of objects)
+    if (inputs.spec?.selector) expect(JSON.stringify(inputs.spec.selector)).not.toContain("team");
+  const prometheus = find(resources, "monitoring", "Deployment").inputs.spec.template;
+  expect(prometheus.metadata.labels).toEqual({ team: "shop", app: "istio-lab-prometheus" });
 });
 
 it("outputs the addresses of Prometheus and Zipkin", async () => {

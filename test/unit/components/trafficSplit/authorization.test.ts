@@ -33,6 +33,21 @@ it.each<[string, AuthorizationPolicy[], string[]]>([
   expect(policiesAgainst(policies, POD)).toEqual(names);
 });
 
+it("one that selects pods by the labels of the settings is found", async () => {
+  const path = "/apis/security.istio.io/v1/namespaces/shop/authorizationpolicies";
+  const { api } = await apiOf({
+    [path]: { items: [policy({ selector: { matchLabels: { team: "shop" } } })] },
+  });
+  const check = async (labels: Record<string, string>) => {
+    const versions = [{ version: "1.16" }];
+    const config = { namespace: "shop", labels, versions, istio: { gateway: ISTIO_GATEWAY } };
+    const signal = AbortSignal.timeout(10_000);
+    return (await checkAuthorization({ api, config, owner: OWNER, signal })).faults;
+  };
+  expect(await check({ team: "shop" })).toHaveLength(1);
+  expect(await check({ team: "other" })).toEqual([]);
+});
+
 it("one that refuses every request is a fault; a cluster without the kind has none", async () => {
   const check = async (items: AuthorizationPolicy[] | undefined) => {
     const path = "/apis/security.istio.io/v1/namespaces/istio-system/authorizationpolicies";

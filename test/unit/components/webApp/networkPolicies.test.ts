@@ -91,6 +91,19 @@ describe("the check", () => {
     ]);
   });
 
+  it("sees the namespace with the label that the update sets", async () => {
+    const to = (labels: Record<string, string>) => ({
+      metadata: { namespace: "istio-system", name: "door" },
+      spec: {
+        podSelector: { matchLabels: { istio: "ingressgateway" } },
+        policyTypes: ["Egress"],
+        egress: [{ to: [{ namespaceSelector: { matchLabels: labels } }] }],
+      },
+    });
+    expect((await check("istio-system", [to({ "istio-injection": "enabled" })])).warnings).toEqual([]);
+    expect((await check("istio-system", [to({ team: "other" })])).warnings).toHaveLength(1);
+  });
+
   it("warns of one that closes the gateway", async () => {
     const closed = { ...DENY, metadata: { namespace: "istio-system", name: "deny" } };
     const { warnings } = await check("istio-system", [closed]);
