@@ -1,12 +1,12 @@
 /** Whether the cluster would accept the application's pods: Pod Security, quotas, limits, webhooks. */
-import type { KubernetesApi } from "../../clients/kubernetes.ts";
-import { pathOf } from "../../mesh/ownedObject.ts";
+import { type KubernetesApi, type KubernetesObject, unlessForbidden } from "../../clients/kubernetes.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject } from "./objects.ts";
 import { podTemplate } from "./pod.ts";
+import { type Demand, type PodSpec, type ResourceQuota, shortagesOf } from "./quota.ts";
 
 /** What the check needs of the configuration. */
 export interface PodCheckNeeds {
@@ -23,46 +23,92 @@ export interface PodCheckNeeds {
   };
 }
 
-/** Has the API server try one pod of each version, with the sidecar that Istio will add, and create none. */
+/**
+ * Has the API server try one pod of each version, with the sidecar that Istio will add, and create none. A
+ * quota counts all pods together.
+ */
 export async function checkPods({ api, config, owner }: CheckContext<PodCheckNeeds>): Promise<Findings> {
-  const refusals = await Promise.all(
-    config.versions.map(async (version) => {
-      const refusal = await refusalOf(api, config, version);
-      // A rollout of the stack that is up would need this pod; an update without a rollout does not.
-      const irrelevant = refusal?.includes("exceeded quota") && (await isUp(api, config, version, owner));
-      return refusal && !irrelevant ? { version, refusal } : undefined;
-    }),
-  );
-  const byMessage = Map.groupBy(
-    refusals.filter((found) => found !== undefined),
-    ({ version, refusal }) => refusal.replaceAll(`"${podName(version)}"`, "").replace(/ {2,}/g, " "),
-  );
-  const faults = [...byMessage].map(([refusal, found]) => {
-    const names = found.map(({ version }) => version.name).join(", ");
-    const message =
-      `namespace ${config.namespace} does not accept pods of ${names}: ` +
-      `${refusal}: ${wayOut(refusal, config)}`;
-    return { key: "namespace", message };
+  const { namespace, versions } = config;
+  const [tried, quotas, own] = await Promise.all([
+    Promise.all(versions.map((version) => tryPod(api, config, version))),
+    quotasOf(api, namespace),
+    ownDeployments(api, namespace, owner),
+  ]);
+  const demands = tried.map(({ version, pod }): Demand => {
+    const deployment = own.get(deploymentObject(namespace, version.name).name);
+    const existing = deployment?.status?.replicas ?? 0;
+    return { pods: Math.max(0, version.replicas - existing), pod, deployment: deployment === undefined };
   });
-  return { faults };
+  const shortages = shortagesOf(quotas, demands);
+  const refusals = tried.flatMap(({ version, refusal }) => {
+    // Of a stack that is up, only a rollout needs one more pod than those that are counted.
+    const isCounted = shortages.length > 0 || own.has(deploymentObject(namespace, version.name).name);
+    return refusal === undefined || (isCounted && refusal.includes("exceeded quota"))
+      ? []
+      : [{ version, refusal }];
+  });
+  const messages = [...messagesOf(refusals, config), ...shortages.map((lack) => tooFew(lack, config))];
+  return { faults: messages.map((message) => ({ key: "namespace", message })) };
 }
+
+interface Refusal {
+  readonly version: Version;
+  /** The API server's own words. */
+  readonly refusal: string;
+}
+
+function messagesOf(refusals: readonly Refusal[], config: PodCheckNeeds): string[] {
+  const byMessage = Map.groupBy(refusals, ({ version, refusal }) =>
+    refusal.replaceAll(`"${podName(version)}"`, "").replace(/ {2,}/g, " "),
+  );
+  return [...byMessage].map(([refusal, found]) => {
+    const names = found.map(({ version }) => version.name).join(", ");
+    return (
+      `namespace ${config.namespace} does not accept pods of ${names}: ` +
+      `${refusal}: ${wayOut(refusal, config)}`
+    );
+  });
+}
+
+const tooFew = (shortage: string, { namespace, versions }: PodCheckNeeds) =>
+  `namespace ${namespace} has no room for all pods of ${versions.map(({ name }) => name).join(", ")}: ` +
+  `${shortage}: set fewer replicas or smaller resources of the versions ` +
+  "(istio.values.global.proxy.resources for the sidecar), have the ResourceQuota changed, or set namespace " +
+  "to another one";
 
 const podName = ({ name }: Version) => `nginx-${name}`;
 
-/** The API server's own words; undefined where it accepts the pod, or cannot try it. */
-async function refusalOf(
-  api: KubernetesApi,
-  config: PodCheckNeeds,
-  version: Version,
-): Promise<string | undefined> {
+/** The pod as the API server completes it, e.g. by a LimitRange; as it was sent where it is refused. */
+async function tryPod(api: KubernetesApi, config: PodCheckNeeds, version: Version) {
   const path = `/api/v1/namespaces/${config.namespace}/pods`;
-  const trial = api.create(path, podOf(version, config), { dryRun: true, answerMs: TRIAL_MS });
-  return await wordsOf(trial);
+  let pod: { readonly spec: PodSpec } = podOf(version, config);
+  const trial = api.create<typeof pod>(path, pod, { dryRun: true, answerMs: TRIAL_MS }).then((complete) => {
+    pod = complete;
+  });
+  const refusal = await wordsOf(trial);
+  return { version, refusal, pod: pod.spec };
 }
 
-async function isUp(api: KubernetesApi, { namespace }: PodCheckNeeds, { name }: Version, owner: string) {
-  const deployment = await api.metadata(pathOf(deploymentObject(namespace, name)));
-  return deployment?.metadata.annotations?.[OWNER_ANNOTATION] === owner;
+/** None where the user may not list them: the sum is a help, not a need. */
+async function quotasOf(api: KubernetesApi, namespace: string): Promise<ResourceQuota[]> {
+  const path = `/api/v1/namespaces/${namespace}/resourcequotas`;
+  return (await unlessForbidden(api.list<ResourceQuota>(path)))?.items ?? [];
+}
+
+interface Deployment extends KubernetesObject {
+  readonly status?: { readonly replicas?: number };
+}
+
+/** By name. */
+async function ownDeployments(
+  api: KubernetesApi,
+  namespace: string,
+  owner: string,
+): Promise<ReadonlyMap<string, Deployment>> {
+  const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+  const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
+  const own = items.filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner);
+  return new Map(own.map((deployment) => [deployment.metadata.name, deployment]));
 }
 
 function podOf(version: Version, { namespace, labels, istio }: PodCheckNeeds) {

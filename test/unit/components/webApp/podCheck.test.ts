@@ -25,23 +25,41 @@ interface Pod {
   };
 }
 
+interface There {
+  /** Deployments of label app=nginx. @default none */
+  readonly deployments?: readonly object[];
+  /** @default none; 403: they may not be listed */
+  readonly quotas?: readonly object[] | 403;
+}
+
 /** An API server that refuses pods, and the pods that it was to try. */
-function server(refusal?: (pod: Pod) => ApiError, deployment?: object) {
+function server(refusal?: (pod: Pod) => ApiError | undefined, { deployments = [], quotas = [] }: There = {}) {
   const tried: Pod[] = [];
   const create = async (path: string, pod: Pod, { dryRun }: { dryRun?: boolean }) => {
     expect(path).toBe("/api/v1/namespaces/shop/pods");
     expect(dryRun).toBe(true);
     tried.push(pod);
-    if (refusal) throw refusal(pod);
+    const error = refusal?.(pod);
+    if (error) throw error;
     return pod;
   };
-  return { api: { create, metadata: async () => deployment } as unknown as KubernetesApi, tried };
+  const list = async (path: string) => {
+    if (!path.endsWith("/resourcequotas")) return { items: deployments };
+    if (quotas === 403) throw new ApiError(403, "Forbidden", "resourcequotas is forbidden");
+    return { items: quotas };
+  };
+  return { api: { create, list } as unknown as KubernetesApi, tried };
 }
 
 async function check(api: KubernetesApi, config = CONFIG): Promise<string[]> {
   const { faults } = await checkPods({ api, config, owner: OWNER, signal: AbortSignal.timeout(10_000) });
   return faults.map(({ message }) => message);
 }
+
+const own = (name: string, replicas: number) => ({
+  metadata: { name: `nginx-${name}`, annotations: { "istio-lab/owner": OWNER } },
+  status: { replicas },
+});
 
 const forbidden = (why: string) => (pod: Pod) =>
   new ApiError(403, "Forbidden", `pods "${pod.metadata.name}" is forbidden: ${why}`);
@@ -88,8 +106,52 @@ describe("pods that the cluster would not accept", () => {
   it("a quota that is used up is a fault before the stack is up, and none after", async () => {
     const refusal = forbidden("exceeded quota: pods, requested: pods=1, used: pods=6, limited: pods=6");
     expect(await check(server(refusal).api)).toHaveLength(1);
-    const own = { metadata: { name: "nginx-v116", annotations: { "istio-lab/owner": OWNER } } };
-    expect(await check(server(refusal, own).api)).toEqual([]);
+    const deployments = [own("v116", 3), own("v117", 3)];
+    expect(await check(server(refusal, { deployments }).api)).toEqual([]);
+    expect(await check(server(refusal, { deployments, quotas: 403 }).api)).toEqual([]);
+  });
+
+  it("a quota with room for each pod alone is too small for all of them together", async () => {
+    const quotas = [{ metadata: { name: "few" }, spec: { hard: { pods: "5", "limits.cpu": "13" } } }];
+    expect(await check(server(undefined, { quotas }).api)).toEqual([
+      "namespace shop has no room for all pods of v116, v117: ResourceQuota few allows pods 5, of which 0 " +
+        "is used and 6 more is needed: set fewer replicas or smaller resources of the versions " +
+        "(istio.values.global.proxy.resources for the sidecar), have the ResourceQuota changed, or set " +
+        "namespace to another one",
+    ]);
+    const refusal = forbidden("exceeded quota: few, requested: pods=1, used: pods=5, limited: pods=5");
+    expect(await check(server(refusal, { quotas }).api)).toHaveLength(1);
+  });
+
+  it("pods that run already are in what is used; more replicas are not", async () => {
+    const hard = { pods: "7" };
+    const quotas = [{ metadata: { name: "few" }, spec: { hard }, status: { hard, used: { pods: "6" } } }];
+    const there = { quotas, deployments: [own("v116", 3), own("v117", 3)] };
+    const scaled = (replicas: number): PodCheckNeeds => ({
+      ...CONFIG,
+      versions: CONFIG.versions.map((version) => ({ ...version, replicas })),
+    });
+    expect(await check(server(undefined, there).api, scaled(3))).toEqual([]);
+    expect(await check(server(undefined, there).api, scaled(2))).toEqual([]);
+    expect(await check(server(undefined, there).api, scaled(4))).toEqual([
+      expect.stringContaining("allows pods 7, of which 6 is used and 2 more is needed"),
+    ]);
+  });
+
+  it("the resources that the API server gives the pod count, e.g. those of a LimitRange", async () => {
+    const resources = { requests: { memory: "1Gi" } };
+    const { api } = server(undefined, {
+      quotas: [{ metadata: { name: "few" }, spec: { hard: { "requests.memory": "6Gi" } } }],
+    });
+    const limited = {
+      ...api,
+      create: async (_: string, pod: Pod) => ({
+        ...pod,
+        spec: { ...pod.spec, containers: pod.spec.containers.map((each) => ({ resources, ...each })) },
+      }),
+    } as unknown as KubernetesApi;
+    expect(await check(api)).toEqual([]);
+    expect(await check(limited)).toEqual([expect.stringContaining("6912Mi more is needed")]);
   });
 
   it("a webhook's own words are the fault", async () => {
