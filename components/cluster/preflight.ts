@@ -1,9 +1,10 @@
 /** Which cluster it is, and which of its nodes the load balancer can send requests to. */
 import { withAbsolutePaths } from "../../clients/kubectlConfig.ts";
-import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import { type KubernetesApi, type KubernetesObject, unlessForbidden } from "../../clients/kubernetes.ts";
 import type { Node } from "../../haproxy/model.ts";
+import type { GatewayRef } from "../../mesh/model.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
-import { type KubernetesNode, sharedAddresses, sortNodes } from "./nodes.ts";
+import { type Family, familyOf, type KubernetesNode, sharedAddresses, sortNodes } from "./nodes.ts";
 import { type ClusterIdentity, previousCluster } from "./previous.ts";
 
 /** What the checks of the cluster need of the configuration. */
@@ -14,6 +15,8 @@ export interface Needs {
   readonly context: string;
   /** Nodes by hand; the cluster's are taken where there are none. */
   readonly nodes: readonly unknown[];
+  readonly istio: { readonly gateway: GatewayRef };
+  readonly loadBalancer: { readonly host: string };
 }
 
 export interface ClusterFacts {
@@ -91,10 +94,36 @@ async function readNodes({
   config,
 }: CheckContext<Needs>): Promise<Findings<Pick<ClusterFacts, "nodes">>> {
   if (config.nodes.length > 0) return { faults: [], facts: { nodes: [] } };
-  const { items } = await api.list<KubernetesNode>("/api/v1/nodes");
-  const { usable, rejected } = sortNodes(items);
+  const [{ items }, families] = await Promise.all([
+    api.list<KubernetesNode>("/api/v1/nodes"),
+    familiesOf(api, config),
+  ]);
+  const { usable, rejected } = sortNodes(items, families);
   const messages = usable.length === 0 ? [noneUsable(api, rejected)] : shared(api, usable);
   return { faults: messages.map((message) => ({ key: "nodes", message })), facts: { nodes: usable } };
+}
+
+/**
+ * Those of the gateway's Service; before it is there, that of the cluster's own Service, which a new Service
+ * gets too. A NodePort answers on addresses of these alone. The load balancer's own family is preferred.
+ */
+async function familiesOf(
+  api: KubernetesApi,
+  { istio: { gateway }, loadBalancer }: Pick<Needs, "istio" | "loadBalancer">,
+): Promise<readonly Family[]> {
+  const get = (namespace: string, name: string) =>
+    unlessForbidden(api.get<Service>(`/api/v1/namespaces/${namespace}/services/${name}`));
+  const [door, own] = await Promise.all([
+    get(gateway.namespace, gateway.service),
+    get("default", "kubernetes"),
+  ]);
+  const families = door?.spec?.ipFamilies ?? own?.spec?.ipFamilies?.slice(0, 1) ?? [];
+  const preferred = familyOf(loadBalancer.host);
+  return [...families].sort((a, b) => Number(b === preferred) - Number(a === preferred));
+}
+
+interface Service extends KubernetesObject {
+  readonly spec?: { readonly ipFamilies?: readonly Family[] };
 }
 
 const BY_HAND = "give nodes as a list of name and address";

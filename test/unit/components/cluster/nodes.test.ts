@@ -9,13 +9,17 @@ function node(
   addresses: Record<string, string> | readonly { type: string; address: string }[] = {
     InternalIP: "10.0.0.1",
   },
-  change: { spec?: KubernetesNode["spec"]; conditions?: { type: string; status: string }[] } = {},
+  change: {
+    metadata?: Omit<KubernetesNode["metadata"], "name">;
+    spec?: KubernetesNode["spec"];
+    conditions?: { type: string; status: string }[];
+  } = {},
 ): KubernetesNode {
   const list = Array.isArray(addresses)
     ? addresses
     : Object.entries(addresses as Record<string, string>).map(([type, address]) => ({ type, address }));
   return {
-    metadata: { name },
+    metadata: { name, ...change.metadata },
     spec: change.spec ?? {},
     status: { conditions: change.conditions ?? READY, addresses: list },
   };
@@ -55,6 +59,13 @@ describe("usable nodes", () => {
 
   it.each<[string, KubernetesNode]>([
     ["is not ready", node("n", undefined, { conditions: [{ type: "Ready", status: "Unknown" }] })],
+    ["is being deleted", node("n", undefined, { metadata: { deletionTimestamp: "2026-11-23T16:00:00Z" } })],
+    [
+      "has the taint ToBeDeletedByClusterAutoscaler:NoSchedule",
+      node("n", undefined, {
+        spec: { taints: [{ key: "ToBeDeletedByClusterAutoscaler", effect: "NoSchedule" }] },
+      }),
+    ],
     ["is cordoned", node("n", undefined, { spec: { unschedulable: true } })],
     [
       "has the taint node-role.kubernetes.io/control-plane:NoSchedule",
@@ -69,6 +80,25 @@ describe("usable nodes", () => {
     const { usable, rejected } = sortNodes([one]);
     expect(usable).toEqual([]);
     expect(rejected).toEqual(new Map([["n", reason]]));
+  });
+});
+
+describe("nodes with the label that keeps them from load balancers", () => {
+  const label = "node.kubernetes.io/exclude-from-external-load-balancers";
+  const labelled = (name: string) => node(name, undefined, { metadata: { labels: { [label]: "" } } });
+
+  it("are left out beside others", () => {
+    const { usable, rejected } = sortNodes([labelled("control"), node("worker")]);
+    expect(usable.map(({ name }) => name)).toEqual(["worker"]);
+    expect(rejected).toEqual(new Map([["control", `has the label ${label}`]]));
+  });
+
+  it("are taken where there are no others, as in a cluster of one control plane", () => {
+    const { usable } = sortNodes([
+      labelled("control"),
+      node("worker", undefined, { spec: { unschedulable: true } }),
+    ]);
+    expect(usable.map(({ name }) => name)).toEqual(["control"]);
   });
 });
 

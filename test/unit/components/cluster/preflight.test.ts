@@ -1,6 +1,7 @@
 /** Tests of components/cluster/preflight.ts. */
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { clusterPreflight } from "../../../../components/cluster/preflight.ts";
+import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
 import { runChecks } from "../../../support/preflight.ts";
 
@@ -18,9 +19,10 @@ const node = (name: string, address: string) => ({
   },
 });
 
-const check = async (paths: Paths, nodes: readonly unknown[] = []) => {
+const check = async (paths: Paths, nodes: readonly unknown[] = [], host = "lb.example.org") => {
   const { api, requests } = await apiOf(paths);
-  const config = { kubeconfig: "/k", context: "", nodes };
+  const istio = { gateway: ISTIO_GATEWAY };
+  const config = { kubeconfig: "/k", context: "", nodes, istio, loadBalancer: { host } };
   return { ...(await runChecks(clusterPreflight, api, config)), requests };
 };
 
@@ -70,6 +72,51 @@ it("refuses nodes that share one address", async () => {
       /^nodes is empty, and nodes a, b, c of cluster .* all have the address 10\.0\.2\.15, .*: give nodes as a list of name and address that the load balancer reaches, or start each kubelet with --node-ip$/,
     ),
   ]);
+});
+
+describe("of nodes with addresses of both families", () => {
+  const both = {
+    ...node("a", "fd00::7"),
+    status: {
+      conditions: [{ type: "Ready", status: "True" }],
+      addresses: ["fd00::7", "10.0.0.7"].map((address) => ({ type: "InternalIP", address })),
+    },
+  };
+  const NODES = { "/api/v1/nodes": { items: [both] } };
+  const service = (...ipFamilies: string[]) => ({ spec: { ipFamilies } });
+  const DOOR = "/api/v1/namespaces/istio-system/services/istio-ingressgateway";
+  const OWN = "/api/v1/namespaces/default/services/kubernetes";
+
+  it.each<[string, Paths, string, string]>([
+    ["the gateway's Service has", { [DOOR]: service("IPv4"), [OWN]: service("IPv6") }, "fd00::1", "10.0.0.7"],
+    ["a new Service will have", { [OWN]: service("IPv4", "IPv6") }, "fd00::1", "10.0.0.7"],
+    ["the load balancer has, where both answer", { [DOOR]: service("IPv6", "IPv4") }, "10.0.0.1", "10.0.0.7"],
+    [
+      "is the Service's first, where the load balancer's is not known",
+      { [DOOR]: service("IPv6", "IPv4") },
+      "lb.example.org",
+      "fd00::7",
+    ],
+    [
+      "is the node's first, where no Service may be read",
+      { [DOOR]: 403, [OWN]: 403 },
+      "lb.example.org",
+      "fd00::7",
+    ],
+  ])("the one is taken whose family %s", async (_, services, host, address) => {
+    const { facts } = await check({ ...NODES, ...services }, [], host);
+    expect(facts).toMatchObject({ nodes: [{ name: "a", address }] });
+  });
+
+  it("a node without one of that family is left out, with its addresses", async () => {
+    const { faults } = await check({
+      "/api/v1/nodes": { items: [node("a", "fd00::7")] },
+      [DOOR]: service("IPv4"),
+    });
+    expect(faults).toEqual([
+      expect.stringContaining("(a has no IPv4 address but InternalIP fd00::7): give nodes"),
+    ]);
+  });
 });
 
 describe("the cluster that the state was made on", () => {
