@@ -8,6 +8,8 @@
 #   ISTIO_LAB_REVISION   revision or tag that injects sidecars, for wait.sh; optional
 #   ISTIO_LAB_KINDS      kinds of objects that the stack may own, as kubectl names them, with spaces; for
 #                        uninstall.sh; optional
+#   ISTIO_LAB_GATEWAYS   namespace/name of each gateway's Deployment that the stack installs, with spaces; for
+#                        uninstall.sh; optional
 #   ISTIO_LAB_CLUSTER    UID of the cluster's namespace kube-system; for uninstall.sh; optional
 
 namespace=istio-system

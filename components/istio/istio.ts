@@ -78,6 +78,7 @@ export class Istio extends pulumi.ComponentResource {
     const environment = {
       ...environmentOf(args),
       ISTIO_LAB_KINDS: ownedKinds(),
+      ISTIO_LAB_GATEWAYS: gatewayNames(args).join(" "),
       ...(args.clusterId ? { ISTIO_LAB_CLUSTER: args.clusterId } : {}),
     };
     return new local.Command(
@@ -153,6 +154,17 @@ function sidecarHash({ version, profile, hub, tag, values = {}, components = {} 
 
 /** The kinds whose orphans uninstall.sh removes, as kubectl names them. */
 const ownedKinds = () => Object.values(OWNED_KINDS).map(resourceOf).join(" ");
+
+/** `namespace/name` of each gateway's Deployment that istioctl can make of these arguments. */
+function gatewayNames({ components = {} }: IstioArgs): string[] {
+  const { ingressGateways, egressGateways } = components;
+  const given = [ingressGateways, egressGateways].flatMap((list) => (Array.isArray(list) ? list : []));
+  const configured = given.map((gateway: { namespace?: unknown; name?: unknown } | null) => {
+    const { namespace = ISTIO_GATEWAY.namespace, name = ISTIO_GATEWAY.service } = gateway ?? {};
+    return `${namespace}/${name}`;
+  });
+  return [...new Set([DEFAULT_SERVICE, `${ISTIO_GATEWAY.namespace}/istio-egressgateway`, ...configured])];
+}
 
 /** `exec`: install.sh and wait.sh find each other by the process id of their common parent, the plugin. */
 const script = (command: string) => `exec sh components/istio/${command}`;

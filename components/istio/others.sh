@@ -45,8 +45,19 @@ candidates() {
   # unknown.
   kube get daemonsets,deployments --all-namespaces --ignore-not-found \
     --selector="$istio_label,$istio_label notin (unknown)" --output="jsonpath={range .items[*]}$line"
+  gateways_without_operator
   kube get pods --all-namespaces --selector="$sidecar_label" \
     --output="jsonpath={range .items[*]}$line"
+}
+
+# Gateways of another IstioOperator without a name, which istioctl labels as it labels this stack's own. A
+# claim of a previous version does not know the latter.
+gateways_without_operator() {
+  [ -n "${ISTIO_LAB_GATEWAYS:-}" ] || return 0
+  unnamed=$(kube get deployments --all-namespaces --selector="$istio_label=unknown" \
+    --output="jsonpath={range .items[*]}$line")
+  echo "$unnamed" | awk -v own=" $ISTIO_LAB_GATEWAYS " '
+    index(own, " " $2 " ") == 0 && $2 !~ /\/istiod(-|$)/'
 }
 
 # Everything in namespace istio-system that neither Istio nor this stack nor Kubernetes itself made, one a
@@ -54,7 +65,10 @@ candidates() {
 others_in_namespace() {
   found=$(kube get "$(kinds_in_namespaces)" --namespace="$namespace" --ignore-not-found \
     --selector="!$istio_label,!istio.io/config,!cattle.io/creator" \
-    --output='jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.name}{"\t"}{.type}{"\t"}{.metadata.deletionTimestamp}{.metadata.ownerReferences[0].kind}{.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}{"\n"}{end}')
+    --output='jsonpath={range .items[*]}{.kind}{"\t"}{.metadata.name}{"\t"}{.type}{"\t"}{.metadata.deletionTimestamp}{.metadata.ownerReferences[0].kind}{.metadata.annotations.control-plane\.alpha\.kubernetes\.io/leader}{"\n"}{end}') ||
+    fail "not all objects in namespace $namespace can be listed (the error above), so that Istio stays;" \
+      "where the webhook that converts a kind is gone, repair it, or delete the kind's" \
+      "CustomResourceDefinition, and run pulumi destroy again"
   echo "$found" | awk -F '\t' -v namespace="$namespace" '
     $1 == "" || $4 != "" { next } # being deleted, or deleted with its owner, or a lock of istiod
     $1 ~ /^(Event|Lease|Endpoints|EndpointSlice|PodMetrics)$/ { next }

@@ -1,12 +1,13 @@
 /**
  * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
  */
-import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
-import { nodePortOf, portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
+import { nodePortOf } from "../../mesh/gatewayPorts.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
+import { existingIstio, type GatewayService, GIVEN, gatewaysOf } from "./existing.ts";
+import { type ControlPlane, controlPlanes, injectorsOf, isAvailable, nameOf } from "./installed.ts";
 import { checkIstioctl, type IstioctlNeeds } from "./istioctl.ts";
 import { checkLeftovers } from "./leftovers.ts";
 import { checkMeshSettings } from "./meshSettings.ts";
@@ -93,50 +94,27 @@ export interface IstioFacts {
 /** An Istio that this stack did not install where it would install one; none where it would use one. */
 async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<Findings<IstioFacts>> {
   const { manage, gateway } = config.istio;
-  const service = api.get<Service>(`/api/v1/namespaces/${gateway.namespace}/services/${gateway.service}`);
-  const [home, planes, missing, found] = await Promise.all([
+  const path = `/api/v1/namespaces/${gateway.namespace}/services/${gateway.service}`;
+  const [home, planes, injectors, service] = await Promise.all([
     api.metadata(`/api/v1/namespaces/${NAMESPACE}`),
     controlPlanes(api),
-    manage ? [] : missingIstio(api, config.istio, service),
-    service,
+    manage ? [] : injectorsOf(api),
+    api.get<GatewayService>(path),
   ]);
-  const names = planes.map(nameOf);
+  const candidates = manage || service ? [] : await gatewaysOf(api);
   const installer = home?.metadata.annotations?.[OWNER_ANNOTATION];
-  const messages = manage
-    ? foreignIstio(installer, names, owner)
-    : [
-        ...missing,
-        ...(planes.length === 0 && missing.length === 0 ? [NO_ISTIOD] : []),
-        ...ownIstio(installer, owner),
-      ];
-  const everywhere = found?.spec?.externalTrafficPolicy !== "Local";
+  const existing = { planes, injectors, service, candidates };
+  const { faults, warnings = [] } = manage
+    ? { faults: foreignIstio(installer, planes.map(nameOf), owner), warnings: downIstio(planes) }
+    : existingIstio(existing, config.istio);
+  const messages = [...faults, ...(manage ? [] : ownIstio(installer, owner))];
+  const everywhere = service?.spec?.externalTrafficPolicy !== "Local";
   return {
     faults: messages.map((message): Fault => ({ key: "istio.manage", message })),
-    warnings: manage || planes.length === 0 || planes.some(isAvailable) ? [] : [unavailable(names)],
-    facts: { gatewayPort: everywhere ? nodePortOf(found?.spec?.ports, "http2") : undefined },
+    warnings,
+    facts: { gatewayPort: everywhere ? nodePortOf(service?.spec?.ports, "http2") : undefined },
   };
 }
-
-interface Istiod extends KubernetesObject {
-  readonly status?: { readonly availableReplicas?: number };
-}
-
-async function controlPlanes(api: KubernetesApi): Promise<Istiod[]> {
-  return (await api.list<Istiod>("/apis/apps/v1/deployments", { labelSelector: "app=istiod" })).items;
-}
-
-const nameOf = ({ metadata }: KubernetesObject) => `${metadata.namespace}/${metadata.name}`;
-
-const isAvailable = ({ status }: Istiod) => (status?.availableReplicas ?? 0) > 0;
-
-/** Its webhooks and gateways may have been left by an Istio that is gone. */
-const NO_ISTIOD =
-  "istio.manage is false, and the cluster has no istiod (kubectl get deployments --all-namespaces " +
-  "--selector=app=istiod): set istio.manage to true to have Istio installed, or install it first";
-
-const unavailable = (names: readonly string[]) =>
-  `no istiod is available (${names.join(", ")}): the update waits 300 s for one; look with ` +
-  "kubectl get pods --all-namespaces --selector=app=istiod";
 
 function foreignIstio(installer: string | undefined, planes: readonly string[], owner: string): string[] {
   if (installer === owner || (installer === undefined && planes.length === 0)) return [];
@@ -149,74 +127,20 @@ function foreignIstio(installer: string | undefined, planes: readonly string[], 
   ];
 }
 
-/** What an Istio that is there already has to have: a webhook that injects its sidecars, and a gateway. */
-async function missingIstio(
-  api: KubernetesApi,
-  { revision, gateway }: Needs["istio"],
-  looked: Promise<Service | undefined>,
-): Promise<string[]> {
-  const { namespace, service } = gateway;
-  const [revisions, found] = await Promise.all([revisionsOf(api), looked]);
-  const install = "set istio.manage to true to have Istio installed, or install it first";
-  const given = "istio.manage is false, and the cluster has no";
-  if (revisions.length === 0) return [`${given} Istio that injects sidecars: ${install}`];
-  return [
-    ...(revisions.includes(revision ?? "default")
-      ? []
-      : [
-          `${given} Istio of ${revision === undefined ? "the default revision" : `revision ${revision}`}: ` +
-            `set istio.revision to one that it has (${revisions.join(", ")})`,
-        ]),
-    ...(found
-      ? unusablePorts(found, gateway)
-      : [
-          `${given} Service ${namespace}/${service}: set istio.gateway to the namespace, service and ` +
-            `selector of a gateway that it has${listed(await gatewaysOf(api))}, or install one first`,
-        ]),
-  ];
-}
-
-interface Service extends KubernetesObject {
-  readonly spec?: { readonly ports?: readonly ServicePort[]; readonly externalTrafficPolicy?: string };
-}
-
-/** A gateway without NodePorts, such as one of type ClusterIP, cannot be reached from the load balancer. */
-function unusablePorts({ spec }: Service, { namespace, service }: GatewayRef): string[] {
-  const faults = (["http2", "status-port"] as const).map((which) =>
-    portFault(spec?.ports, which, `${namespace}/${service}`),
-  );
-  return faults.flatMap((fault) => (fault ? [`istio.manage is false, and ${fault}`] : []));
-}
-
-/** Revisions and tags that inject sidecars. */
-async function revisionsOf(api: KubernetesApi): Promise<string[]> {
-  const { items } = await api.listMetadata(
-    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations",
-    { labelSelector: "app=sidecar-injector" },
-  );
-  const labels = items.flatMap(({ metadata }) => [
-    metadata.labels?.["istio.io/tag"] ?? metadata.labels?.["istio.io/rev"] ?? "default",
-  ]);
-  return [...new Set(labels)].sort();
-}
-
-/** Services that are labelled as Istio's charts label those of gateways; only a hint. */
-async function gatewaysOf(api: KubernetesApi): Promise<string[]> {
-  const services = await api
-    .listMetadata("/api/v1/services", { labelSelector: "istio" })
-    .catch(() => undefined);
-  return (services?.items ?? [])
-    .filter(({ metadata }) => metadata.labels?.istio !== "pilot")
-    .map(({ metadata }) => `${metadata.namespace}/${metadata.name}`);
-}
-
-const listed = (names: readonly string[]) => (names.length > 0 ? ` (${names.join(", ")})` : "");
+/** Of the stack's own Istio: an update that installs nothing does not repair it. */
+const downIstio = (planes: readonly ControlPlane[]) =>
+  planes.length === 0 || planes.some(isAvailable)
+    ? []
+    : [
+        `no istiod is available (${planes.map(nameOf).join(", ")}): no pod with a sidecar starts until one ` +
+          "is; look with kubectl get deployments,pods --all-namespaces --selector=app=istiod",
+      ];
 
 /** The update would delete the claim on Istio, and that deletion uninstalls it. */
 function ownIstio(installer: string | undefined, owner: string): string[] {
   if (installer !== owner) return [];
   return [
-    "istio.manage is false, and this stack installed the Istio in this cluster, and would uninstall it " +
+    `${GIVEN} this stack installed the Istio in this cluster, and would uninstall it ` +
       `now: give up the claim first (kubectl annotate namespace ${NAMESPACE} ${OWNER_ANNOTATION}-), or ` +
       "set istio.manage to true",
   ];

@@ -20,7 +20,10 @@ main() {
   need_cluster
   sh "$(dirname "$0")/../cluster/sameCluster.sh" # a claim of a previous version names no cluster
   owner=$(annotation_of_claim owner)
-  if [ "$owner" != "$ISTIO_LAB_OWNER" ]; then
+  if [ -z "$owner" ] && is_namespace_gone; then
+    echo "namespace $namespace was deleted, and with it the claim on Istio: what is left of Istio is" \
+      "removed" >&2
+  elif [ "$owner" != "$ISTIO_LAB_OWNER" ]; then
     echo "nothing to uninstall: the Istio in this cluster, if any, belongs to ${owner:-no stack}, not to" \
       "$ISTIO_LAB_OWNER" >&2
     return
@@ -40,6 +43,13 @@ main() {
   remove_leftovers
   remove_namespace
   await_sidecars
+}
+
+# A claim that was given up leaves the namespace. Webhooks without a server stay where it is deleted by hand:
+# the API server then refuses what they are for, in every namespace with their label.
+is_namespace_gone() {
+  uid=$(kube get namespace "$namespace" --ignore-not-found --output='jsonpath={.metadata.uid}')
+  [ -z "$uid" ]
 }
 
 # Reports a cluster that does not answer within seconds. A cluster that is gone for good has no Istio.

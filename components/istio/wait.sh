@@ -43,8 +43,16 @@ until_true() {
   done
 }
 
+# Of a cluster with several, the one that serves the revision; a tag stands for another name.
 istiod_is_available() {
-  available=$(kube get deployments --all-namespaces --selector=app=istiod \
+  selector=app=istiod
+  if [ "$revision" != default ]; then
+    stands_for=$(kube get mutatingwebhookconfigurations \
+      --selector="app=sidecar-injector,istio.io/tag=$revision" \
+      --output='jsonpath={.items[0].metadata.labels.istio\.io/rev}' 2>/dev/null) || stands_for=
+    selector=$selector,istio.io/rev=${stands_for:-$revision}
+  fi
+  available=$(kube get deployments --all-namespaces --selector="$selector" \
     --output='jsonpath={.items[*].status.availableReplicas}' 2>/dev/null) && [ -n "$available" ]
 }
 

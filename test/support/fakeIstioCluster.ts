@@ -19,6 +19,8 @@ export interface FakeCluster {
   readonly reachable?: boolean;
   /** Annotation istio-lab/owner of namespace istio-system. @default none */
   readonly owner?: string;
+  /** False: namespace istio-system does not exist. @default true */
+  readonly home?: boolean;
   /** True: the namespace was there before the claim. @default false */
   readonly existed?: boolean;
   /** Phase and discovery failure of the namespace after its deletion. @default it is gone */
@@ -27,6 +29,10 @@ export interface FakeCluster {
   readonly planes?: string;
   /** Workloads that another IstioOperator installed. @default none */
   readonly operators?: string;
+  /** Deployments of an IstioOperator without a name. @default none */
+  readonly unnamed?: string;
+  /** Revision that any tag stands for. @default there is no tag */
+  readonly tagged?: string;
   /** Istio's objects. @default none */
   readonly objects?: string;
   /** Pods with a sidecar, and the time of their deletion. @default none */
@@ -116,8 +122,11 @@ function kubectl(root: string, cluster: FakeCluster): string {
     owner = "",
     existed = false,
     afterDeletion = "",
+    home = true,
     planes = "",
     operators = "",
+    unnamed = "",
+    tagged = "",
   } = cluster;
   const { objects = "", pods = "", crds = "other.example.org", gateways = "", orphan = "nothing" } = cluster;
   const { inNamespace = "", broken = "", silent = "nothing", absent = false, podsStay = false } = cluster;
@@ -132,8 +141,10 @@ case "$verb $*" in
   "get get namespace"*istio-lab/owner*) echo "${owner}";;
   "get get namespace"*istio-lab/namespace*) echo "${existed ? "existed" : ""}";;
   "get get namespace"*status.phase*) printf '${afterDeletion}';;
+  "get get namespace"*metadata.uid*) echo "${home ? "uid" : ""}";;
   "get get namespace"*--output=name*) echo "${existed ? "namespace/istio-system" : ""}";;
   "get get deployments "*availableReplicas*) echo "${absent ? "" : "1"}";;
+  "get get deployments "*owning-resource=unknown*) printf '${unnamed}';;
   "get get deployments "*) printf '${planes}';;
   "get get daemonsets,deployments "*"notin (unknown)"*) printf '${operators}';;
   "get get customresourcedefinitions"*jsonpath*)
@@ -148,6 +159,7 @@ case "$verb $*" in
   "get get configmaps,secrets,"*) printf '${inNamespace}';;
   "get get apiservices"*) printf '${broken ? `${broken} False` : ""}\\nv1.apps True\\n';;
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
+  "get get mutatingwebhookconfigurations"*metadata.labels*) echo "${tagged}";;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
   "get get service "*) echo " ${gatewayPorts} ";;
   "delete delete pods "*) exit ${podsStay ? 1 : 0};;

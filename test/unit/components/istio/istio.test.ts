@@ -63,6 +63,16 @@ describe("Istio", () => {
     });
   });
 
+  it("passes its claim the gateways that it can install, those of the settings among them", async () => {
+    const resources = await startMocks();
+    const components = { ingressGateways: [{ name: "door", namespace: "ingress" }, { name: "side" }] };
+    new Istio("istio", { ...ARGS, components });
+    await pulumi.runtime.disconnect();
+    expect(find(resources, "istio-claim").inputs.environment.ISTIO_LAB_GATEWAYS).toBe(
+      "istio-system/istio-ingressgateway istio-system/istio-egressgateway ingress/door istio-system/side",
+    );
+  });
+
   it("describes the profile with its changes", () => {
     expect(parse(istioOperator(ARGS))).toEqual({
       apiVersion: "install.istio.io/v1alpha1",

@@ -18,11 +18,17 @@ const DEFAULT = { "istio.io/rev": "default" };
 const CANARY = { "istio.io/rev": "canary" };
 const gateway = ISTIO_GATEWAY;
 const istiod = (namespace: string, name = "istiod") => ({ items: [{ metadata: { namespace, name } }] });
+/** An istiod of a revision. */
+const plane = (revision: string, replicas: number, availableReplicas = replicas) => ({
+  metadata: { namespace: "istio-system", name: `istiod-${revision}`, labels: { "istio.io/rev": revision } },
+  spec: { replicas },
+  status: { availableReplicas },
+});
 /** The gateway's Service. */
 const door = (ports: object[] = GATEWAY_PORTS) => ({ metadata: { name: "door" }, spec: { ports } });
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
-const check = async (paths: Paths, istio: { manage?: boolean } = {}, otherwise = 404) => {
+const check = async (paths: Paths, istio: { manage?: boolean; revision?: string } = {}, otherwise = 404) => {
   const there: Paths = istio.manage === false ? { [ISTIODS]: istiod("istio-system") } : {};
   const { api } = await apiOf({ ...VERSION, ...there, ...paths }, { otherwise });
   const config = { namespace: "default", istio: { version: "1.31.0", manage: true, gateway, ...istio } };
@@ -104,6 +110,51 @@ it.each<[string, Paths, object, RegExp[]]>([
     [],
   ],
   [
+    "one whose gateway has pods with other labels than the selector",
+    {
+      ...injectors(DEFAULT),
+      [GATEWAY]: { spec: { ports: GATEWAY_PORTS, selector: { app: "ingress", istio: "ingress" } } },
+    },
+    { manage: false },
+    [
+      /^istio\.manage is false, and istio\.gateway\.selector is istio=ingressgateway, and the pods of Service istio-system\/istio-ingressgateway have other labels: .* \(app=ingress, istio=ingress\)$/,
+    ],
+  ],
+  [
+    "one whose gateway's Service selects its pods by another label",
+    { ...injectors(DEFAULT), [GATEWAY]: { spec: { ports: GATEWAY_PORTS, selector: { app: "ingress" } } } },
+    { manage: false },
+    [],
+  ],
+  [
+    "a tag that stands for a revision whose istiod is gone",
+    {
+      ...injectors({ ...CANARY, "istio.io/tag": "stable" }),
+      [GATEWAY]: door(),
+      [ISTIODS]: { items: [plane("1-31", 1)] },
+    },
+    { manage: false, revision: "stable" },
+    [
+      /^istio\.manage is false, and tag stable stands for revision canary, which has no istiod, .*: move the tag \(istioctl tag set stable --revision=REVISION --overwrite\), or set istio\.revision to another one \(istiod is there of 1-31\)$/,
+    ],
+  ],
+  [
+    "a webhook that an uninstalled revision left",
+    { ...injectors(CANARY), [GATEWAY]: door(), [ISTIODS]: { items: [plane("1-31", 1)] } },
+    { manage: false, revision: "canary" },
+    [
+      /^istio\.manage is false, and revision canary has a webhook and no istiod, .* \(istiod is there of 1-31\)$/,
+    ],
+  ],
+  [
+    "an istiod that is scaled to 0, beside one of another revision",
+    { ...injectors(CANARY), [GATEWAY]: door(), [ISTIODS]: { items: [plane("canary", 0), plane("1-31", 1)] } },
+    { manage: false, revision: "canary" },
+    [
+      /^istio\.manage is false, and its istiod is scaled to 0: kubectl scale --replicas=1 deployment istiod-canary --namespace=istio-system$/,
+    ],
+  ],
+  [
     "one with a gateway of type ClusterIP, and without a port for its health",
     { ...injectors(DEFAULT), [GATEWAY]: door([{ name: "http", port: 80 }]) },
     { manage: false },
@@ -131,6 +182,28 @@ it.each<[string, Paths, object, RegExp[]]>([
   ],
 ])("Istio in the cluster: %s", async (_, paths, istio, faults) => {
   expect(await check(paths, istio)).toEqual(faults.map((fault) => expect.stringMatching(fault)));
+});
+
+it("an istiod that is not ready is a warning; that of another revision does not count", async () => {
+  const warn = async (manage: boolean, ...items: object[]) => {
+    const home = { [HOME]: claimedBy(OWNER) };
+    const paths = { ...VERSION, ...injectors(CANARY), [GATEWAY]: door(), [ISTIODS]: { items }, ...home };
+    const { api } = await apiOf(paths);
+    const istio = { version: "1.31.0", manage, revision: "canary", gateway };
+    const context = { api, config: { namespace: "default", istio }, owner: OWNER };
+    const found = await Promise.all(
+      istioPreflight.checks.map((check) => check({ ...context, signal: AbortSignal.timeout(10_000) })),
+    );
+    return found.flatMap(({ warnings = [] }) => warnings);
+  };
+  expect(await warn(false, plane("canary", 2, 1), plane("1-31", 1, 0))).toEqual([]);
+  expect(await warn(true, plane("default", 1))).toEqual([]);
+  expect(await warn(true, plane("default", 0))).toEqual([
+    expect.stringMatching(/^no istiod is available \(istio-system\/istiod-default\): no pod with a sidecar/),
+  ]);
+  expect(await warn(false, plane("canary", 1, 0), plane("1-31", 1))).toEqual([
+    expect.stringMatching(/^no istiod is available \(istio-system\/istiod-canary\): the update waits 300 s/),
+  ]);
 });
 
 it("rights to install are needed only where Istio is installed", () => {

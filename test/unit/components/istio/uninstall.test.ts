@@ -3,7 +3,10 @@ import { describe, expect, it } from "vitest";
 import { OWNED_KINDS, resourceOf } from "../../../../mesh/ownedObject.ts";
 import { type FakeCluster, OWNER, runScript } from "../../../support/fakeIstioCluster.ts";
 
-const KINDS = { ISTIO_LAB_KINDS: Object.values(OWNED_KINDS).map(resourceOf).join(" ") };
+const KINDS = {
+  ISTIO_LAB_KINDS: Object.values(OWNED_KINDS).map(resourceOf).join(" "),
+  ISTIO_LAB_GATEWAYS: "istio-system/istio-ingressgateway istio-system/istio-egressgateway",
+};
 const uninstall = (cluster: FakeCluster = {}, env: Record<string, string> = KINDS) =>
   runScript("uninstall.sh", { owner: OWNER, ...cluster }, env);
 const DELETIONS = /uninstall|kubectl delete|annotate/;
@@ -99,6 +102,23 @@ describe("uninstall.sh", () => {
     expect(calls.join("\n")).not.toMatch(DELETIONS);
   });
 
+  it("removes what is left of Istio where its namespace was deleted by hand, and the claim with it", () => {
+    const { status, stderr, calls } = uninstall({ owner: "", home: false });
+    expect(status).toBe(0);
+    expect(stderr).toContain("namespace istio-system was deleted, and with it the claim on Istio");
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    const shared = uninstall({ owner: "", home: false, planes: "Deployment mesh/istiod " });
+    expect(shared.stderr).toContain("of Deployment mesh/istiod; when");
+    expect(shared.calls.join("\n")).not.toMatch(DELETIONS);
+  });
+
+  it("says what to do where the objects of a kind cannot be listed", () => {
+    const { status, stderr, calls } = uninstall({ silent: "configmaps,secrets" });
+    expect(status).toBe(1);
+    expect(stderr).toContain("delete the kind's CustomResourceDefinition, and run pulumi destroy again");
+    expect(calls.join("\n")).not.toMatch(DELETIONS);
+  });
+
   it.each([
     "namespace",
     "customresourcedefinitions",
@@ -154,6 +174,15 @@ describe("Istio stays", () => {
       "a gateway that another IstioOperator installed, which a purge would remove",
       { operators: "Deployment ingress/door " },
       "of Deployment ingress/door; when",
+    ],
+    [
+      "a gateway of another IstioOperator without a name",
+      {
+        unnamed:
+          "Deployment istio-system/istiod \\nDeployment istio-system/istio-ingressgateway \\n" +
+          "Deployment shop/istio-ingressgateway ",
+      },
+      "of Deployment shop/istio-ingressgateway; when",
     ],
     [
       "pods with a sidecar that are not being deleted",

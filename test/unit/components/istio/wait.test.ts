@@ -21,6 +21,17 @@ describe("install.sh and wait.sh", () => {
     expect(runScript(`wait.sh ${part}`, { owner: OWNER })).toMatchObject({ status: 0 });
   });
 
+  it.each([
+    ["default", "", "app=istiod"],
+    ["canary", "", "app=istiod,istio.io/rev=canary"],
+    ["stable", "1-31", "app=istiod,istio.io/rev=1-31"],
+  ])("wait for the istiod of revision or tag %s (%s)", (revision, tagged, selector) => {
+    const env = { ISTIO_LAB_REVISION: revision };
+    const { status, calls } = runScript("wait.sh istiod", { owner: OWNER, tagged }, env);
+    expect(status).toBe(0);
+    expect(calls.join("\n")).toContain(`get deployments --all-namespaces --selector=${selector} `);
+  });
+
   it("take the gateway's ports by number where they have other names", () => {
     const gatewayPorts = "health/15021/30580 web/80/30934";
     expect(runScript("wait.sh gateway", { owner: OWNER, gatewayPorts })).toMatchObject({ status: 0 });
