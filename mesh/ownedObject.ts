@@ -100,3 +100,9 @@ export const NOT_AWAITED = { "pulumi.com/skipAwait": "true" };
  * Pulumi's provider then names the object. The provider's default is ten minutes.
  */
 export const DELETION_LIMIT = { delete: "30s" };
+
+/**
+ * The same for an object whose pods end first, within their 30 s of grace. A node that does not answer keeps
+ * its pods for as long as the Node object is there.
+ */
+export const POD_DELETION_LIMIT = { delete: "3m" };

@@ -44,7 +44,7 @@ export function reportRefusals(awaited: readonly pulumi.Resource[], args: Refusa
   });
 }
 
-/** @param pause between two looks. @default 2 s, which do not keep the program alive */
+/** @param pause between two checks. @default 2 s, which do not keep the program alive */
 export async function watchRefusals(
   args: RefusalsArgs,
   isReady: () => boolean,

@@ -1,7 +1,7 @@
 /** Runs nginx in several versions behind one Service. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { DELETION_LIMIT } from "../../mesh/ownedObject.ts";
+import { DELETION_LIMIT, POD_DELETION_LIMIT } from "../../mesh/ownedObject.ts";
 import type { Version } from "./config.ts";
 import { deploymentManifest, pagesManifest, serviceManifest } from "./manifests.ts";
 
@@ -45,7 +45,7 @@ export class WebApp extends pulumi.ComponentResource {
           deploymentManifest(version, args),
           // The pods name the ConfigMap in plain text, so that only a new page rolls them; hence the explicit
           // order.
-          { parent: this, dependsOn: pages },
+          { parent: this, dependsOn: pages, customTimeouts: POD_DELETION_LIMIT },
         ),
     );
     const service = new k8s.core.v1.Service(name, serviceManifest(args), {

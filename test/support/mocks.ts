@@ -18,6 +18,8 @@ export interface Registered {
   readonly provider: string;
   /** Name of the resource whose deletion takes this one along; empty for none. */
   readonly deletedWith: string;
+  /** How long its deletion may take; empty for the provider's default. */
+  readonly deletionLimit: string;
 }
 
 /** The answers of the engine and the cluster in a test. */
@@ -121,6 +123,7 @@ function toRegistered(request: RegisterRequest, urn: string): Registered {
     dependencies: [...new Set(request.getDependenciesList().map(nameOf))].sort(),
     provider: nameOf(request.getProvider()),
     deletedWith: nameOf(request.getDeletedwith()),
+    deletionLimit: request.getCustomtimeouts()?.getDelete() ?? "",
   };
 }
 
@@ -140,6 +143,7 @@ interface RegisterRequest {
   getName(): string;
   getProvider(): string;
   getDeletedwith(): string;
+  getCustomtimeouts(): { getDelete(): string } | undefined;
   getDependenciesList(): string[];
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
 }

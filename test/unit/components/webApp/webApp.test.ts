@@ -78,6 +78,16 @@ describe("WebApp", () => {
     expect(new Set(selectors.map(({ version }) => version)).size).toBe(2);
   });
 
+  it("limits how long a deletion waits, longer where pods have to end", async () => {
+    const resources = await startMocks();
+    new WebApp("nginx", { namespace: "default", versions: VERSIONS, owner: OWNER });
+    await pulumi.runtime.disconnect();
+    const limits = ["nginx-pages", "nginx-v116", "nginx-v117"].map(
+      (name) => find(resources, name).deletionLimit,
+    );
+    expect(limits).toEqual(["30s", "3m", "3m"]);
+  });
+
   it("never goes below its replicas in a rollout", async () => {
     const resources = await startMocks();
     new WebApp("nginx", { namespace: "default", versions: VERSIONS, owner: OWNER });
