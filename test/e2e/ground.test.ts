@@ -62,21 +62,25 @@ describe("what is not the stack's stays", () => {
 });
 
 describe("a destroy ends", () => {
-  trial(
-    "within a minute where a finalizer holds an object, which it names; again, when it is gone",
-    async () => {
-      await lab.up();
-      await lab.kubectl("patch", "configmap", "nginx-static-files", "--type=merge", `--patch=${HOLD}`);
-      const { exitCode, output } = await destroy();
-      expect(exitCode).not.toBe(0);
-      expect(output).toMatch(/nginx-static-files/);
-      await lab.kubectl("patch", "configmap", "nginx-static-files", "--type=merge", `--patch=${RELEASE}`);
-      expect(await destroy()).toMatchObject({ exitCode: 0 });
-    },
-  );
+  trial("where a webhook refuses a deletion because its server is gone, which it names", async () => {
+    await lab.up();
+    await lab.create(BROKEN_WEBHOOK);
+    await until("the webhook to be in force", async () => (await lab.try("kubectl", ...TRY)).exitCode !== 0);
+    const { exitCode, output } = await destroy();
+    expect(exitCode).not.toBe(0);
+    expect(output).toContain('failed calling webhook "none.example.org"');
+    await lab.kubectl("delete", "validatingwebhookconfiguration", BROKEN_WEBHOOK.metadata.name);
+  });
+
+  trial("within a minute where a finalizer holds an object, which it names", async () => {
+    await lab.kubectl("patch", ...PAGES, "--type=merge", `--patch=${HOLD}`);
+    const { exitCode, output } = await destroy();
+    expect(exitCode).not.toBe(0);
+    expect(output).toContain(PAGES[1]);
+    await lab.kubectl("patch", ...PAGES, "--type=merge", `--patch=${RELEASE}`);
+  });
 
   trial("where an API of the cluster is down, which holds the namespace", async (seen) => {
-    await lab.up();
     await lab.create(BROKEN_API);
     await until("the API to count as down", async () => {
       const { status } = await lab.get<{ status?: { conditions?: { status: string }[] } }>(...API);
@@ -105,8 +109,27 @@ const ORPHAN = {
     annotations: { "istio-lab/owner": `organization/istio-lab/${lab.instance.name}` },
   },
 };
+const PAGES = ["configmap", "nginx-static-files"] as const;
 const HOLD = JSON.stringify({ metadata: { finalizers: ["example.org/hold"] } });
 const RELEASE = JSON.stringify({ metadata: { finalizers: null } });
+
+/** Nothing answers for it. */
+const BROKEN_WEBHOOK = {
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "ValidatingWebhookConfiguration",
+  metadata: { name: "none" },
+  webhooks: [
+    {
+      name: "none.example.org",
+      admissionReviewVersions: ["v1"],
+      sideEffects: "None",
+      clientConfig: { service: { namespace: "kube-system", name: "none" } },
+      namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "default" } },
+      rules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["DELETE"], resources: ["configmaps"] }],
+    },
+  ],
+};
+const TRY = ["delete", ...PAGES, "--dry-run=server"];
 
 const API = ["apiservice", "v1beta1.metrics.k8s.io"] as const;
 /** An aggregated API whose server does not exist. */

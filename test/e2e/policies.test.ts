@@ -1,12 +1,16 @@
 // A cluster with rules of its own: policies of the namespace, and an Istio from another tool.
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { until } from "../../clients/process.ts";
+import { adminKubeconfig } from "../../embedded/machines/controlPlane.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
-import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { createLimitedUser } from "../support/e2e/limitedUser.ts";
+import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("policy-test", { workers: 1 });
+const refusals = new Refusals(lab);
 const SHOP = "--namespace=shop";
 
 beforeAll(async () => {
@@ -14,8 +18,12 @@ beforeAll(async () => {
   await lab.run("up", "--no-program");
   await lab.kubectl("create", "namespace", "shop");
   await lab.set({ namespace: "shop" });
+  await refusals.start();
 });
-afterAll(() => lab.run("down", "--fast", "--quiet"));
+afterAll(async () => {
+  await refusals.stop();
+  await lab.run("down", "--fast", "--quiet");
+});
 
 describe("policies of the namespace", () => {
   trial("Pod Security is named at preview, with the settings that satisfy it", async () => {
@@ -70,8 +78,9 @@ describe("policies of the namespace", () => {
   trial(
     "a quota that is used up in the middle of an update is reported in the API server's words",
     async () => {
-      await create("ResourceQuota", "few", { hard: { pods: "7" } });
-      await lab.set({ "versions[1].replicas": "6" });
+      await create("ResourceQuota", "few", { hard: { pods: "6" } });
+      // A rollout needs one more pod than those that run.
+      await lab.set({ "versions[1].page": "another page" });
       const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
       await update.said("exceeded quota: few");
       await lab.kubectl("delete", "resourcequota", "few", SHOP);
@@ -79,6 +88,16 @@ describe("policies of the namespace", () => {
       await lab.expectSplit({ v116: 50, v117: 50 });
     },
   );
+
+  trial("a quota with room for one more pod, and not for all of them, is named at preview", async () => {
+    await create("ResourceQuota", "few", { hard: { pods: "7" } });
+    await lab.set({ "versions[1].replicas": "6" });
+    expect(await refusedPreview()).toContain(
+      "ResourceQuota few allows pods 7, of which 6 is used and 3 more is needed: set fewer replicas",
+    );
+    await lab.kubectl("delete", "resourcequota", "few", SHOP);
+    await lab.set({ "versions[1].replicas": "3" });
+  });
 
   trial("an image that no node can pull is named while the update waits for its pods", async () => {
     const of = "--output=jsonpath={.spec.template.spec.containers[0].image}";
@@ -104,14 +123,11 @@ describe("policies of the namespace", () => {
 });
 
 describe("an Istio that is there already", () => {
-  let before: Inventory;
-
-  trial("a revision, and a gateway of another name in another namespace", async (seen) => {
+  trial("a revision, and a gateway of another name in another namespace, are named at preview", async () => {
     await lab.run("istioctl", "install", "--skip-confirmation", ...CONTROL_PLANE);
     await lab.kubectl("create", "namespace", "ingress");
     for (const object of [GATEWAY, GATEWAY_SERVICE]) await lab.create(object);
     await lab.kubectl("rollout", "status", "deployment/door", "--namespace=ingress", "--timeout=120s");
-    before = await inventory(lab);
     await lab.set({ "istio.manage": "false", "istio.revision": "canary" });
     const said = await refusedPreview();
     // istioctl gives the tag `default` to the first revision of a cluster.
@@ -125,10 +141,21 @@ describe("an Istio that is there already", () => {
       "istio.gateway.service": "door",
       "istio.gateway.selector.istio": "door",
     });
+  });
+
+  trial("is used by a user with exactly the permissions that the preflight asks for", async (seen) => {
+    const gateway = { namespace: "ingress", service: "door", selector: { istio: "door" } };
+    const istio = { manage: false, revision: "stable", gateway };
+    const token = await createLimitedUser(lab, { namespace: "shop", istio });
+    const before = await inventory(lab);
+    await lab.set({ kubeconfig: await refusals.kubeconfig({ user: { token } }) });
     await lab.up();
     await lab.expectSplit({ v116: 50, v117: 50 });
+    await lab.set({ "weights.v116": "40", "weights.v117": "60" });
+    await lab.up();
     await lab.up("--expect-no-changes");
     await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
+    await lab.set({ kubeconfig: adminKubeconfig(lab.instance) });
     expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
   });
 
