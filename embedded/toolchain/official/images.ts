@@ -31,11 +31,12 @@ const OFFICIAL_PARTS = {
 
 export type ImagePart = keyof typeof OFFICIAL_PARTS;
 
-/** The digest of a tag. nginx:1.17.9 and Zipkin have their tag alone, over TLS. */
+/** The digest of a tag. Zipkin has its tag alone, over TLS. */
 const DIGESTS: Readonly<Record<string, string>> = {
   [OFFICIAL_IMAGES.pause]: "sha256:278fb9dbcca9518083ad1e11276933a2e96f23de604a3a08cc3c80002767d24c",
   [OFFICIAL_IMAGES.coredns]: "sha256:7efd3c635b03efd68c4e8398fc45f0d993d0e9ab016f72c1cefb0fd6d01aa286",
   [OFFICIAL_IMAGES.nginx.v116]: "sha256:d20aa6d1cae56fd17cd458f4807e0de462caf2336f0b70b5eeb69fcaaf30dd9c",
+  [OFFICIAL_IMAGES.nginx.v117]: "sha256:88ea86df324b03b3205cbf4ca0d999143656d0a3394675630e55e49044d38b50",
   [OFFICIAL_IMAGES.prometheus]: "sha256:4a61322ac1103a0e3aea2a61ef1718422a48fa046441f299d71e660a3bc71ae9",
 };
 
