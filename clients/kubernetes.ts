@@ -9,6 +9,7 @@ import { KubectlProxy, type ProxyOptions } from "./kubectlProxy.ts";
 import { ApiError, failureOf, NoAnswer, objectIn, read } from "./kubernetesErrors.ts";
 import { warningsOf, withQuery, writeQuery } from "./kubernetesQuery.ts";
 import type {
+  DeleteOptions,
   KubernetesObject,
   List,
   ListOptions,
@@ -143,12 +144,9 @@ export class KubernetesApi {
   }
 
   /** Begins to delete the object. @returns false where there is none */
-  async delete(
-    path: string,
-    { propagationPolicy = "Background", uid }: { propagationPolicy?: string; uid?: string } = {},
-  ): Promise<boolean> {
-    const preconditions = uid ? { preconditions: { uid } } : {};
-    const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy, ...preconditions };
+  async delete(path: string, options: DeleteOptions = {}): Promise<boolean> {
+    const { propagationPolicy = "Background", gracePeriodSeconds } = options;
+    const body = { apiVersion: "v1", kind: "DeleteOptions", propagationPolicy, gracePeriodSeconds };
     return (await orUndefined(this.#json<object>("DELETE", path, { body }))) !== undefined;
   }
 

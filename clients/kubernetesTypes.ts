@@ -39,6 +39,13 @@ export interface WriteOptions {
   readonly warnings?: string[];
 }
 
+export interface DeleteOptions {
+  /** @default Background */
+  readonly propagationPolicy?: string | undefined;
+  /** 0: at once, without the node. @default the object's own */
+  readonly gracePeriodSeconds?: number | undefined;
+}
+
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion?: string;
   readonly signal?: AbortSignal;

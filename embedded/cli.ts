@@ -53,7 +53,7 @@ function report(error: unknown): number {
     console.error("\nlab: interrupted. Finished steps are kept; the same command continues from there.");
     return 8;
   }
-  if (isOfFileSystem(error)) {
+  if (isOfFileSystem(error) || isOfCluster(error)) {
     console.error(`lab: ${error.message}`);
     return 1;
   }
@@ -69,6 +69,14 @@ function report(error: unknown): number {
 function isOfFileSystem(error: unknown): error is Error {
   const { code } = error as { code?: unknown };
   return error instanceof Error && ["ENOSPC", "EDQUOT", "EROFS", "EACCES"].includes(String(code));
+}
+
+/**
+ * The API server refuses or does not answer. The names are those of clients/kubernetes.ts, which not every
+ * command loads.
+ */
+function isOfCluster(error: unknown): error is Error {
+  return error instanceof Error && ["ApiError", "NoAnswer", "KubectlError"].includes(error.name);
 }
 
 /** The first three octets of a /24. */

@@ -23,13 +23,18 @@ export function istioctlCommand(context: Context): Command {
 }
 
 export function sshCommand(context: Context): Command {
-  return tool(context, "ssh", "a shell, or a command, on the load balancer", async (lab) => {
-    const options = [`UserKnownHostsFile=${knownHostsFile(lab)}`, "IdentitiesOnly=yes", "LogLevel=ERROR"];
-    return [
-      ...["-i", sshKeyFile(lab), ...options.flatMap((option) => ["-o", option])],
-      `${SSH_USER}@${lab.loadBalancer.address}`,
-    ];
-  });
+  return tool(context, "ssh", "a shell, or a command, on the load balancer", async (lab) =>
+    sshArguments(lab),
+  );
+}
+
+/** Arguments of `ssh` before a command on the load balancer. */
+export function sshArguments(lab: Instance): string[] {
+  const options = [`UserKnownHostsFile=${knownHostsFile(lab)}`, "IdentitiesOnly=yes", "LogLevel=ERROR"];
+  return [
+    ...["-i", sshKeyFile(lab), ...options.flatMap((option) => ["-o", option])],
+    `${SSH_USER}@${lab.loadBalancer.address}`,
+  ];
 }
 
 /**

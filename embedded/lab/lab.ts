@@ -1,7 +1,6 @@
 /** The ordered list of steps that start a lab's machines, and the way to power them off. */
 import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
 import type { ListrTask } from "listr2";
 import { existing } from "../host/disk.ts";
 import {
@@ -12,7 +11,7 @@ import {
   type WorkerSpec,
 } from "../host/instance.ts";
 import { makeLabCgroup, removeCgroup } from "../machines/cgroups.ts";
-import { applyClusterDns, dnsReady, nodesReady } from "../machines/clusterDns.ts";
+import { applyClusterDns } from "../machines/clusterDns.ts";
 import { importImages } from "../machines/containerStore.ts";
 import { controlPlaneReady, makePki, startControlPlane } from "../machines/controlPlane.ts";
 import {
@@ -23,11 +22,13 @@ import {
 } from "../machines/loadBalancer.ts";
 import { powerOff } from "../machines/machine.ts";
 import { startNetwork, stopNetwork } from "../machines/network.ts";
+import { dnsReady, nodesReady } from "../machines/readiness.ts";
 import { powerOffBroken, replacePods } from "../machines/repair.ts";
 import { startWorker } from "../machines/worker.ts";
 import type { Toolchain } from "../toolchain/toolchain.ts";
 import { makeHttpsCertificate } from "./certificate.ts";
 import { imagesOf, noteMade } from "./made.ts";
+import { connectToCluster } from "./stack.ts";
 
 /**
  * Megabytes that the machines' disks need. On the cache's own file system they share the image layers with
@@ -111,17 +112,21 @@ async function startCluster(
   repaired: readonly MachineSpec[],
   report: (line: string) => void,
 ): Promise<void> {
-  const kubectl = join(tools.tools, "kubectl");
   report("waiting for the API server");
   await startControlPlane(lab, tools.nodeRoot, tools.kubernetes);
   await controlPlaneReady(lab);
-  report("waiting for the nodes");
-  await applyClusterDns(lab, kubectl, (await imagesOf(lab, tools)).coredns);
-  await nodesReady(lab, kubectl);
-  // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time after Ready.
-  report("waiting for the cluster's DNS");
-  await dnsReady(lab, kubectl);
-  await replacePods(lab, kubectl, repaired);
+  const api = await connectToCluster(lab);
+  try {
+    report("waiting for the nodes");
+    await applyClusterDns(api, (await imagesOf(lab, tools)).coredns);
+    await nodesReady(lab, api);
+    // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time after Ready.
+    report("waiting for the cluster's DNS");
+    await dnsReady(lab, api);
+    await replacePods(lab, api, repaired);
+  } finally {
+    await api.close();
+  }
 }
 
 async function startNode(lab: Instance, worker: WorkerSpec, tools: Toolchain): Promise<void> {

@@ -1,13 +1,12 @@
 /** Repairs a lab after a crash: machines that have to restart, and their pods. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "../../clients/process.ts";
+import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { Instance, MachineSpec } from "../host/instance.ts";
-import { patience } from "../host/patience.ts";
-import { adminKubeconfig } from "./controlPlane.ts";
 import { deadDaemons } from "./daemons.ts";
 import { powerOff, runningPid } from "./machine.ts";
 import { unplug } from "./network.ts";
+import { deploymentsAvailable } from "./readiness.ts";
 
 /**
  * Powers off the machines that have to restart: those that ended with the host, and those with a dead daemon.
@@ -34,16 +33,17 @@ export async function powerOffBroken(lab: Instance): Promise<MachineSpec[]> {
  */
 export async function replacePods(
   lab: Instance,
-  kubectl: string,
+  api: KubernetesApi,
   machines: readonly MachineSpec[],
 ): Promise<void> {
   if (machines.length === 0) return;
-  const onAll = (...args: string[]) =>
-    run(kubectl, ["--kubeconfig", adminKubeconfig(lab), ...args, "--all-namespaces"]);
   for (const { name } of machines) {
-    const ofMachine = `--field-selector=spec.nodeName=${name}`;
-    await onAll("delete", "pods", ofMachine, "--force", "--grace-period=0", "--wait=false");
+    const { items } = await api.listMetadata("/api/v1/pods", { fieldSelector: `spec.nodeName=${name}` });
+    await Promise.all(
+      items.map(({ metadata: { namespace, name } }) =>
+        api.delete(`/api/v1/namespaces/${namespace}/pods/${name}`, { gracePeriodSeconds: 0 }),
+      ),
+    );
   }
-  const timeout = `--timeout=${patience(180)}s`;
-  await onAll("wait", "--for=condition=Available", "deployments", "--all", timeout);
+  await deploymentsAvailable(lab, api);
 }

@@ -18,8 +18,8 @@ import { SOON } from "../support/e2e/soon.ts";
 import { leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
 import { trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("crash-test");
-const [, broken, mistaken] = lab.instance.workers;
+const lab = new TestLab("crash-test", { workers: 2 });
+const [mistaken, broken] = lab.instance.workers;
 
 /** Foreign things on this host, whose names begin like the lab's. */
 const THEIRS = {

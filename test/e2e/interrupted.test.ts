@@ -6,6 +6,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
+import { recoverState } from "../../embedded/lab/stackState.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { SOON } from "../support/e2e/soon.ts";
@@ -26,75 +27,68 @@ beforeAll(async () => {
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 
-describe("Ctrl-C ends an update", () => {
-  trial("while istioctl installs: the next one finishes", async () => {
-    await interrupted("lab", ["up"], () => there("deployment/istiod", "istio-system"));
-    await finishes();
-    await lab.up("--expect-no-changes");
-    await lab.expectSplit({ v116: 50, v117: 50 });
-  });
+describe("an update from nothing ends", () => {
+  trial(
+    "by Ctrl-C while istioctl installs, the next one by kill -9 while it makes the first pods, and the " +
+      "destroy right after it by Ctrl-C: the next destroy leaves nothing",
+    async (seen) => {
+      await interrupted("lab", ["up"], () => there("deployment/istiod", "istio-system"));
+      await killed(UP, () => there("deployment/nginx-v116", "default"));
+      await recoverState(lab.instance);
+      await interrupted("pulumi", DESTROY, () => gone("deployment/istiod", "istio-system"));
+      await destroyed(seen);
+    },
+  );
 
+  trial(
+    "by kill -9 while istioctl installs, and after `pulumi cancel` the next one by kill -9 while it makes " +
+      "the first pods: the next one finishes, and then a new page for these pods",
+    async () => {
+      await killed(UP, () => there("deployment/istiod", "istio-system"));
+      expect((await plainPulumi(UP)).all).toContain("`pulumi cancel`");
+      expect(await plainPulumi(["cancel", "--yes"])).toMatchObject({ exitCode: 0 });
+      await killed(UP, () => there("deployment/nginx-v116", "default"));
+      expect(await plainPulumi(["cancel", "--yes"])).toMatchObject({ exitCode: 0 });
+      expect(await plainPulumi(UP)).toMatchObject({ exitCode: 0 });
+      await lab.set({ "versions[0].page": NEW_PAGES[0] });
+      await finishes();
+      await lab.up("--expect-no-changes");
+      await lab.expectSplit({ v116: 50, v117: 50 });
+      expect(await managers("deployment/nginx-v116")).toEqual(["istio-lab"]);
+    },
+  );
+});
+
+describe("Ctrl-C ends an update", () => {
   trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
     await lab.set({ "stats.prometheus": "127.0.0.1:9101" });
     await withTraffic(seen, () => pushEnded((release) => interrupted("pulumi", UP, pushWaits, release)));
   });
 
   trial("while pods of a new page start: the next one finishes", async (seen) => {
-    await lab.set({ "versions[0].page": NEW_PAGES[0] });
+    await lab.set({ "versions[0].page": NEW_PAGES[1] });
     await withTraffic(seen, () => interrupted("lab", ["up"], rolls));
   });
 
   trial("between two resources: the next one finishes", async (seen) => {
-    await lab.set({ "versions[0].page": NEW_PAGES[1] });
+    await lab.set({ "versions[0].page": NEW_PAGES[2] });
     await withTraffic(seen, () => interrupted("pulumi", UP, (said) => said("nginx-pages updated")));
-  });
-
-  trial("that destroys: the next one finishes, and nothing is left", async (seen) => {
-    await interrupted("pulumi", DESTROY, () => gone("deployment/istiod", "istio-system"));
-    await destroyed(seen);
   });
 });
 
 describe("kill -9 ends an update", () => {
-  trial("that makes the first pods: a destroy right after it leaves nothing", async (seen) => {
-    await killed(UP, () => there("deployment/nginx-v116", "default"));
-    await destroyed(seen);
-  });
-
-  trial(
-    "that makes the first pods: the next one finishes, and then a new page for these pods",
-    async (seen) => {
-      await killed(UP, () => there("deployment/nginx-v116", "default"));
-      await finishes();
-      await lab.set({ "versions[0].page": NEW_PAGES[0] });
-      await finishes();
-      await lab.expectSplit({ v116: 50, v117: 50 });
-      expect(await managers("deployment/nginx-v116")).toEqual(["istio-lab"]);
-      await destroyed(seen);
-    },
-  );
-
-  trial("while istioctl installs: `pulumi cancel`, and the next one finishes", async () => {
-    await killed(UP, () => there("deployment/istiod", "istio-system"));
-    expect((await plainPulumi(UP)).all).toContain("`pulumi cancel`");
-    expect(await plainPulumi(["cancel", "--yes"])).toMatchObject({ exitCode: 0 });
-    expect(await plainPulumi(UP)).toMatchObject({ exitCode: 0 });
-    await finishes();
-    await lab.up("--expect-no-changes");
-  });
-
   trial("while haproxy.cfg is pushed: the machine is left whole, the next one finishes", async (seen) => {
     await lab.set({ "stats.prometheus": "127.0.0.1:9102" });
     await withTraffic(seen, () => pushEnded((release) => killed(UP, pushWaits, release)));
   });
 
   trial("while pods of a new page start: the next one finishes", async (seen) => {
-    await lab.set({ "versions[0].page": NEW_PAGES[2] });
+    await lab.set({ "versions[0].page": NEW_PAGES[3] });
     await withTraffic(seen, () => killed(UP, rolls));
   });
 
   trial("between two resources, and half of the state is lost: the next one finishes", async (seen) => {
-    await lab.set({ "versions[0].page": NEW_PAGES[3] });
+    await lab.set({ "versions[0].page": NEW_PAGES[4] });
     await withTraffic(seen, async () => {
       await killed(UP, (said) => said("nginx-pages updated"));
       const states = join(lab.instance.dir, "pulumi/.pulumi/stacks/istio-lab");
@@ -223,7 +217,7 @@ async function pushEnded(action: (release: () => void) => Promise<void>): Promis
 }
 
 const FIRST_PAGES = ["v1.16.1\n", "v1.17.9\n"];
-const NEW_PAGES = ["one", "two", "three", "four"] as const;
+const NEW_PAGES = ["one", "two", "three", "four", "five"] as const;
 
 /** Expects that no request fails during the action, and while the next update finishes. */
 async function withTraffic(seen: Sightings, action: () => Promise<void>): Promise<void> {

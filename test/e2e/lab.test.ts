@@ -8,7 +8,7 @@ import { bypassFilters, podNetworks, resolvedBy, strayMachines } from "../suppor
 import { changedSettings, leaksOnHost, tracesOf } from "../support/e2e/traces.ts";
 import { trial } from "../support/e2e/trial.ts";
 
-const lab = new TestLab("e2e");
+const lab = new TestLab("e2e", { launched: true });
 
 beforeAll(() => lab.run("down", "--fast", "--quiet"));
 

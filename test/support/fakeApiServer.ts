@@ -80,12 +80,17 @@ export class FakeApiServer {
   }
 
   /** A client of it. */
-  cluster(): Cluster {
+  api(): KubernetesApi {
     const target = {
       ...{ where: "cluster fake", files: "", context: "c", contexts: [], server: "", cluster: {} },
       ...{ namespace: "", credentialPlugin: "", hasRelativePaths: false },
     };
-    return new Cluster(new KubernetesApi({ socket: this.#socket, target }));
+    return new KubernetesApi({ socket: this.#socket, target });
+  }
+
+  /** The provider's client of it. */
+  cluster(): Cluster {
+    return new Cluster(this.api());
   }
 
   stop(): void {

@@ -1,6 +1,6 @@
 /** Runs the checks of one capability's preflight. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
-import type { Preflight } from "../../preflight/capability.ts";
+import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
 
 /** The stack that the checks run for. */
 export const OWNER = "organization/istio-lab/test";
@@ -21,4 +21,14 @@ export async function runChecks<Config>(preflight: Preflight<Config>, api: Kuber
     faults: findings.flatMap(({ faults }) => faults.map(({ message }) => message)),
     facts: Object.assign({}, ...findings.map(({ facts }) => facts)) as object,
   };
+}
+
+/** The faults of one check, as messages. */
+export async function faultsOfCheck<Config>(
+  check: (context: CheckContext<Config>) => Promise<Findings>,
+  api: KubernetesApi,
+  config: Config,
+): Promise<string[]> {
+  const { faults } = await check({ api, config, owner: OWNER, signal: AbortSignal.timeout(20_000) });
+  return faults.map(({ message }) => message);
 }

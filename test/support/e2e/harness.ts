@@ -4,13 +4,16 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { expect } from "vitest";
 import { until } from "../../../clients/process.ts";
+import { sshArguments } from "../../../embedded/commands/tools.ts";
 import { type Instance, instance } from "../../../embedded/host/instance.ts";
-import { labEnvironment } from "../../../embedded/lab/stack.ts";
+import { labEnvironment, PROGRAM } from "../../../embedded/lab/stack.ts";
+import { recoverState } from "../../../embedded/lab/stackState.ts";
 import { deadDaemons } from "../../../embedded/machines/daemons.ts";
 import { processesIn } from "../../../embedded/machines/machine.ts";
 import type { ProbeResult } from "../../../probe/probe.ts";
 
-const LAUNCHER = join(import.meta.dirname, "../../../lab");
+const LAUNCHER = join(PROGRAM, "lab");
+const TOOLS = ["pulumi", "istioctl", "kubectl"];
 
 /** The result of a command of `./lab`. */
 export interface Outcome {
@@ -19,40 +22,53 @@ export interface Outcome {
   readonly stderr: string;
 }
 
+export interface LabOptions {
+  /** With Prometheus and Zipkin. @default without */
+  readonly monitoring?: boolean;
+  /** With fewer, the lab starts sooner and takes less time of the processor. @default the article's three */
+  readonly workers?: number;
+  /**
+   * Also `./lab pulumi`, `istioctl` and `ssh` start with the launcher. @default the tool alone, in the same
+   * environment: the launcher would take a tenth of the tests' time
+   */
+  readonly launched?: boolean;
+}
+
 /** An embedded lab of the tests' own, driven through the users' command line. */
 export class TestLab {
   readonly instance: Instance;
   readonly #flags: readonly string[];
+  readonly #launched: boolean;
 
-  /**
-   * @param options `monitoring`: with Prometheus and Zipkin, @default without; `workers`: their number,
-   * @default the article's three, and with one the lab starts sooner
-   */
-  constructor(
-    name: string,
-    { monitoring = false, workers }: { monitoring?: boolean; workers?: number } = {},
-  ) {
+  constructor(name: string, { monitoring = false, workers, launched = false }: LabOptions = {}) {
     this.instance = instance(name, { workers });
+    this.#launched = launched;
     this.#flags = [
       ...(monitoring ? [] : ["--no-monitoring"]),
       ...(workers === undefined ? [] : [`--workers=${workers}`]),
     ];
   }
 
-  #words(command: string, args: readonly string[]): string[] {
+  #spawn(command: string, args: readonly string[]) {
+    const tool = { cwd: PROGRAM, env: labEnvironment(this.instance), reject: false } as const;
+    if (!this.#launched && command === "ssh")
+      return execa("ssh", [...sshArguments(this.instance), ...args], tool);
+    if (!this.#launched && TOOLS.includes(command)) return execa(command, args, tool);
     const flags = command === "up" ? this.#flags : [];
-    return [command, "--name", this.instance.name, ...flags, ...args];
+    return execa(LAUNCHER, [command, "--name", this.instance.name, ...flags, ...args], { reject: false });
   }
 
   /** Runs `./lab COMMAND --name NAME ARG...`. Does not reject; the test judges the result. */
   async try(command: string, ...args: string[]): Promise<Outcome> {
-    const result = await execa(LAUNCHER, this.#words(command, args), { reject: false });
+    // `./lab pulumi` does it too.
+    if (command === "pulumi") await recoverState(this.instance);
+    const result = await this.#spawn(command, args);
     return { exitCode: result.exitCode ?? -1, stdout: result.stdout, stderr: result.stderr };
   }
 
   /** Starts a command. `said` resolves to its standard output so far, when its output contains the words. */
   start(command: string, ...args: string[]) {
-    const process = execa(LAUNCHER, this.#words(command, args), { reject: false });
+    const process = this.#spawn(command, args);
     let text = "";
     let data = "";
     // The output is read to its end, because a closed pipe would end the command.
@@ -76,10 +92,7 @@ export class TestLab {
     return stdout;
   }
 
-  /**
-   * Runs kubectl as `./lab kubectl` does, but without the launcher, which would take a tenth of the tests'
-   * time. Rejects when its exit code is not 0.
-   */
+  /** Runs kubectl as `./lab kubectl` does, without the launcher. Rejects when its exit code is not 0. */
   kubectl(...args: string[]): Promise<string> {
     return this.#kubectl(args);
   }

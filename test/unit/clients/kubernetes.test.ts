@@ -91,7 +91,7 @@ it("writes: each with its method, type and options", async () => {
   await api.create("/xs", POD, { dryRun: true });
   await api.apply("/xs/p", POD, { fieldManager: "me", force: true, dryRun: true });
   await api.patch("/xs/p", "merge", POD, { fieldManager: "me" });
-  expect(await api.delete("/xs/p", { propagationPolicy: "Foreground", uid: "u" })).toBe(true);
+  expect(await api.delete("/xs/p", { propagationPolicy: "Foreground", gracePeriodSeconds: 0 })).toBe(true);
   expect(requests.map(({ method, url, type }) => [method, url, type])).toEqual([
     ["POST", "/xs?fieldValidation=Warn&dryRun=All", "application/json"],
     [
@@ -102,7 +102,7 @@ it("writes: each with its method, type and options", async () => {
     ["PATCH", "/xs/p?fieldManager=me&fieldValidation=Warn", "application/merge-patch+json"],
     ["DELETE", "/xs/p", "application/json"],
   ]);
-  expect(requests[3]?.body).toMatchObject({ propagationPolicy: "Foreground", preconditions: { uid: "u" } });
+  expect(requests[3]?.body).toMatchObject({ propagationPolicy: "Foreground", gracePeriodSeconds: 0 });
 });
 
 it("collects the server's warnings", async () => {

@@ -3,30 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { IngressPorts, nodePortsOf, readNodePorts } from "../../../../components/haproxyEdge/ingressPorts.ts";
 import { GATEWAY_PORTS, settled, startMocks } from "../../../support/mocks.ts";
+import { answerWith, server } from "../../../support/queuedAnswers.ts";
 
-/** What the API server answers, and the requests that it got. */
-const server = vi.hoisted(() => ({
-  service: undefined as object | undefined,
-  paths: [] as string[],
-  open: 0,
-}));
-
-vi.mock("../../../../clients/kubernetes.ts", () => ({
-  KubernetesApi: {
-    connect: async () => {
-      server.open++;
-      return {
-        get: async (path: string) => {
-          server.paths.push(path);
-          return server.service;
-        },
-        close: async () => {
-          server.open--;
-        },
-      };
-    },
-  },
-}));
+vi.mock("../../../../clients/kubernetes.ts", () => import("../../../support/queuedAnswers.ts"));
 
 afterEach(() => pulumi.runtime.disconnect());
 
@@ -35,7 +14,7 @@ const args = { gatewayService: pulumi.output(SERVICE), cluster: {} };
 
 describe("IngressPorts", () => {
   it("finds ports by name, in any order, and registers no resource that a refresh would judge", async () => {
-    server.service = { spec: { ports: [...GATEWAY_PORTS].reverse() } };
+    answerWith({ spec: { ports: [...GATEWAY_PORTS].reverse() } });
     const resources = await startMocks();
     const ingress = new IngressPorts("ingress", args);
     expect(await settled(ingress.nodePorts)).toEqual({ http2: 30934, statusPort: 30580, https: 30895 });
@@ -62,7 +41,7 @@ describe("IngressPorts", () => {
   });
 
   it("says how a gateway that was deleted comes back", async () => {
-    server.service = undefined;
+    answerWith(undefined);
     const reinstall = "istioctl install --filename=-";
     await expect(readNodePorts(SERVICE, { cluster: {}, reinstall })).rejects.toThrow(
       `Service ${SERVICE} does not exist: install Istio again, then run pulumi up:\n${reinstall}`,

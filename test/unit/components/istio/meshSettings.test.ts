@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { checkMeshSettings, hiding, type MeshSettings } from "../../../../components/istio/meshSettings.ts";
 import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf, type Paths } from "../../../support/clusterServer.ts";
-import { OWNER } from "../../../support/preflight.ts";
+import { faultsOfCheck } from "../../../support/preflight.ts";
 
 const APP = { name: "shop", labels: { "istio-injection": "enabled", team: "shop" } };
 const DOOR = { name: "istio-system", labels: { mesh: "yes" } };
@@ -28,7 +28,7 @@ it.each<[string, MeshSettings["config"], RegExp[]]>([
     [/keeps each VirtualService of namespace shop/],
   ],
   [
-    "Services and subsets for nobody",
+    "Services and subsets for no namespace",
     { defaultServiceExportTo: ["~"], defaultDestinationRuleExportTo: ["."] },
     [/keeps each Service/, /keeps each DestinationRule/],
   ],
@@ -49,13 +49,7 @@ describe("the check", () => {
   const check = async (paths: Paths, istio: object) => {
     const { api } = await apiOf(paths);
     const config = { namespace: "shop", istio: { manage: true, gateway: ISTIO_GATEWAY, ...istio } };
-    const { faults } = await checkMeshSettings({
-      api,
-      config,
-      owner: OWNER,
-      signal: AbortSignal.timeout(10_000),
-    });
-    return faults.map(({ message }) => message);
+    return faultsOfCheck(checkMeshSettings, api, config);
   };
   const env = [{ name: "PILOT_SCOPE_GATEWAY_TO_NAMESPACE", value: "true" }];
   const istiod = {

@@ -2,22 +2,9 @@
 import { expect, it, vi } from "vitest";
 import { watchRefusals } from "../../../../components/webApp/refusals.ts";
 import { OWNER } from "../../../support/preflight.ts";
+import { server } from "../../../support/queuedAnswers.ts";
 
-const server = vi.hoisted(() => ({ items: [] as object[], open: 0 }));
-
-vi.mock("../../../../clients/kubernetes.ts", () => ({
-  KubernetesApi: {
-    connect: async () => {
-      server.open++;
-      return {
-        list: async () => ({ items: server.items }),
-        close: async () => {
-          server.open--;
-        },
-      };
-    },
-  },
-}));
+vi.mock("../../../../clients/kubernetes.ts", () => import("../../../support/queuedAnswers.ts"));
 
 const deployment = (name: string, message: string, owner = OWNER) => ({
   metadata: { name, annotations: { "istio-lab/owner": owner } },

@@ -1,26 +1,9 @@
 /** Tests of components/webApp/rollout.ts. */
 import { expect, it, vi } from "vitest";
 import { untilRolledOut } from "../../../../components/webApp/rollout.ts";
+import { answerWith, server } from "../../../support/queuedAnswers.ts";
 
-const server = vi.hoisted(() => ({ looks: [] as (object | undefined)[], paths: [] as string[], open: 0 }));
-
-vi.mock("../../../../clients/kubernetes.ts", () => ({
-  KubernetesApi: {
-    connect: async () => {
-      server.open++;
-      return {
-        get: async (path: string) => {
-          server.paths.push(path);
-          if (server.looks[0] instanceof Error) throw server.looks.shift();
-          return server.looks.shift();
-        },
-        close: async () => {
-          server.open--;
-        },
-      };
-    },
-  },
-}));
+vi.mock("../../../../clients/kubernetes.ts", () => import("../../../support/queuedAnswers.ts"));
 
 const COMPLETE = { type: "Progressing", status: "True", reason: "NewReplicaSetAvailable" };
 
@@ -38,13 +21,13 @@ const deployment = (observed: number, updated: number, replicas: number, progres
 
 /** How often a Deployment is read again until the wait ends. */
 async function readsAgain(...looks: (object | undefined)[]): Promise<number> {
-  Object.assign(server, { looks, paths: [] });
+  answerWith(...looks);
   let pauses = 0;
   try {
     await untilRolledOut(["shop/nginx-v116"], {}, async () => pauses++);
     return pauses;
   } finally {
-    expect(server.looks).toEqual([]);
+    expect(server.answers).toEqual([]);
     expect(server.open).toBe(0);
   }
 }
@@ -62,7 +45,7 @@ it("waits until the controller has seen the write, and all pods are of the new t
 });
 
 it("waits for each of several, over one connection", async () => {
-  Object.assign(server, { looks: [deployment(2, 2, 2), deployment(2, 2, 2)], paths: [] });
+  answerWith(deployment(2, 2, 2), deployment(2, 2, 2));
   await untilRolledOut(["shop/nginx-v116", "shop/nginx-v117"], {});
   expect(server.paths.map((path) => path.split("/").at(-1))).toEqual(["nginx-v116", "nginx-v117"]);
   expect(server.open).toBe(0);
