@@ -120,7 +120,7 @@ describe("a log-on that fails", () => {
     expect(server.logOns).toEqual([]);
   });
 
-  it("says when the machine is off, or mute", async () => {
+  it("says when the machine is off, or accepts the connection and sends nothing", async () => {
     const server = await start();
     const { target } = server;
     server.stop();

@@ -52,7 +52,7 @@ test("a version's share is judged against its weight, as the probe judges it", (
   expect(versions({ v116: 90, v117: 10 }).map(({ verdict }) => verdict)).toEqual(["off", "off"]);
 });
 
-test("right after a change of the weights the share is settling, not off", () => {
+test("right after a change of the weights the share is `settling`, not `off`", () => {
   const changes = [{ at: NOW - 3000, weights: { v116: 90, v117: 10 } }];
   expect(versions({ v116: 90, v117: 10 }, MEASURED, changes).map(({ verdict }) => verdict)).toEqual([
     "settling",

@@ -49,7 +49,7 @@ describe("a push", () => {
     expect(command).toMatch(/^sh -c 'eval "\$\(head -c \d+\)"' push\.sh$/);
   });
 
-  it("is another command, which does the same, when there are edits by hand", () => {
+  it("has a command of another text, which does the same, when there are edits by hand", () => {
     const script = push(target, { config: "config\n", edits: ["0123456789ab", "gone"] });
     expect(script.command).toMatch(/ push\.sh edited by hand 0123456789ab gone$/);
     expect(run(script).stdout).toBe(run(push(target, { config: "config\n" })).stdout);

@@ -26,7 +26,7 @@ describe.skipIf(process.platform !== "linux")("restore.sh", () => {
     expect(machine.read()).toBe(ORIGINAL);
   });
 
-  it("takes ours away where there was none, and can do so twice", () => {
+  it("removes the project's file where there was none before, and can do so twice", () => {
     const machine = makeMachine({});
     machine.stop();
     machine.push(config());

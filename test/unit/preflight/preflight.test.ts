@@ -53,7 +53,7 @@ async function expectFaults(
   );
 }
 
-describe("all is well", () => {
+describe("without a fault", () => {
   it("merges the facts of all capabilities' checks", async () => {
     const { kubeconfig, requests } = await clusterOf({ ...VERSION, "/one": { metadata: { name: "o" } } });
     const one = {

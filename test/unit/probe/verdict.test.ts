@@ -10,7 +10,7 @@ describe("allowed", () => {
     expect(allowed(1600, 50)).toEqual({ low: 720, high: 880 });
   });
 
-  it("leaves no room at 0 and at 100 percent", () => {
+  it("allows no deviation at 0 and at 100 percent", () => {
     expect(allowed(400, 0)).toEqual({ low: 0, high: 0 });
     expect(allowed(400, 100)).toEqual({ low: 400, high: 400 });
   });
@@ -98,12 +98,12 @@ describe("what N requests can show", () => {
     expect(visibleDeviation(400, 0)).toBe(0);
   });
 
-  it("turns round: 1,600 requests for 5 points at 50 percent", () => {
+  it("has an inverse: 1,600 requests for 5 points at 50 percent", () => {
     expect(requestsToShow(5, 50)).toBe(1600);
     expect(requestsToShow(10, 50)).toBe(400);
   });
 
-  it("agrees with itself", () => {
+  it("gives the number of requests back that it was made of", () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0.1, max: 40, noNaN: true }),

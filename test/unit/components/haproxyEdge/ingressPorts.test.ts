@@ -24,7 +24,7 @@ describe("IngressPorts", () => {
     expect(resources.map(({ type }) => type)).toEqual(["istio-lab:index:IngressPorts"]);
   });
 
-  it("does without https", () => {
+  it("has no https port where the Service has none", () => {
     const ports = GATEWAY_PORTS.filter(({ name }) => name !== "https");
     expect(nodePortsOf(ports, SERVICE)).toEqual({ http2: 30934, statusPort: 30580, https: undefined });
   });

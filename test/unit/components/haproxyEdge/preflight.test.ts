@@ -47,7 +47,7 @@ describe("a load balancer that is ready", () => {
     expect(await check(access)).toEqual({ faults: [], edits: ["00000000000a", "gone"] });
   });
 
-  it("may want a key in a form that only the plugin reads: the push finds out", async () => {
+  it("accepts a key in a form that only the plugin can read: the push shows whether it is right", async () => {
     const { access } = await machine();
     expect(await check({ ...access, privateKey: "-----BEGIN PRIVATE KEY-----\n" })).toEqual({
       faults: [],

@@ -20,7 +20,7 @@ const none = (list: string) => [
 ];
 
 describe("before there is a NodePort", () => {
-  it("any answer will do", () => {
+  it("any answer counts as reached", () => {
     expect(findings([{ kubelet: "open" }, { kubelet: "refused" }])).toEqual({ faults: [] });
   });
 
@@ -43,7 +43,7 @@ describe("before there is a NodePort", () => {
 });
 
 describe("with a NodePort", () => {
-  it("all is well where it is open on each node", () => {
+  it("no fault where it is open on each node", () => {
     const open = { kubelet: "silent", nodePort: "open" };
     expect(findings([open, open], 30934)).toEqual({ faults: [] });
   });
@@ -69,7 +69,7 @@ describe("with a NodePort", () => {
     );
   });
 
-  it("a firewall in front of all NodePorts is a warning; so would be pods that are gone without notice", () => {
+  it("a firewall in front of all NodePorts is a warning; pods that ended unnoticed would look the same", () => {
     const silent = { kubelet: "open", nodePort: "silent" };
     expect(findings([silent, silent], 30934)).toMatchObject({ faults: [], warnings: [expect.any(String)] });
   });

@@ -218,7 +218,7 @@ it("rights to install are needed only where Istio is installed", () => {
   ]);
 });
 
-it("an Istio to be used is looked at with these rights alone", async () => {
+it("an Istio that is only used needs no right besides these", async () => {
   const permitted = { ...injectors(DEFAULT), [GATEWAY]: door(), [HOME]: { metadata: {} } };
   expect(await check(permitted, { manage: false }, 403)).toEqual([]);
 });

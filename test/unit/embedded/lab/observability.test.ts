@@ -30,7 +30,7 @@ test.each([true, false])("a new lab gets what the command says: %s", async (want
   expect(await wantedImages(lab, wanted)).toEqual({ monitoring: wanted, tracing: wanted });
 });
 
-test("a stack that was not finished is made anew", async () => {
+test("a stack whose creation was cut off is made again", async () => {
   writeFileSync(stackFile(lab), stringify({ config: {} }));
   expect(await wantedImages(lab, true)).toEqual({ monitoring: true, tracing: true });
 });

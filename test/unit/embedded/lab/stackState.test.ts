@@ -28,7 +28,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-test("operations that a killed Pulumi was at are forgotten, resources stay", async () => {
+test("operations that a killed Pulumi had begun are removed, resources stay", async () => {
   await writeFile(file, state(["creating", "updating", "deleting"]));
   await recoverState(instance("x"));
   expect(await readFile(file, "utf8")).toBe(state([]));

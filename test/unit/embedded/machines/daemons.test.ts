@@ -41,7 +41,7 @@ describe("waiting while daemons run", () => {
     expect(signal?.aborted).toBe(true);
   });
 
-  test("the error that a daemon ended for is shown, though others wrote after it", async () => {
+  test("the fatal error of a daemon is shown, also where other lines follow it", async () => {
     const others = "I1125 started\n".repeat(9);
     await end("kube-apiserver", 255);
     await writeFile(join(machine.dir, "log", "kube-apiserver.log"), `F1125 21:16 hook failed\n${others}`);

@@ -74,7 +74,7 @@ describe("observeShift", () => {
     );
   });
 
-  it("takes the watch up again where the API server ends it", async () => {
+  it("starts the watch again where the API server ends it", async () => {
     const { times } = await observeShift(lab, async () => {
       await lab.endWatches();
       await lab.shiftTo({ v116: 0, v117: 100 });

@@ -66,7 +66,7 @@ describe("parseAccessLog", () => {
     ]);
   });
 
-  it("passes over other clients, istio-proxy's own messages and lines cut off", () => {
+  it("skips other clients, istio-proxy's own messages and lines that are cut off", () => {
     const log = [
       text("curl/8.5"),
       "2026-11-23T13:47:20Z\tinfo\tEnvoy proxy is ready",

@@ -118,12 +118,12 @@ describe("remote.Command", () => {
     expect(machine.runs).toEqual([]);
   });
 
-  test("a host key that is none is named", async () => {
+  test("a text that is no host key is named", async () => {
     const wrong = await inputs({ create: "x" }, { hostKey: "ssh-ed25519 nonsense" });
     await expect(plugin.create(COMMAND, wrong)).rejects.toThrow(/failed to parse host key/);
   });
 
-  test("without a host key any host will do", async () => {
+  test("without a host key any host is accepted", async () => {
     const { hostKey: _, ...connection } = reveal((await inputs({})).connection as Secret) as Properties;
     await plugin.create(COMMAND, { create: "x", connection });
     expect(machine.runs).toHaveLength(1);
@@ -181,7 +181,7 @@ describe("remote.Command", () => {
     ]);
   });
 
-  test("a machine that comes up in the meantime is found", async () => {
+  test("a machine that starts meanwhile is reached", async () => {
     const port = await freePort();
     const urnOfIt = urn("command:remote:Command", "late");
     const creation = plugin.create(urnOfIt, await inputs({ create: "x" }, { port, dialErrorLimit: 1000 }));
@@ -193,7 +193,7 @@ describe("remote.Command", () => {
     late.stop();
   });
 
-  test("a machine that accepts connections and sends nothing is given up in time", async () => {
+  test("a machine that accepts connections and sends nothing is an error within the time limit", async () => {
     const mute = createServer().listen(0, "127.0.0.1") as TcpServer;
     await once(mute, "listening");
     const { port } = mute.address() as AddressInfo;

@@ -141,7 +141,7 @@ describe("update", () => {
     ]);
   });
 
-  test("under another manager gives the fields of the previous one up", async () => {
+  test("under another manager removes the fields of the previous one", async () => {
     managed(entry("other", {}));
     const metadata = { name: "page", annotations: { "pulumi.com/patchFieldManager": "lab" } };
     expect(await update({ ...configMap, metadata })).toMatchObject({ __fieldManager: "lab" });
@@ -188,7 +188,7 @@ describe("a Patch resource", () => {
     ]);
   });
 
-  test("gives up its own fields when it is deleted, and makes an object anew that is gone", async () => {
+  test("gives up its own fields when it is deleted, and creates an object again that is gone", async () => {
     await it.delete(TYPES.namespacePatch, "default", { ...label, __fieldManager: "m" });
     expect(it.writes).toMatchObject([{ method: "PATCH", query: { fieldManager: "m" } }]);
     expect(it.writes[0]?.body).toEqual({

@@ -34,7 +34,7 @@ test("another ingredient makes it anew, and the older goes", async () => {
   expect(existsSync(older)).toBe(false);
 });
 
-test("a neighbour whose name begins alike stays", async () => {
+test("an entry whose name only begins the same stays", async () => {
   const neighbour = await cached(entry("tool-kit", ["v1"]), fill("kit"));
   await cached(entry("tool", ["v1"]), fill("one"));
   await cached(entry("tool", ["v2"]), fill("two"));
@@ -52,7 +52,7 @@ test("an entry that failed half-way does not count as made", async () => {
   expect(await readFile(join(whole, "file"), "utf8")).toBe("whole");
 });
 
-test("nothing is begun where the disk has no room", async () => {
+test("nothing starts where the disk is full", async () => {
   const make = fill("one");
   const made = cached(entry("tool", ["v1"], 1e9), make);
   await expect(made).rejects.toThrow(

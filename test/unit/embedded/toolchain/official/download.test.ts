@@ -74,14 +74,14 @@ test("a server that knows no ranges is read from the start", async () => {
   expect(CONTENT.equals(await readFile(target()))).toBe(true);
 });
 
-test("a rest of another file is thrown away", async () => {
+test("the remains of another file's download are deleted", async () => {
   await mkdir(join(part(), ".."), { recursive: true });
   await writeFile(part(), "another file");
   await get();
   expect(CONTENT.equals(await readFile(target()))).toBe(true);
 });
 
-test("a rest that is longer than the file is thrown away", async () => {
+test("remains that are longer than the file are deleted", async () => {
   await mkdir(join(part(), ".."), { recursive: true });
   await writeFile(part(), Buffer.concat([CONTENT, CONTENT]));
   await get();

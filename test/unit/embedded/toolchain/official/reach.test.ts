@@ -60,7 +60,7 @@ test("two sources that fail at the same time both remember it", async () => {
   expect(Object.keys(JSON.parse(memory))).toEqual(["a.example", "b.example"]);
 });
 
-test("a host that has too much to do is tried again", async () => {
+test("a busy host is tried again", async () => {
   const source = failing("request");
   const original = remembering(source);
   for (const _ of [1, 2]) await expect(original.open("a.example/x")).rejects.toThrow();
