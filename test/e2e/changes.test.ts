@@ -30,39 +30,36 @@ beforeAll(async () => {
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 
 describe("drift", () => {
-  trial("of weights, a Deployment and a label is found by refresh and repaired by the next up", async () => {
-    await lab.kubectl("label", "namespace", "default", "istio-injection-");
-    await lab.kubectl("delete", "deployment", "nginx-v116");
-    await lab.kubectl("patch", "virtualservice", "nginx", "--type=json", `--patch=${WEIGHTS_BY_HAND}`);
-    await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
-    const seen = await stateOfStack(lab);
-    expect(seen("NamespacePatch::mesh")?.metadata.labels ?? {}).not.toHaveProperty("istio-injection");
-    expect(seen("Deployment::nginx-v116")).toBeUndefined();
-    expect(seen("Deployment::nginx-v117")).toBeDefined();
-    expect(JSON.stringify(seen("VirtualService::split")?.spec)).toMatch(/"weight":10\b.*"weight":90\b/);
-    await lab.up();
-    await lab.expectSplit({ v116: 50, v117: 50 });
-    expect((await lab.get("namespace", "default")).metadata.labels).toHaveProperty("istio-injection");
-    await lab.up("--expect-no-changes");
-  });
-
   trial(
-    "by kubectl of a label and a number of pods is repaired, whichever manager has the fields",
+    "of weights, a Deployment, a number of pods and a label is found by refresh and repaired by the next " +
+      "up, whichever manager has the fields",
     async () => {
       await lab.kubectl("label", "namespace", "default", "istio-injection=disabled", "--overwrite");
+      await lab.kubectl("delete", "deployment", "nginx-v116");
       await lab.kubectl("scale", "deployment", "nginx-v117", "--replicas=4");
+      await lab.kubectl("patch", "virtualservice", "nginx", "--type=json", `--patch=${WEIGHTS_BY_HAND}`);
       await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
+      const seen = await stateOfStack(lab);
+      expect(seen("NamespacePatch::mesh")?.metadata.labels).toMatchObject({ "istio-injection": "disabled" });
+      expect(seen("Deployment::nginx-v116")).toBeUndefined();
+      expect(seen("Deployment::nginx-v117")?.spec).toMatchObject({ replicas: 4 });
+      expect(JSON.stringify(seen("VirtualService::split")?.spec)).toMatch(/"weight":10\b.*"weight":90\b/);
       await lab.up();
+      await lab.expectSplit({ v116: 50, v117: 50 });
       const { metadata } = await lab.get("namespace", "default");
       expect(metadata.labels).toMatchObject({ "istio-injection": "enabled" });
-      const { spec } = await lab.get("deployment", "nginx-v117");
-      expect(spec).toMatchObject({ replicas: 3 });
+      expect((await lab.get("deployment", "nginx-v117")).spec).toMatchObject({ replicas: 3 });
       await lab.up("--expect-no-changes");
       await lab.run("pulumi", "refresh", "--yes", "--skip-preview", "--expect-no-changes");
     },
   );
 
-  trial("of the gateway's NodePort reaches the load balancer and changes nothing else", async () => {
+  trial("of a label that is gone and of the gateway's NodePort is repaired, and nothing else changes", async () => {
+    await lab.kubectl("label", "namespace", "default", "istio-injection-");
+    await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
+    expect((await stateOfStack(lab))("NamespacePatch::mesh")?.metadata.labels ?? {}).not.toHaveProperty(
+      "istio-injection",
+    );
     const service = await lab.get<GatewayService>(
       "service",
       "istio-ingressgateway",
@@ -71,7 +68,8 @@ describe("drift", () => {
     await lab.kubectl("delete", "service", "istio-ingressgateway", "--namespace=istio-system");
     await lab.create(recreated(service));
     await lab.up();
-    expect(await changesOf(lab)).toEqual({ update: 1 });
+    expect(await changesOf(lab)).toEqual({ update: 2 });
+    expect((await lab.get("namespace", "default")).metadata.labels).toHaveProperty("istio-injection");
     const { nodePorts } = (await lab.outputs()) as { nodePorts: { http2: number } };
     expect(nodePorts.http2).not.toBe(nodePortOf(service));
     await lab.expectSplit({ v116: 50, v117: 50 });
