@@ -39,7 +39,7 @@ export class Context {
     const { name = "lab", subnet } = this.#options();
     const fault = faultInName(name);
     if (fault) throw new LabError(fault, 2);
-    if (process.getuid?.() !== 0) throw new LabError("the lab's machines are root's: run it with sudo");
+    if (process.getuid?.() !== 0) throw new LabError("the lab's machines need root: run it with sudo");
     return findInstance(name, { prefix: subnet, workers });
   }
 

@@ -46,7 +46,7 @@ export class Parts {
       if (this.#from === "official")
         throw new LabError(
           `${part}: the official one is out of reach: ${error.message}. ` +
-            "Without --from official it is built; behind a wall, LAB_MIRROR names a mirror",
+            "Without --from official it is built here; behind a firewall, set LAB_MIRROR to a mirror",
         );
       return this.#built(part, error.message, build);
     }
