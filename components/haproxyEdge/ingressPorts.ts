@@ -1,6 +1,7 @@
 /** Reads the NodePorts of the ingress gateway. */
 import * as pulumi from "@pulumi/pulumi";
-import { KubernetesApi, type KubernetesObject, type Selection } from "../../clients/kubernetes.ts";
+import type { KubernetesObject, Selection } from "../../clients/kubernetes.ts";
+import { sharedApi } from "../../clients/sharedApi.ts";
 import { type GatewayPort, nodePortOf, portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
 
 export interface IngressPortsArgs {
@@ -55,12 +56,8 @@ export async function readNodePorts(
 
 async function readService(service: string, cluster: Selection): Promise<Service | undefined> {
   const [namespace, name] = service.split("/");
-  const api = await KubernetesApi.connect(cluster);
-  try {
-    return await api.get<Service>(`/api/v1/namespaces/${namespace}/services/${name}`);
-  } finally {
-    await api.close();
-  }
+  const api = await sharedApi(cluster);
+  return await api.get<Service>(`/api/v1/namespaces/${namespace}/services/${name}`);
 }
 
 /** @throws where the Service has no NodePort for a port that the load balancer needs. */

@@ -1,7 +1,8 @@
 /** Reports at once why pods do not start: Pulumi's provider waits for minutes and does not say. */
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { KubernetesApi, type KubernetesObject, type Selection } from "../../clients/kubernetes.ts";
+import type { KubernetesApi, KubernetesObject, Selection } from "../../clients/kubernetes.ts";
+import { sharedApi } from "../../clients/sharedApi.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import { type PodCheckNeeds, wayOut } from "./podCheck.ts";
 import { type Pod, type Stall, stallsOf } from "./stalledPods.ts";
@@ -53,19 +54,15 @@ export async function watchRefusals(
 ): Promise<void> {
   await pause();
   if (isReady()) return;
-  const api = await KubernetesApi.connect(args.cluster);
+  const api = await sharedApi(args.cluster);
   const warned = new Set<string>();
-  try {
-    while (!isReady()) {
-      const found = await Promise.all([refusalsOf(api, args), stalledOf(api, args), stalledIstio(api, args)]);
-      for (const { key, message } of found.flat()) {
-        if (!warned.has(key)) warn(message);
-        warned.add(key);
-      }
-      await pause();
+  while (!isReady()) {
+    const found = await Promise.all([refusalsOf(api, args), stalledOf(api, args), stalledIstio(api, args)]);
+    for (const { key, message } of found.flat()) {
+      if (!warned.has(key)) warn(message);
+      warned.add(key);
     }
-  } finally {
-    await api.close();
+    await pause();
   }
 }
 

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { KubernetesApi, type KubernetesObject, type Selection } from "../../clients/kubernetes.ts";
+import type { KubernetesApi, KubernetesObject, Selection } from "../../clients/kubernetes.ts";
+import { sharedApi } from "../../clients/sharedApi.ts";
 
 interface Deployment extends KubernetesObject {
   readonly metadata: KubernetesObject["metadata"] & { readonly generation?: number };
@@ -51,12 +52,8 @@ export async function untilRolledOut(
   pause: () => Promise<unknown> = () => delay(PERIOD_MS),
 ): Promise<void> {
   try {
-    const api = await KubernetesApi.connect(cluster);
-    try {
-      for (const id of ids) while (!(await isRolledOut(api, id))) await pause();
-    } finally {
-      await api.close();
-    }
+    const api = await sharedApi(cluster);
+    for (const id of ids) while (!(await isRolledOut(api, id))) await pause();
   } catch (error) {
     if (pulumi.ResourceError.isInstance(error)) throw error;
     const { message } = error as Error;

@@ -7,7 +7,7 @@ import {
 } from "../../../../components/trafficSplit/authorization.ts";
 import { ISTIO_GATEWAY } from "../../../../mesh/model.ts";
 import { apiOf } from "../../../support/clusterServer.ts";
-import { faultsOfCheck } from "../../../support/preflight.ts";
+import { OWNER } from "../../../support/preflight.ts";
 
 const POD = { namespace: "shop", labels: { app: "nginx", version: "1.16" } };
 const policy = (spec: AuthorizationPolicy["spec"], namespace = "shop"): AuthorizationPolicy => ({
@@ -53,7 +53,13 @@ it("one that refuses every request is a fault; a cluster without the kind has no
     const path = "/apis/security.istio.io/v1/namespaces/istio-system/authorizationpolicies";
     const { api } = await apiOf(items ? { [path]: { items } } : {});
     const config = { namespace: "shop", versions: [{ version: "1.16" }], istio: { gateway: ISTIO_GATEWAY } };
-    return faultsOfCheck(checkAuthorization, api, config);
+    const { faults } = await checkAuthorization({
+      api,
+      config,
+      owner: OWNER,
+      signal: AbortSignal.timeout(10_000),
+    });
+    return faults.map(({ message }) => message);
   };
   expect(await check([policy({}, "istio-system")])).toEqual([
     expect.stringMatching(/^AuthorizationPolicy istio-system\/rule refuses every request .* get 403: allow/),
