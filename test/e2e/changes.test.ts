@@ -24,8 +24,8 @@ import { duringTraffic, trial } from "../support/e2e/trial.ts";
 const lab = new TestLab("change-test", { workers: 2 });
 
 beforeAll(async () => {
-  await lab.run("down", "--fast", "--quiet");
-  await lab.run("up");
+  // The other version has the article's three.
+  await lab.make({ "versions[0].replicas": "1" });
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 

@@ -15,7 +15,7 @@ import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { probe } from "../../probe/probe.ts";
 import { makeCertificate } from "../support/certificates.ts";
 import { Browser } from "../support/e2e/browser.ts";
-import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { type KubernetesObject, ONE_POD, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { picture } from "../support/e2e/picture.ts";
 import { SOON } from "../support/e2e/soon.ts";
@@ -35,8 +35,7 @@ let before: Inventory;
 
 beforeAll(async () => {
   await ensureBrowser();
-  await lab.run("down", "--fast", "--quiet");
-  await lab.run("up");
+  await lab.make(ONE_POD);
   authority = await readFile(files.authority, "utf8");
   before = await inventory(lab);
 });

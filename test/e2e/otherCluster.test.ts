@@ -11,7 +11,7 @@ import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
-import { TestLab } from "../support/e2e/harness.ts";
+import { ONE_POD, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { duringTraffic, trial } from "../support/e2e/trial.ts";
@@ -24,8 +24,7 @@ const FORGOTTEN = [deploymentObject("default", "v116"), virtualServiceObject("de
 const OTHER = { apiVersion: "v1", kind: "Namespace", metadata: { name: "kube-system", uid: "0000-other" } };
 
 beforeAll(async () => {
-  await lab.run("down", "--fast", "--quiet");
-  await lab.run("up");
+  await lab.make(ONE_POD);
   await refusals.start();
 });
 afterAll(async () => {

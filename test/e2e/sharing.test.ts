@@ -10,7 +10,7 @@ import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { BUILT_IMAGES } from "../../embedded/toolchain/images/names.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
-import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
+import { type KubernetesObject, ONE_POD, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
@@ -29,6 +29,7 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await Promise.all([lab.run("up", "--no-program"), edge.start()]);
   before = await inventory(lab);
+  await lab.set(ONE_POD);
   await lab.up();
 });
 afterAll(async () => {

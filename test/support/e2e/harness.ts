@@ -15,6 +15,9 @@ import type { ProbeResult } from "../../../probe/probe.ts";
 const LAUNCHER = join(PROGRAM, "lab");
 const TOOLS = ["pulumi", "istioctl", "kubectl"];
 
+/** One pod of each version, which starts and rolls sooner than the article's three. */
+export const ONE_POD = { "versions[0].replicas": "1", "versions[1].replicas": "1" };
+
 /** The result of a command of `./lab`. */
 export interface Outcome {
   readonly exitCode: number;
@@ -47,6 +50,14 @@ export class TestLab {
       ...(monitoring ? [] : ["--no-monitoring"]),
       ...(workers === undefined ? [] : [`--workers=${workers}`]),
     ];
+  }
+
+  /** Makes the lab again, and its stack with these settings. */
+  async make(settings: Readonly<Record<string, string>>): Promise<void> {
+    await this.run("down", "--fast", "--quiet");
+    await this.run("up", "--no-program");
+    await this.set(settings);
+    await this.up();
   }
 
   #spawn(command: string, args: readonly string[]) {
