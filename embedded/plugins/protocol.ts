@@ -97,7 +97,6 @@ function resourceMethods(provider: Provider): grpc.UntypedServiceImplementation 
           olds: fromStruct(request.getOlds()),
           oldInputs: fromStruct(request.getOldInputs()),
           news: fromStruct(request.getNews()),
-          ignoreChanges: request.getIgnorechangesList(),
         }),
       ),
     ),

@@ -36,7 +36,6 @@ export interface DiffRequest extends ResourceRequest {
   olds: Properties;
   oldInputs: Properties;
   news: Properties;
-  ignoreChanges: string[];
 }
 export interface Diff {
   changes: Changes;

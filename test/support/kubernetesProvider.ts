@@ -123,7 +123,7 @@ export class TestProvider {
   }
 
   diff(type: string, before: Properties, after: Properties) {
-    const request = { id: "x", olds: before, oldInputs: before, news: after, ignoreChanges: [] };
+    const request = { id: "x", olds: before, oldInputs: before, news: after };
     return this.provider.diff({ ...named(type), ...request });
   }
 }
