@@ -1,4 +1,4 @@
-/** The whole program: private keys, certificates and passwords go nowhere but into secrets. */
+/** The whole program: private keys, certificates and passwords are only in secrets. */
 import { describe, expect, it } from "vitest";
 import { makeCertificate } from "../support/certificates.ts";
 import { find, PRIVATE_KEY } from "../support/mocks.ts";
@@ -62,7 +62,7 @@ describe("https", () => {
     expect(withoutSecrets(secret.wire)).not.toContain(inWire(key));
     const gateway = find(resources, "split-gateway");
     expect(gateway.dependencies).toEqual(["split-certificate"]);
-    // The load balancer hands nothing on to a port that is not open yet.
+    // The load balancer forwards nothing to a port that is not open yet.
     expect(find(resources, "edge", "HaproxyEdge").dependencies).toEqual(["istio-istiod", "split-gateway"]);
     expect(gateway.inputs.spec.servers[1]).toEqual({
       port: { number: 443, name: "https", protocol: "HTTPS" },

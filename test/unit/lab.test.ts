@@ -23,7 +23,7 @@ test.each(["v20.19.5", "v22.17.1", "nonsense"])(
     write("embedded/toolchain/wheels/node.txt", "pinned\n");
     write("old/node", `#!/bin/sh\n[ "$1" = --version ] && echo ${old}\n`);
     write("old/npm", "#!/bin/sh\n");
-    // Brings a Node that prints its version, or else the arguments it was started with.
+    // Installs a Node that prints its version, or else its arguments.
     write(
       "embedded/toolchain/host.sh",
       `case $3 in "${root}"/*) ;; *) echo "should bring Node to '$3'" >&2; exit 1 ;; esac

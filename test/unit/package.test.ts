@@ -13,7 +13,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(work, { recursive: true }));
 
-/** What `npm ci` runs first, on another Node. */
+/** Runs the command that `npm ci` runs first, with another version of Node. */
 function preinstall(version: string) {
   const preload = join(work, "version.cjs");
   writeFileSync(

@@ -7,7 +7,7 @@ import { makeCertificate } from "../support/certificates.ts";
 import type { Registered } from "../support/mocks.ts";
 import { runProgram } from "../support/program.ts";
 
-/** A resource of the previous version's state, without what is secret, long or another one in each stack. */
+/** A resource in the previous state, without secrets, long texts and values that differ between stacks. */
 interface Recorded {
   readonly urn: string;
   readonly type: string;

@@ -6,7 +6,7 @@ import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 
-/** Stands in for every command: writes down how it was called, and answers what the script reads. */
+/** Takes the place of every command: it logs its arguments and prints what the script reads. */
 const FAKE = `#!/bin/sh
 name=\${0##*/}
 echo "$name $*" >>"$RECORD/calls"

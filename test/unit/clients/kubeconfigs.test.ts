@@ -1,4 +1,4 @@
-// Kubeconfigs as other tools write them: a real kubectl reaches a real HTTPS server with each.
+// Kubeconfigs in the form of other tools: a real kubectl reaches a real HTTPS server with each.
 import { readFileSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
@@ -142,7 +142,7 @@ describe("proxies", () => {
   });
 
   it("NO_PROXY with a network leaves the proxy out", async () => {
-    // Nothing answers at this address: the error shows which way the request took.
+    // Nothing answers at this address. The error shows the way of the request.
     vi.stubEnv("HTTPS_PROXY", "http://127.0.0.1:1");
     vi.stubEnv("NO_PROXY", "");
     const file = kubeconfig({ server: "https://192.0.2.1:6443" });
@@ -156,7 +156,7 @@ describe("proxies", () => {
 
 describe("credential plugins", () => {
   it("are waited for; their lines for the user arrive during the wait", async () => {
-    // It ends when its user has acted, here by making a file.
+    // It ends when its user has acted, here by the creation of a file.
     const body =
       `echo "enter ABCD at https://login.test" >&2; until [ -e ${join(home, "done")} ]; do sleep 0.05; ` +
       `done; echo '${credential}'`;

@@ -45,7 +45,7 @@ test("serves the page and all that it loads, with a policy that allows nothing f
     expect([path, response.status]).toEqual([path, 200]);
     const body = await response.text();
     if (!path.endsWith(".ts")) continue;
-    // Types are gone, and each module that is imported is served too.
+    // Types are removed, and each imported module is served too.
     expect(body).not.toMatch(/\binterface\b/);
     for (const [, next] of body.matchAll(/from "[./]*\/([\w.]+)"/g)) modules.add(next ?? "");
   }

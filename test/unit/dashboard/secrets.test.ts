@@ -127,7 +127,7 @@ test.each([
   );
   expect(all).not.toContain(SECRET);
   expect(all).not.toContain(kubeconfig);
-  // The token was in use all the while.
+  // The token was in use during all of this.
   expect(tokens).toContain(`Bearer ${secret("token")}`);
 });
 

@@ -15,7 +15,7 @@ const AGE = `${QUERY}?query=${encodeURIComponent(queriesOf({ namespace: "shop" }
 const FRESH = { status: "success", data: { result: [{ metric: {}, value: [0, "0"] }] } };
 const ALERTS = `${proxyPath(PROMETHEUS)}/api/v1/alerts`;
 
-/** A VirtualService with the versions the other way round, as the program writes it. */
+/** A VirtualService with the versions in reverse order, as the program writes it. */
 const virtualService = (v116: number) => ({
   metadata: { name: "nginx", managedFields: [{ time: "2020-01-01T00:00:00Z" }, { time: WRITTEN }] },
   spec: {

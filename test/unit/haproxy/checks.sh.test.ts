@@ -15,7 +15,7 @@ import {
 afterEach(removeMachines);
 
 describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
-  /** The faults, and nothing on the machine changed by looking for them. */
+  /** The faults. The search for them changes nothing on the machine. */
   function faults(machine: ReturnType<typeof makeMachine>, ...args: string[]): string[] {
     const before = [machine.files(), machine.read(), machine.worker()];
     const { status, stdout, stderr } = machine.look(...args);
@@ -145,7 +145,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     expect(machine.read()).toBe(original);
     expect(faults(machine, "--mode", "file")).toEqual([]);
     expect(machine.push(config(), "--mode", "file")).toMatchObject({ status: 0, stderr: "" });
-    // Consent is needed once: the file is this stack's now.
+    // Consent is needed once, because the file is now this stack's.
     expect(faults(machine)).toEqual([]);
     expect(machine.restore()).toMatchObject({ status: 0 });
     expect(machine.read()).toBe(original);

@@ -5,7 +5,7 @@ import { Deadline } from "../../../preflight/deadline.ts";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** Answers come each 4 s; returns after how many seconds the time is over, at most 100. */
+/** Has an answer every 4 s; returns the seconds until the deadline, at most 100. */
 function secondsOf(deadline: Deadline, answers: number): number {
   for (let second = 1; second <= 100; second++) {
     vi.advanceTimersByTime(1000);

@@ -280,7 +280,7 @@ it("a credential plugin's words reach the user while it is waited for", async ()
   const kubeconfig = kubeconfigOf(`https://127.0.0.1:${port}`, { exec }, cluster);
   const lines: string[] = [];
   const run = preflight([], { kubeconfig }, { owner: OWNER, notify: (line) => lines.push(line) });
-  // The server answers no review as one would, which is of no matter here.
+  // The server does not answer reviews as a real one does, which does not matter here.
   await run.catch(() => {});
   server.close();
   server.closeAllConnections();

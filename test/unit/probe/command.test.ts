@@ -173,7 +173,7 @@ describe("live", () => {
     const lines: string[] = [];
     let weights = EVEN;
     const write = (line: string): boolean => {
-      // A tick that comes before the first answer.
+      // A tick before the first answer.
       if (line.includes("of 0,")) return true;
       lines.push(line);
       weights = { v116: 0, v117: 100 };

@@ -117,7 +117,7 @@ describe("what N requests can show", () => {
   });
 });
 
-/** P(X < count), added up term by term: slow and plain, to check the quick one. */
+/** P(X < count) as a plain sum of terms, to check the fast function. */
 function probabilityBelow(count: number, requests: number, weight: number): number {
   const p = weight / 100;
   let sum = 0;
@@ -129,7 +129,7 @@ function probabilityBelow(count: number, requests: number, weight: number): numb
   return sum;
 }
 
-/** Of so many simulated probes with a true share, how many does the verdict refuse? */
+/** How many of these simulated probes with a true share the verdict refuses. */
 function refusals(
   runs: number,
   requests: number,

@@ -1,4 +1,4 @@
-/** What Pulumi.yaml and docs/config.md say is what the declarations say. */
+/** Pulumi.yaml and docs/config.md agree with the declarations of the settings. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";

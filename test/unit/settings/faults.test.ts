@@ -1,4 +1,4 @@
-/** What faults read like. */
+/** Tests of the words of faults. */
 import { describe, expect, it } from "vitest";
 import { didYouMean, fault, HIDDEN, listed, unknownKeys } from "../../../settings/faults.ts";
 

@@ -11,7 +11,7 @@ import { renderHaproxy } from "../../../haproxy/render.ts";
 import { LEAST } from "../../support/mocks.ts";
 import { faultsOf, settings } from "../../support/settings.ts";
 
-/** Where a value of the config goes, and one that is good. */
+/** Where a value of the config goes, with a valid example. */
 interface Place {
   readonly good: string;
   /** The config with that value in it. */
@@ -120,7 +120,7 @@ describe.each(Object.entries(PLACES))("%s", (_, place) => {
 
   it("is refused, or arrives as one word", () => {
     const piece = fc.oneof(fc.constantFrom(...CRAFTED), fc.string({ unit: "binary", maxLength: 20 }));
-    // Alone, behind, before and inside of what is good.
+    // Alone, and after, before and inside a valid value.
     const value = fc
       .tuple(piece, fc.nat(place.good.length), fc.boolean())
       .map(([bad, at, alone]) => (alone ? bad : place.good.slice(0, at) + bad + place.good.slice(at)));
@@ -135,7 +135,7 @@ describe.each(Object.entries(PLACES))("%s", (_, place) => {
   });
 });
 
-/** What the value makes of haproxy.cfg and of the command, but for itself; undefined where it is refused. */
+/** haproxy.cfg and the command without the value itself; undefined where the value is refused. */
 function outcome(place: Place, value: string) {
   if (faultsOf(place.put(value)).length > 0) return undefined;
   const config = settings(place.put(value));

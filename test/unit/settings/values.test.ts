@@ -1,4 +1,4 @@
-/** Values of settings, whatever a user writes. */
+/** Tests of the values of settings, with any text that a user can write. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LEAST } from "../../support/mocks.ts";
@@ -43,7 +43,7 @@ describe("words that go to HAProxy, to a shell or to SSH", () => {
     poison.flatMap((drop) => rest.flatMap((tail) => [word + drop + tail, drop + word + tail])),
   );
 
-  // Each place with the characters that a good word there is made of.
+  // Each place, with the characters that are allowed there.
   const places: [string, RegExp, (word: string) => Record<string, unknown>][] = [
     ["nodes[].name", /^[A-Za-z0-9._-]{1,253}$/, (word) => ({ nodes: [{ name: word, address: "10.0.0.2" }] })],
     [

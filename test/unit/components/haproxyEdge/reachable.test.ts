@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 
-// The script itself, before a machine that is one answer: an ssh-keyscan of this name comes first on PATH.
+// Runs the script itself. The machine is one answer: that of an ssh-keyscan that is first on PATH.
 const SCRIPT = fileURLToPath(new URL("../../../../components/haproxyEdge/reachable.sh", import.meta.url));
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample";
 const URN = "urn:pulumi:dev::istio-lab::istio-lab:index:HaproxyEdge$command:remote:Command::edge-undo";

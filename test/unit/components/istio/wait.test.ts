@@ -11,7 +11,7 @@ describe("install.sh and wait.sh", () => {
 
   it("end the wait as soon as the install has failed", () => {
     const root = fakeCluster({ owner: OWNER, installFails: true, absent: true });
-    // One parent for both, as the plugin is: the shell that runs them.
+    // Both have one parent, the shell that runs them, as they have the plugin.
     const { status, stderr } = runShell(root, `sh ${SCRIPTS}/install.sh; sh ${SCRIPTS}/wait.sh istiod`);
     expect(status).toBe(1);
     expect(stderr).toContain("error: the installation of Istio failed; see the error of its own command");

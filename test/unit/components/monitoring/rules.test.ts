@@ -16,7 +16,7 @@ const ARGS: RulesArgs = {
 };
 
 const promtool = (...args: string[]) => spawnSync("promtool", args, { cwd: directory, encoding: "utf8" });
-/** `./lab test` brings it; `npm test` alone runs without it. */
+/** `./lab test` installs it; `npm test` alone skips the tests that need it. */
 const without = spawnSync("promtool", ["--version"]).error ? "promtool is not on PATH" : undefined;
 
 let directory = "";
@@ -69,7 +69,7 @@ test.skipIf(without)("every recording rule", () => {
   const series = [
     ...[requests("v116", 180), requests("v117", 90), requests("v117", 30, "503")],
     ...[bucket("100", 60), bucket("200", 120), bucket("+Inf", 120)],
-    // Neither what the sidecar reports nor another namespace counts.
+    // Series of the sidecar and of other namespaces do not count.
     { ...requests("v117", 500), series: requests("v117", 0).series.replace("source", "destination") },
     { ...requests("v117", 500), series: requests("v117", 0).series.replace('"default"', '"other"') },
   ];
@@ -156,7 +156,7 @@ test.skipIf(without)("a Prometheus that can no longer store samples, as on a ful
   const up = (values: string) => [{ series: 'up{job="prometheus"}', values }];
   const none = [alert("PrometheusStoresNothing")];
   expect(check(up("1x80"), none)).toBe("ok");
-  // A target that is down is no such case: that it is down is stored.
+  // A target that is down is not such a case: Prometheus stores that it is down.
   expect(check(up("0x80"), none)).toBe("ok");
   // Samples until minute 12, within the five minutes that Prometheus looks back; and until minute 5, beyond
   // them.

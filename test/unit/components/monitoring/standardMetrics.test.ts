@@ -114,9 +114,8 @@ test("an answering sidecar's series have the pod's own version and the caller's 
 });
 
 /**
- * What queries group and filter by: those of Kiali's graph, which leaves a series out when one of them is
- * missing (graph/telemetry/istio/istio.go), and those of Istio's Grafana dashboards
- * (manifests/addons/dashboards).
+ * The labels that queries group and filter by: those of Kiali's graph, which drops a series that lacks one
+ * (graph/telemetry/istio/istio.go), and those of Istio's Grafana dashboards (manifests/addons/dashboards).
  */
 const QUERIED = [
   ...["source", "destination"].flatMap((side) =>

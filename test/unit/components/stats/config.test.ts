@@ -1,4 +1,4 @@
-/** Settings of what watches HAProxy. */
+/** Tests of the settings of the stats page and of HAProxy's exporter. */
 import { expect, it } from "vitest";
 import { faultsOf, settings } from "../../../support/settings.ts";
 

@@ -48,7 +48,7 @@ it("a name that does not resolve", async () => {
 });
 
 it("a connection that does not end before the preflight does", async () => {
-  // Of the documentation's addresses: nothing answers there.
+  // An address that RFC 5737 reserves for documentation: nothing answers there.
   const [warning] = await warnings("2001:db8::1", 4317, {}, AbortSignal.abort());
   expect(warning).toContain("tracing.endpoint is [2001:db8::1]:4317, ");
 });

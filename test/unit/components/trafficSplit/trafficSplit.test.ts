@@ -70,7 +70,7 @@ describe("TrafficSplit", () => {
 });
 
 describe("a change of the versions", () => {
-  /** In a preview: an update takes its time between the two. */
+  /** In a preview, because an update waits between the two. */
   const previewed = async (versions: typeof VERSIONS, weights: Record<string, number>) => {
     const resources = await startMocks({}, { preview: true });
     new TrafficSplit("split", {

@@ -22,7 +22,7 @@ const config = {
 };
 const args = { cluster: {}, config, owner: OWNER };
 
-/** What is reported in so many looks, each of which finds the next objects. */
+/** The reports of these reads, each of which finds the next objects. */
 async function reported(...looks: object[][]): Promise<string[]> {
   const warnings: string[] = [];
   let passed = -1;

@@ -35,9 +35,9 @@ it("waits until the controller has seen the write, and all pods are of the new t
   const rolling = { ...COMPLETE, reason: "ReplicaSetUpdated" };
   const end = deployment(2, 2, 2);
   expect(await readsAgain(end)).toBe(0);
-  // As before the write: the provider takes this for the end.
+  // The status is from before the write; the provider takes it for the end of the rollout.
   expect(await readsAgain(deployment(1, 2, 2), end)).toBe(1);
-  // The write is seen; the condition is the previous rollout's.
+  // The controller has observed the write; the condition is still the previous rollout's.
   expect(await readsAgain(deployment(2, 0, 2), deployment(2, 1, 3, rolling), end)).toBe(2);
   expect(await readsAgain(deployment(2, 2, 3, rolling), deployment(2, 2, 2, rolling), end)).toBe(2);
   expect(new Set(server.paths)).toEqual(new Set(["/apis/apps/v1/namespaces/shop/deployments/nginx-v116"]));

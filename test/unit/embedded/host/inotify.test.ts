@@ -57,7 +57,7 @@ describe("inotify instances", () => {
   test("many are enough", () => requireInotify(lab(), { limit: 100_000 }));
 });
 
-/** What the first step of a lab's start leaves. */
+/** The result of the first step of a lab's start. */
 async function startOther(name: string, saved: object = {}): Promise<void> {
   await mkdir(join(state, name));
   await writeFile(join(state, name, "instance.json"), JSON.stringify(saved));

@@ -60,7 +60,7 @@ async function startPlugin(of: Instance): Promise<{ engine: ChildProcess; pids: 
   const directory = mkdtempSync(join(root, "bin-"));
   const [engine, plugin] = [join(directory, "pulumi"), join(directory, "pulumi-resource-command")];
   const file = join(root, `${of.name}.pids`);
-  // The name of a process is that of its executable: a script's would be the shell's.
+  // A process has the name of its executable. A script's process would have the shell's name.
   copyFileSync("/usr/bin/perl", engine);
   chmodSync(engine, 0o755);
   writeFileSync(

@@ -30,7 +30,7 @@ const paths = async (search: Search = {}) =>
   Object.fromEntries((await findPlugins({ env, ...search })).map(({ name, path }) => [name, path]));
 
 /**
- * An executable that serves as an official plugin does: this project's own, without the mark of a stand-in.
+ * An executable that serves as an official plugin does: this project's stand-in without its mark.
  */
 function official(directory: string, name: PluginName): string {
   const file = join(root, directory, `pulumi-${name}`);

@@ -19,7 +19,7 @@ async function command(name: string, script: string): Promise<void> {
   await chmod(join(bin, name), 0o755);
 }
 
-/** A vitest of which each run reports two tests that pass and, in one project, one that fails. */
+/** A vitest whose runs report two passed tests each and, in one project, a failed one. */
 function vitest(failing: string, exitCode = 0): Promise<void> {
   const report = (failed: string) =>
     JSON.stringify({

@@ -32,7 +32,7 @@ function sleeper(): ChildProcess {
   return child;
 }
 
-/** A hierarchy of cgroup v2 with a controller to hand on: the whole host's, or what v1 leaves to it. */
+/** A hierarchy of cgroup v2 that can enable a controller for its children: the host's, or v1's remainder. */
 async function unified(): Promise<string | undefined> {
   for (const hierarchy of await hierarchies()) {
     const controllers = await readFile(join(hierarchy, "cgroup.controllers"), "utf8").catch(() => "");
@@ -84,7 +84,7 @@ test.runIf(root && v2)("(needs v2) the cgroup has every controller that its pare
   const handed = (await controllers(PATH, "node", "machine")).trim().split(" ");
   const usable = (await controllers()).split(/\s/).filter((name) => !["rdma", "misc", ""].includes(name));
   expect(handed).toEqual(expect.arrayContaining(usable));
-  // Processes may enter, as it hands nothing on itself.
+  // Processes may enter it, because it enables no controller for its children.
   const own = await readFile(join(v2 ?? "", PATH, "node", "machine", "cgroup.subtree_control"), "utf8");
   expect(own.trim()).toBe("");
 });

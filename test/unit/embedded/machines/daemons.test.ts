@@ -89,7 +89,7 @@ describe("supervise.sh", () => {
     await expect
       .poll(async () => (await readFile(`/proc/${(await pid()).trim()}/comm`, "utf8")).trim())
       .toBe("sleep");
-    // Killed, it stays down: what ended it is the user's to find out.
+    // It is not started again after a kill: the user has to find the cause.
     process.kill(Number(await pid()), "SIGKILL");
     await expect.poll(() => deadDaemons(machine)).toEqual([{ daemon: "scheduler", exitCode: 137 }]);
     child.kill();

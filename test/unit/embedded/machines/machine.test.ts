@@ -55,7 +55,7 @@ describe.runIf(process.getuid?.() === 0)("(needs root) a machine's process", () 
     const first = await runningPid(machine);
     startFromCaller();
     expect(await runningPid(machine)).not.toBe(first);
-    // Its parent is gone; how soon process 1 of the host reaps it is not this test's concern.
+    // Its parent is gone. When the host's process 1 reaps it does not matter here.
     expect(await readFile(`/proc/${first}/stat`, "utf8").catch(() => " Z ")).toContain(" Z ");
     await removeCgroup(LAB);
     expect(await runningPid(machine)).toBeUndefined();

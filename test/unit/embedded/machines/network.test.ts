@@ -34,7 +34,7 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
   test.runIf(bridgesAreFiltered)(
     "(needs br_netfilter) a firewall that drops what the host forwards does not come between machines",
     async () => {
-      // For this lab's links alone; a bridge on the host would have the name of the link.
+      // Only for this lab's links. A bridge on the host would have the link's name.
       const drop = ["FORWARD", "-i", lab.link, "-j", "DROP"];
       await startNetwork(lab);
       await iptables("--insert", ...drop);

@@ -139,7 +139,7 @@ describe("the language host", () => {
       `127.0.0.1:${port}`,
       grpc.credentials.createInsecure(),
     );
-    // The answer can be lost: the host ends as soon as there is one.
+    // The answer can be lost, because the host ends as soon as it has sent it.
     const running = run(undefined, ofOrphan).catch(() => undefined);
     await expect.poll(() => existsSync(started) && readFileSync(started, "utf8"), PATIENCE).toMatch(/\d/);
     const programPid = readFileSync(started, "utf8");

@@ -11,7 +11,7 @@ const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 let bin: string;
 beforeEach(async () => {
   bin = await mkdtemp(join(tmpdir(), "istio-lab-host-"));
-  // A host that has everything; each test takes something away.
+  // A host that has everything. Each test removes something.
   for (const tool of ["cat", "dirname", "readlink", "mktemp", "rm", "mkdir", "rmdir", "stat"])
     await tie(tool);
   await answer("uname", "case $1 in -s) echo Linux ;; -m) echo x86_64 ;; esac");
@@ -163,7 +163,7 @@ async function check(nodeDir = "") {
   return { exitCode: result.exitCode, said: result.all };
 }
 
-/** The keyring is a file of the host that a test cannot take away. */
+/** The keyring is a file of the host, which a test cannot remove. */
 async function keyringWords(): Promise<string> {
   const { failed } = await execa("test", ["-e", KEYRING], { reject: false });
   return failed ? "lab: will install\n  - Debian packages: debian-archive-keyring" : "";

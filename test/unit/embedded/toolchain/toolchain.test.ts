@@ -11,7 +11,7 @@ import { ensureToolchain } from "../../../../embedded/toolchain/toolchain.ts";
 const entries = vi.hoisted(() => new Map<string, Entry>());
 vi.mock("../../../../embedded/toolchain/cache/cache.ts", async (original) => ({
   ...(await original<object>()),
-  // Each entry is there already, and its key is what is looked at.
+  // Each entry exists already; the test compares its key.
   cached: async (entry: Entry) => {
     entries.set(`${entry.kind}/${entry.name}`, entry);
     return `/cache/${entry.kind}/${entry.name}`;

@@ -174,7 +174,7 @@ test("a command outlives a killed engine, and the plugin ends with it", async ()
   await expect.poll(() => orphan.log.map(({ text }) => text), PATIENCE).toContain("started");
   await killEngine();
   writeFileSync(`${file}.go`, "finished\n");
-  // The answer can be lost: the plugin ends as soon as there is one.
+  // The answer can be lost, because the plugin ends as soon as it has sent it.
   await create.catch(() => {});
   expect(readFileSync(file, "utf8")).toBe("finished\n");
   await expect.poll(() => existsSync(`/proc/${pid}`), PATIENCE).toBe(false);

@@ -81,7 +81,7 @@ describe("a Deployment", () => {
   test("whose previous ReplicaSet was scaled, and no more, is not ready: its rollout has not begun", async () => {
     const creation = failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 1 }));
     await watched("deployments").toBe(true);
-    // As the controller leaves it between the change of replicas and the change of the template.
+    // The state between the controller's change of replicas and its change of the template.
     rollOut(2, { updated: 0, replicas: 3 });
     expect((await creation).message).toMatch(/timed out waiting to be Ready/);
   });

@@ -11,7 +11,7 @@ import { prometheusConfig } from "../../../../../components/monitoring/scrape.ts
 import { goBinaries } from "../../../../../embedded/toolchain/go/go.ts";
 import { PROMETHEUS } from "../../../../../embedded/toolchain/go/modules.ts";
 
-/** `./lab test` brings promtool, and has built the program; `npm test` alone runs without them. */
+/** `./lab test` installs promtool and builds the program; `npm test` alone skips the tests that need them. */
 const without = spawnSync("promtool", ["--version"]).error !== undefined;
 const SOON = { timeout: 20_000, interval: 50 };
 
@@ -111,7 +111,7 @@ test.skipIf(without)("Prometheus gets the translated file and every other flag",
 test.skipIf(without)("a changed file is a reload, once; equal files are none", async () => {
   await start();
   const reloads = async () => (await text("reloads").catch(() => "")).split("\n").filter(Boolean).length;
-  // The same text again: a ConfigMap that is mounted anew.
+  // The same text again, as when a ConfigMap is mounted again.
   await writeFile(join(home, "etc/..data/rules.yml"), RULES);
   await writeFile(join(home, "etc/..data/prometheus.yml"), CONFIG.replace("interval: 2s", "interval: 5s"));
   await expect.poll(reloads, SOON).toBe(1);
