@@ -141,7 +141,7 @@ describe("the kubeconfig leads to another cluster", () => {
     expect(weights.split(" ").sort()).toEqual(["40", "60"]);
   });
 
-  trial("preview and up name both clusters, and touch nothing", async (seen) => {
+  trial("up names both clusters, and touches nothing", async (seen) => {
     const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
     const uid = await lab.kubectl("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}");
     const kubeconfig = await refusals.kubeconfig({ cluster: { server } });

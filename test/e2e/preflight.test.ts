@@ -1,6 +1,5 @@
 /**
- * Faults of a cluster, a kubeconfig or the tools: preview and up report each once, before anything is
- * touched.
+ * Faults of a cluster, a kubeconfig or the tools: an update reports each once, before anything is touched.
  */
 
 import { mkdtemp, readFile, symlink, writeFile } from "node:fs/promises";

@@ -48,8 +48,8 @@ export class Refusals {
   }
 
   /**
-   * Expects up to end in time with exactly these faults, and the cluster and the load balancer to be unchanged.
-   * The first call expects the same of preview, which runs the same checks.
+   * Expects up to end in time with exactly these faults, and the cluster and the load balancer to be
+   * unchanged. The first call expects the same of preview, which runs the same checks.
    */
   async refused(seen: Sightings, { settings = {}, env = {} }: Situation, ...faults: RegExp[]): Promise<void> {
     const file = await this.#configWith(settings);
