@@ -18,7 +18,8 @@ main() {
   case ${1:-} in
     istiod)
       until_true istiod_is_available \
-        "an istiod that is available (kubectl get deployments --all-namespaces --selector=app=istiod)"
+        "an istiod that is available (kubectl get deployments --all-namespaces --selector=app=istiod)" \
+        deployments --all-namespaces --selector=app=istiod --for=condition=Available
       until_true injects \
         "a webhook that injects sidecars of revision $revision \
 (kubectl get mutatingwebhookconfigurations --show-labels)"
@@ -27,18 +28,25 @@ main() {
     gateway)
       until_true has_node_ports \
         "a NodePort for the ports 80 (http2) and 15021 (status-port) at Service $gateway \
-(kubectl get services --all-namespaces)"
+(kubectl get services --all-namespaces)" \
+        "service/${gateway#*/}" --namespace="${gateway%/*}" --for=create
       echo "service ${gateway#*/} has its NodePorts"
       ;;
     *) fail "usage: sh wait.sh istiod|gateway" ;;
   esac
 }
 
-# until_true CONDITION WHAT: repeats the check until it succeeds.
+# until_true CONDITION WHAT [ARG...]: repeats the check until it succeeds. Between two checks `kubectl wait
+# ARG...` watches for a change. With short pauses alone, one kubectl after the other would take a processor
+# from the installation.
 until_true() {
-  until "$1"; do
+  condition=$1 what=$2
+  shift 2
+  until "$condition"; do
     [ ! -e "$failure_mark" ] || fail "the installation of Istio failed; see the error of its own command"
-    [ "$(date +%s)" -lt "$deadline" ] || fail "after $limit s there is not $2"
+    [ "$(date +%s)" -lt "$deadline" ] || fail "after $limit s there is not $what"
+    # It fails at once while there is no such object.
+    [ $# = 0 ] || kube wait "$@" --timeout=3s >/dev/null 2>&1 || sleep 1
     sleep 0.2
   done
 }
