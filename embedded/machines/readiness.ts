@@ -62,8 +62,7 @@ export async function deploymentsAvailable(lab: Instance, api: KubernetesApi): P
     const { items: deployments } = await api.list<Deployment>("/apis/apps/v1/deployments");
     const { items: pods } = await api.list<Pod>("/api/v1/pods");
     const missing = deployments.filter(({ status }) => !holds(status, "Available"));
-    if (missing.length > 0)
-      return missing.map(({ metadata: { namespace, name } }) => `${namespace}/${name}`);
+    if (missing.length > 0) return missing.map(({ metadata: { namespace, name } }) => `${namespace}/${name}`);
     // Their status can be from before pods were deleted. It then counts more pods than there are.
     const counted = deployments.reduce((sum, { status }) => sum + (status?.availableReplicas ?? 0), 0);
     const ready = pods.filter((pod) => isOfReplicaSet(pod) && holds(pod.status, "Ready"));

@@ -54,26 +54,29 @@ describe("drift", () => {
     },
   );
 
-  trial("of a label that is gone and of the gateway's NodePort is repaired, and nothing else changes", async () => {
-    await lab.kubectl("label", "namespace", "default", "istio-injection-");
-    await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
-    expect((await stateOfStack(lab))("NamespacePatch::mesh")?.metadata.labels ?? {}).not.toHaveProperty(
-      "istio-injection",
-    );
-    const service = await lab.get<GatewayService>(
-      "service",
-      "istio-ingressgateway",
-      "--namespace=istio-system",
-    );
-    await lab.kubectl("delete", "service", "istio-ingressgateway", "--namespace=istio-system");
-    await lab.create(recreated(service));
-    await lab.up();
-    expect(await changesOf(lab)).toEqual({ update: 2 });
-    expect((await lab.get("namespace", "default")).metadata.labels).toHaveProperty("istio-injection");
-    const { nodePorts } = (await lab.outputs()) as { nodePorts: { http2: number } };
-    expect(nodePorts.http2).not.toBe(nodePortOf(service));
-    await lab.expectSplit({ v116: 50, v117: 50 });
-  });
+  trial(
+    "of a label that is gone and of the gateway's NodePort is repaired, and nothing else changes",
+    async () => {
+      await lab.kubectl("label", "namespace", "default", "istio-injection-");
+      await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
+      expect((await stateOfStack(lab))("NamespacePatch::mesh")?.metadata.labels ?? {}).not.toHaveProperty(
+        "istio-injection",
+      );
+      const service = await lab.get<GatewayService>(
+        "service",
+        "istio-ingressgateway",
+        "--namespace=istio-system",
+      );
+      await lab.kubectl("delete", "service", "istio-ingressgateway", "--namespace=istio-system");
+      await lab.create(recreated(service));
+      await lab.up();
+      expect(await changesOf(lab)).toEqual({ update: 2 });
+      expect((await lab.get("namespace", "default")).metadata.labels).toHaveProperty("istio-injection");
+      const { nodePorts } = (await lab.outputs()) as { nodePorts: { http2: number } };
+      expect(nodePorts.http2).not.toBe(nodePortOf(service));
+      await lab.expectSplit({ v116: 50, v117: 50 });
+    },
+  );
 });
 
 describe("versions changed with traffic on", () => {

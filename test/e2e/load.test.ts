@@ -14,7 +14,7 @@ import { pulumi, stackFile } from "../../embedded/lab/stack.ts";
 import { hostKey, SSH_USER, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { type Outcome, ONE_POD, TestLab } from "../support/e2e/harness.ts";
+import { ONE_POD, type Outcome, TestLab } from "../support/e2e/harness.ts";
 import { documentedCheck, inUse } from "../support/e2e/loadBalancer.ts";
 import { allFilesBelow, duringProcesses, foundIn, secret } from "../support/e2e/secrets.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";

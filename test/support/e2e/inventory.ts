@@ -12,10 +12,7 @@ import type { Sightings } from "./trial.ts";
 export type Inventory = ReadonlySet<string>;
 
 /** Kinds whose objects come and go by themselves, and the one that has no stored objects. */
-const VOLATILE = [
-  ...["events", "events.events.k8s.io", "leases.coordination.k8s.io"],
-  "componentstatuses",
-];
+const VOLATILE = [...["events", "events.events.k8s.io", "leases.coordination.k8s.io"], "componentstatuses"];
 
 /** What the API server says of its kinds, all groups in one answer. */
 interface Discovery {
@@ -53,7 +50,9 @@ async function allObjects(lab: TestLab): Promise<string[]> {
         const { items } = await api.listMetadata(path);
         return items.flatMap(({ metadata: { namespace = "", name, labels = {} } }) => [
           `${kind} ${namespace} ${name}`,
-          ...(kind === "Namespace" ? [`Labels ${name} ${JSON.stringify(Object.entries(labels).sort())}`] : []),
+          ...(kind === "Namespace"
+            ? [`Labels ${name} ${JSON.stringify(Object.entries(labels).sort())}`]
+            : []),
         ]);
       }),
     );

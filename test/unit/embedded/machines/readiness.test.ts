@@ -30,7 +30,9 @@ function inTurn(...answers: object[]): () => object {
 
 test("nodes: waits until each worker is there and Ready", async () => {
   const [first = "", second = ""] = NAMES;
-  const starts = { items: [...ready(first).items, { metadata: { name: second }, status: is("Ready", "False") }] };
+  const starts = {
+    items: [...ready(first).items, { metadata: { name: second }, status: is("Ready", "False") }],
+  };
   const answer = inTurn(ready(), ready(first), starts, ready(first, second));
   const { api, requests } = await apiOf({
     get "/api/v1/nodes"() {
