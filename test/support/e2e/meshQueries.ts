@@ -1,8 +1,8 @@
 /**
  * The queries that other dashboards send to a Prometheus of the mesh: metrics, filters and groups of Istio's
  * Grafana dashboards (manifests/addons/dashboards of Istio 1.28) and of Kiali 2 (graph/telemetry/istio,
- * business). Metrics of TCP and of gRPC messages are left out, because the lab has no such traffic; metrics of
- * containers too, because the kubelet has them.
+ * business). Metrics of TCP and of gRPC messages are left out, because the lab has no such traffic. Those of
+ * containers are left out too, because the kubelet has them.
  */
 
 const WINDOW = "[5m]";
