@@ -24,6 +24,7 @@ import {
   prometheusPod,
   promql,
   spansOf,
+  wholeTrace,
 } from "../support/e2e/metrics.ts";
 import { createVolume, OthersMonitoring } from "../support/e2e/others.ts";
 import { OtlpCollector } from "../support/e2e/otlp.ts";
@@ -112,10 +113,7 @@ describe("traces", () => {
   ])(
     "a request with %s is one trace of that id; the sidecar's caller is %s",
     async (_, caller, headersOf) => {
-      const [traceId, spanId] = [newId(), newId().slice(16)];
-      const page = await send(headersOf(traceId, spanId));
-      await expect.poll(async () => (await spansOf(lab, traceId)).length, SOON).toBe(3);
-      const spans = await spansOf(lab, traceId);
+      const { page, spanId, spans } = await wholeTrace(lab, (id, span) => send(headersOf(id, span)));
       const span = (kind: string, service: string) =>
         spans.find((one) => one.kind === kind && one.localEndpoint?.serviceName?.startsWith(service));
       const [server, client] = ["SERVER", "CLIENT"].map((kind) => span(kind, "istio-ingressgateway"));
@@ -258,8 +256,11 @@ describe("monitoring and tracing switched with traffic on", () => {
       const collector = await OtlpCollector.start(loadBalancer, 4317);
       const traceId = randomBytes(16).toString("hex");
       const headers = { host: HOST, traceparent: `00-${traceId}-${traceId.slice(16)}-01` };
-      await (await request(lab.url, { headers })).body.dump();
-      const received = () => Math.min(collector.received(traceId), 2);
+      // The proxies drop spans until they have found the collector.
+      const received = async () => {
+        await (await request(lab.url, { headers })).body.dump();
+        return Math.min(collector.received(traceId), 2);
+      };
       await expect
         .poll(received, SOON)
         .toBe(2)

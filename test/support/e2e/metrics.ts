@@ -1,4 +1,5 @@
 /** Queries a lab's own Prometheus and Zipkin, through the API server's proxy. */
+import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
 import { query, type Sample } from "../../../dashboard/prometheus.ts";
 import { proxyPath, type ServiceRef } from "../../../dashboard/source.ts";
@@ -88,6 +89,26 @@ export interface Span {
 /** The spans of a trace; none while Zipkin does not know it. */
 export async function spansOf(lab: TestLab, traceId: string): Promise<Span[]> {
   return ((await getter(lab, ZIPKIN)(`/api/v2/trace/${traceId}`).catch(() => [])) ?? []) as Span[];
+}
+
+/**
+ * Sends a request that brings the ids of a trace and of its caller's span, and returns its page and its three
+ * spans. A proxy drops spans that Zipkin does not take within 5 s, as on a busy host: then another request is
+ * sent.
+ */
+export async function wholeTrace(lab: TestLab, send: (traceId: string, spanId: string) => Promise<string>) {
+  const newId = () => randomBytes(16).toString("hex");
+  for (let left = 6; ; left--) {
+    const [traceId, spanId] = [newId(), newId().slice(16)];
+    const page = await send(traceId, spanId);
+    const lost = await expect
+      .poll(() => spansOf(lab, traceId), { timeout: 25_000, interval: 500 })
+      .toHaveLength(3)
+      .then(() => undefined)
+      .catch((error: unknown) => error);
+    if (lost === undefined) return { page, spanId, spans: await spansOf(lab, traceId) };
+    if (left === 1) throw lost;
+  }
 }
 
 /** The newest traces. */
