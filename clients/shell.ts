@@ -1,4 +1,4 @@
-/** Quotes words for a POSIX shell, and words the advice for a user whom sudo refuses. */
+/** Quotes words for a POSIX shell, and makes a user root, or says why sudo refuses. */
 
 /** The text as one word of a POSIX shell. */
 export function quote(word: string): string {
@@ -14,17 +14,46 @@ export interface Account {
   readonly host: string;
 }
 
-/** Why a user cannot become root, and the way out; one word for a POSIX shell. */
-export function sudoComplaint({ local, user, host }: Account): string {
-  if (local)
-    return (
-      '"$(id -un) may not run sudo without a password on this machine: ' +
-      'put \\"$(id -un) ALL=(ALL) NOPASSWD: ALL\\" into /etc/sudoers.d/istio-lab, or run pulumi as root"'
-    );
+/**
+ * Lines for a POSIX shell: `$root` becomes the words that make the user root, empty for root; `$refusal`
+ * becomes empty, or why the user cannot be root and the way out.
+ */
+export function becomeRoot(account: Account): string {
+  const password = refusal(account, "may not run sudo without a password");
+  const terminal = refusal(account, "may not run sudo without a terminal", { tty: true });
+  return `root=
+refusal=
+if [ "$(id -u)" -ne 0 ]; then
+  root="sudo -n"
+  if ! command -v sudo >/dev/null; then
+    refusal=${refusal(account, "is not root, and there is no sudo", { first: "install it, and " })}
+  elif ! why=$({ LC_ALL=C sudo -n true </dev/null; } 2>&1); then
+    case $why in
+      *"must have a tty"*) refusal=${terminal} ;;
+      *"password is required"* | "") refusal=${password} ;;
+      *) refusal=${password}" (sudo prints: $(printf %s "$why" | tr '\\n' ' '))" ;;
+    esac
+  fi
+fi
+`;
+}
+
+/** One word for a POSIX shell; on this machine the user's name is known when the command runs. */
+function refusal(
+  { local, user, host }: Account,
+  what: string,
+  { first = "", tty = false }: { readonly first?: string; readonly tty?: boolean } = {},
+): string {
+  const lines = (name: string, mark: string) => {
+    const all = [...(tty ? [`Defaults:${name} !requiretty`] : []), `${name} ALL=(ALL) NOPASSWD: ALL`];
+    return all.map((line) => `${mark}${line}${mark}`).join(" and ");
+  };
+  const file = "/etc/sudoers.d/istio-lab";
+  if (local) {
+    const put = `put ${lines("$(id -un)", '\\"')} into ${file}, or run pulumi as root`;
+    return `"$(id -un) ${what} on this machine: ${first}${put}"`;
+  }
   // In a sudoers file these characters of a user name need a backslash.
   const inSudoers = user.replace(/[\\@]/g, "\\$&");
-  return quote(
-    `${user} may not run sudo without a password on ${host}: ` +
-      `put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
-  );
+  return quote(`${user} ${what} on ${host}: ${first}put ${lines(inSudoers, '"')} into ${file} there`);
 }

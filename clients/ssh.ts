@@ -148,7 +148,7 @@ export class SshConnection {
     return await new Promise<SshProcess>((resolve, reject) => {
       client.once("close", () => reject(new SshError("closed", "the connection was closed")));
       client.exec(command, { env: { ...env } }, (error, channel) => {
-        if (error) return reject(new SshError("closed", error.message, { cause: error }));
+        if (error) return reject(new SshError("refused", error.message, { cause: error }));
         // A command can end before it reads its input.
         channel.on("error", () => undefined);
         // The exit status can come in the same packet as the channel, so its listener is added first.

@@ -1,6 +1,7 @@
 /** Serves the pages of a program in the cluster on loopback, through the API server's proxy. */
-import { createServer, type IncomingMessage, type OutgoingHttpHeaders } from "node:http";
-import type { KubernetesApi } from "../clients/kubernetes.ts";
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
+import { pipeline } from "node:stream/promises";
+import { ApiError, type KubernetesApi } from "../clients/kubernetes.ts";
 import type { Dashboard } from "./dashboard.ts";
 import { FORWARD_HEADERS, refusal } from "./guard.ts";
 import { closeServer, listenOnLoopback, portOf } from "./loopback.ts";
@@ -14,7 +15,12 @@ export interface ForwardArgs {
   readonly port: number;
   /** Path of the first page. @default / */
   readonly start?: string | undefined;
+  /** Until an answer has to be whole, in milliseconds. @default two minutes */
+  readonly wholeMs?: number | undefined;
 }
+
+/** Most bytes of a query by POST. */
+const BODY_BYTES = 2 ** 20;
 
 /** Headers of an answer that belong to its connection. */
 const HOP_BY_HOP = new Set([
@@ -33,26 +39,34 @@ const HOP_BY_HOP = new Set([
  * with the rights of the user's kubeconfig.
  * @throws Error `EADDRINUSE` when the port is taken.
  */
-export async function startForward({ api, service, port, start = "/" }: ForwardArgs): Promise<Dashboard> {
+export async function startForward({
+  api,
+  service,
+  port,
+  start = "/",
+  wholeMs = 120_000,
+}: ForwardArgs): Promise<Dashboard> {
   const prefix = proxyPath(service);
   const server = createServer(async (request, response) => {
     // Prometheus' pages send long queries by POST.
     const method = request.method === "POST" ? "GET" : (request.method ?? "");
     const refused = refusal({ method, headers: request.headers }, portOf(server));
-    if (refused) {
-      response.writeHead(403, { "content-type": "text/plain; charset=utf-8" });
-      return response.end(`${refused}\n`);
-    }
+    if (refused) return say(response, 403, refused);
     try {
-      const answer = await api.raw(request.method ?? "GET", pathBehind(prefix, request.url ?? "/"), {
-        accept: request.headers.accept ?? "*/*",
-        ...(await bodyOf(request)),
-      });
+      const sent = await bodyOf(request);
+      if (!sent) return say(response, 413, `a query has ${BODY_BYTES} bytes at most`);
+      const accept = request.headers.accept ?? "*/*";
+      const path = pathBehind(prefix, request.url ?? "/");
+      const answer = await api.raw(request.method ?? "GET", path, { accept, ...sent });
+      if (answer.statusCode === 401) {
+        answer.destroy();
+        throw new ApiError(401, "Unauthorized", "Unauthorized");
+      }
       response.writeHead(answer.statusCode ?? 502, forwarded(answer, prefix));
-      answer.on("error", () => response.destroy()).pipe(response);
+      // Either side may break off: the other one is closed, too.
+      await pipeline(answer, response, { signal: AbortSignal.timeout(wholeMs) }).catch(() => undefined);
     } catch (error) {
-      response.writeHead(502, { "content-type": "text/plain; charset=utf-8" });
-      response.end(`${problemOf(error, { limitMs: 30_000, print: console.error })}\n`);
+      say(response, 502, problemOf(error, { limitMs: 30_000, print: console.error }));
     }
   });
   await listenOnLoopback(server, port);
@@ -62,6 +76,11 @@ export async function startForward({ api, service, port, start = "/" }: ForwardA
       await closeServer(server);
     },
   };
+}
+
+function say(response: ServerResponse, status: number, words: string): void {
+  response.writeHead(status, { "content-type": "text/plain; charset=utf-8" });
+  response.end(`${words}\n`);
 }
 
 /**
@@ -84,9 +103,22 @@ function forwarded({ headers }: IncomingMessage, prefix: string): OutgoingHttpHe
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<{ body?: Buffer; contentType?: string }> {
+/** Undefined where it is too long. */
+async function bodyOf(
+  request: IncomingMessage,
+): Promise<{ body?: Buffer; contentType?: string } | undefined> {
   if (request.method !== "POST") return {};
   const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
+  let bytes = 0;
+  // The connection stays open for the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES) {
+      // The rest is read and dropped, so that the browser gets the answer.
+      request.resume();
+      return undefined;
+    }
+    chunks.push(chunk);
+  }
   return { body: Buffer.concat(chunks), contentType: request.headers["content-type"] ?? "text/plain" };
 }

@@ -25,11 +25,12 @@ ask_http() {
 
 # try_to_bind ADDRESS PORT: why HAProxy could not listen there; nothing when it could. Takes no connections.
 try_to_bind() {
-  perl -MSocket=:DEFAULT,inet_pton,pack_sockaddr_in6 -e '
+  perl -MSocket=:DEFAULT,inet_pton,pack_sockaddr_in6,IPPROTO_IPV6,IPV6_V6ONLY -e '
     my ($address, $port) = @ARGV;
     my $family = $address =~ /:/ ? AF_INET6 : AF_INET;
     my $packed = inet_pton($family, $address) or exit;
-    socket(my $socket, $family, SOCK_STREAM, 0) or exit;
+    socket(my $socket, $family, SOCK_STREAM, 0) or print $! and exit;
+    $family == AF_INET or setsockopt($socket, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     setsockopt($socket, SOL_SOCKET, $_, 1) for SO_REUSEADDR, SO_REUSEPORT;
     my $pack = $family == AF_INET6 ? \&pack_sockaddr_in6 : \&pack_sockaddr_in;
     bind($socket, $pack->($port, $packed)) or print $!;' "$1" "$2"

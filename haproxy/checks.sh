@@ -8,6 +8,7 @@ oldest_haproxy=2.4
 #   fault TEXT    what forbids a push, and the way out
 #   edit HASH     an edit by hand: FILE as it is, or a copy that a push has kept as FILE.by-hand-HASH
 #   edit gone     FILE was pushed and is gone
+#   warning TEXT  what does not keep a push from serving, and the command that helps
 #   version V     HAProxy's version
 look_around() {
   read_unit
@@ -21,6 +22,7 @@ look_around() {
     check_other_services
   fi
   check_files "$listen"
+  check_firewall "$listen"
   report_edits
   # Without root a port below 1024 would be refused to the check, and not to HAProxy.
   if is_root && command -v perl >/dev/null; then check_ports "$listen"; fi
@@ -63,6 +65,7 @@ set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads
   case $(unit_property LoadState) in
     loaded)
       check_program
+      check_boot
       [ "$(unit_property CanReload)" != no ] || fault "$unit.service cannot be reloaded; \
 give it an ExecReload, as the unit of your distribution has: systemctl edit $unit"
       ;;
@@ -73,6 +76,14 @@ give it an ExecReload, as the unit of your distribution has: systemctl edit $uni
       fault "systemd has no $unit.service; ${others:+set loadBalancer.unit (or --unit) to $others, }\
 install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)"
       ;;
+  esac
+}
+
+# After a power cut the site would stay away.
+check_boot() {
+  case $(unit_property UnitFileState) in
+    disabled | linked | *-runtime) warn "$unit.service does not start at boot; \
+enable it: systemctl enable $unit" ;;
   esac
 }
 
@@ -135,6 +146,22 @@ allow it: setsebool -P haproxy_connect_any on" ;;
   esac
 }
 
+# check_firewall ADDRESSES: what firewalld keeps from clients; the zone of another interface may have it open.
+check_firewall() {
+  [ "$(firewall-cmd --state 2>/dev/null)" = running ] || return 0
+  set -f # `*:80` is an address
+  for address in $1; do
+    port=${address##*:}
+    case $address in unix@* | 127.* | '[::1]':* | ::*) continue ;; esac
+    case $port in 80) name=http ;; 443) name=https ;; *) name= ;; esac
+    firewall-cmd --query-port="$port/tcp" >/dev/null 2>&1 ||
+      { [ -n "$name" ] && firewall-cmd --query-service="$name" >/dev/null 2>&1; } ||
+      warn "firewalld keeps clients from port $port; open it: \
+firewall-cmd --permanent --add-port=$port/tcp && firewall-cmd --reload"
+  done
+  set +f
+}
+
 # check_owner OWNER: the file may be pushed by the one in its first line only.
 check_owner() {
   theirs=$(owner_of "$file")
@@ -166,11 +193,11 @@ check_files() {
   if [ "$mode" = include ]; then
     check_include
     check_later_files
-  elif ! printf '%s\n' "$loaded" | grep -qxF "$(readlink -f "$file")"; then
-    fault "$unit.service does not read $file, but$(printf '%s\n' "$loaded" | sed 's/^/ /' | tr -d '\n'); \
-set loadBalancer.configFile (or --file) to the file that it reads"
+  else
+    check_read
   fi
-  twins=$(printf '%s\n' "$loaded" | grep -vxF "$(readlink -f "$file")" | while read -r other; do
+  twins=$(files_of "$unit_paths
+$next_paths" | sort -u | grep -vxF "$(readlink -f "$file")" | while read -r other; do
     [ ! -f "$other" ] || listeners "$other" | while read -r section title address; do
       ! shares_port "$address" "$1" || printf ', %s: %s %s (%s)' "$other" "$section" "$title" "$address"
     done
@@ -179,20 +206,19 @@ set loadBalancer.configFile (or --file) to the file that it reads"
 remove that there, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
 }
 
-# shares_port ADDRESS ADDRESSES: true when its port, or a range such as 8000-8010, has the port of an address.
-shares_port() {
-  case ${1##*:} in '' | *[!0-9-]*) return 1 ;; esac
-  first_port=${1##*:}
-  last_port=${first_port#*-}
-  first_port=${first_port%-*}
-  shared=1
-  set -f # `*:80` is an address
-  for each in $2; do
-    case $each in unix@*) continue ;; esac
-    if [ "${each##*:}" -ge "$first_port" ] && [ "${each##*:}" -le "$last_port" ]; then shared=0; fi
-  done
-  set +f
-  return "$shared"
+# The unit has to read the file, now and after a restart, which reads its settings again.
+check_read() {
+  next=$(files_of "$next_paths")
+  if printf '%s\n' "$next" | grep -qxF "$(readlink -f "$file")"; then
+    printf '%s\n' "$loaded" | grep -qxF "$(readlink -f "$file")" ||
+      fault "$unit.service will read $file when it is started again; \
+restart it, which closes the connections of its other sites once: systemctl restart $unit"
+    return
+  fi
+  but=
+  [ "$loaded" = "$next" ] || but=" when it is started again"
+  fault "$unit.service does not read $file$but, but$(printf '%s\n' "$next" | sed 's/^/ /' | tr -d '\n'); \
+set loadBalancer.configFile (or --file) to the file that it reads"
 }
 
 # The unit has to read the whole directory, now and after a restart, which reads its settings again.
@@ -219,23 +245,6 @@ restart it, which closes the connections of its other sites once: systemctl rest
   fault "$unit.service reads no directory, but$(printf '%s\n' "$next_paths" | sed 's/^/ /' | tr -d '\n'); \
 let it read $directory too, with a restart that closes the connections of its other sites once: \
 mkdir -p $directory && $(command_for_directory) && systemctl restart $unit"
-}
-
-reads_directory() {
-  printf '%s\n' "$1" | while read -r path; do [ ! -d "$path" ] || readlink -f "$path"; done |
-    grep -qxF "$directory"
-}
-
-# The distribution's way to further options, or an override of the unit.
-command_for_directory() {
-  if [ -n "$unit_variable" ]; then
-    printf '%s\n' "$unit_variable" | head -n 1 | {
-      read -r variable settings value
-      echo "echo '$variable=\"${value:+$value }-f $directory\"' >>$settings"
-    }
-  else
-    echo "systemctl edit $unit (ExecStart= with -f $directory)"
-  fi
 }
 
 # HAProxy reads all files as one: sections of a later file without defaults would take those of this file.
@@ -282,14 +291,4 @@ stop it, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
   done
   set +f
   [ -z "$refused" ] || fault "HAProxy could not listen on ${refused#, }"
-}
-
-# True when the file in use has the address on a `bind` line.
-listens() {
-  [ -f "$file" ] && awk -v address="$1" '$1 == "bind" && $2 == address {found = 1} END {exit !found}' "$file"
-}
-
-# holder PORT: the process that listens there, where `ss` can say it.
-holder() {
-  ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/, by \1/p' | head -n 1
 }

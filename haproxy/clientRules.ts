@@ -3,13 +3,25 @@ import type { HaproxyModel } from "./model.ts";
 import { whole, word } from "./words.ts";
 
 /** Both ports share the clients' connections evenly; one client has a whole /64 of IPv6. */
-export function limits({ clientConnections, connectionsPerSource, https }: HaproxyModel): string[] {
+export function limits({
+  clientConnections,
+  connectionsPerSource,
+  trustedProxies,
+  https,
+}: HaproxyModel): string[] {
   const ports = https ? 2 : 1;
-  return [
-    "# Clients that are slow or many leave room for others: one address has half of the connections at most.",
+  const first = [
     `maxconn ${whole(Math.floor(clientConnections / ports))}`,
+    ...trustedProxies.map((network) => `acl of_proxy src ${word(network)}`),
+  ];
+  if (connectionsPerSource >= clientConnections) return first;
+  const counted = trustedProxies.length > 0 ? " unless of_proxy" : "";
+  return [
+    ...first,
+    "# Clients that are slow or many leave room for others. The limit of one address is " +
+      "loadBalancer.connectionsPerSource.",
     "stick-table type ipv6 size 100k expire 1m store conn_cur",
-    "tcp-request connection track-sc0 src,ipmask(32,64)",
+    `tcp-request connection track-sc0 src,ipmask(32,64)${counted}`,
     `tcp-request connection reject if { sc0_conn_cur gt ${whole(Math.floor(connectionsPerSource / ports))} }`,
   ];
 }
@@ -30,26 +42,40 @@ const PROXY_HEADERS = [
 
 /** In this order: the host that is added is the one that the application gets. */
 export function requestRules(
-  { requestSeconds, timeoutSeconds, host }: HaproxyModel,
+  { requestSeconds, timeoutSeconds, trustedProxies, host }: HaproxyModel,
   scheme: "http" | "https",
 ): string[] {
+  const behind = trustedProxies.length > 0;
   return [
     `timeout http-request ${whole(requestSeconds)}s`,
     `timeout http-keep-alive ${whole(timeoutSeconds.client)}s`,
     "# Envoy routes by the name without the dot of the root at its end.",
     "http-request replace-header Host ^(.*)\\.(:[0-9]+)?$ \\1\\2",
     ...(host === undefined ? [] : hostOfOldClients(host)),
+    ...(behind ? clientOfProxy(scheme) : []),
     "# Gateway and application trust what they get of their one proxy, so a client's own is removed, also " +
       "with `_` for `-`.",
     `http-request del-header ${PROXY_HEADERS} -m reg`,
-    "http-request add-header X-Forwarded-For %[src]",
-    `http-request add-header X-Forwarded-Proto ${scheme}`,
+    `http-request add-header X-Forwarded-For ${behind ? "%[var(txn.client)]" : "%[src]"}`,
+    `http-request add-header X-Forwarded-Proto ${behind ? "%[var(txn.scheme)]" : scheme}`,
     "http-request add-header X-Forwarded-Host %[req.hdr(Host)]",
     "# Envoy answers 403 to an upgrade that it does not know, e.g. to TLS/1.2, which Java clients offer, " +
       "and to a list.",
     "acl offers_websocket req.hdr(Upgrade) -i websocket",
     "http-request set-header Upgrade websocket if offers_websocket",
     "http-request del-header Upgrade unless offers_websocket",
+  ];
+}
+
+/** A variable that a missing or faulty header leaves as it is. */
+function clientOfProxy(scheme: string): string[] {
+  return [
+    "# A proxy of loadBalancer.trustedProxies names its client and the scheme.",
+    "http-request set-var(txn.client) src",
+    "http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1) if of_proxy",
+    `http-request set-var(txn.scheme) str(${scheme})`,
+    "acl names_scheme req.hdr(X-Forwarded-Proto) -i http https",
+    "http-request set-var(txn.scheme) req.hdr(X-Forwarded-Proto),lower if of_proxy names_scheme",
   ];
 }
 
@@ -61,9 +87,10 @@ function hostOfOldClients(host: string): string[] {
 }
 
 /** A client's Host has its port only where it is not the usual one, which then has to become another. */
-export function redirect({ redirect, port, httpsPort }: HaproxyModel): string[] {
+export function redirect({ redirect, trustedProxies, port, httpsPort }: HaproxyModel): string[] {
   if (!redirect) return [];
-  if (port === 80 && httpsPort === 443) return ["http-request redirect scheme https code 308"];
+  const unless = trustedProxies.length > 0 ? " unless { var(txn.scheme) -m str https }" : "";
+  if (port === 80 && httpsPort === 443) return [`http-request redirect scheme https code 308${unless}`];
   const to = httpsPort === 443 ? "" : `:${whole(httpsPort)}`;
-  return [`http-request redirect prefix https://%[req.hdr(Host),field(1,:)]${to} code 308`];
+  return [`http-request redirect prefix https://%[req.hdr(Host),field(1,:)]${to} code 308${unless}`];
 }

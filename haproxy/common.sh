@@ -134,6 +134,11 @@ fault() {
   if [ -n "$look" ]; then say "fault $*"; else fail "$*; nothing was changed"; fi
 }
 
+# What a push does not fail on: a line of the report with --look, of the output without.
+warn() {
+  if [ -n "$look" ]; then say "warning $*"; else say "warning: $*"; fi
+}
+
 # shellcheck disable=SC2154 # each script sets $synopsis
 usage() {
   printf 'error: %s\nusage: %s\n' "$*" "$synopsis" >&2

@@ -13,8 +13,12 @@ export interface HaproxyModel {
   readonly maxConnections: number;
   /** Limit of the connections of all clients; the rest is for the machine's own checks and for metrics. */
   readonly clientConnections: number;
-  /** Limit of the connections from one address. */
+  /** Limit of the connections from one address; no limit where all clients together have no more. */
   readonly connectionsPerSource: number;
+  /** Addresses and networks of proxies in front, whose word for client and scheme counts. */
+  readonly trustedProxies: readonly string[];
+  /** After a reload, until the previous worker process closes the connections that it still has. */
+  readonly hardStopMinutes: number;
   /** Until a request's headers have to be there. */
   readonly requestSeconds: number;
   /** Attempts to connect before the request fails. */
@@ -23,11 +27,13 @@ export interface HaproxyModel {
   readonly connectMilliseconds: number;
   /** Idle times, in seconds. */
   readonly timeoutSeconds: { readonly server: number; readonly client: number };
-  /** Port for clients, on all addresses. */
+  /** True: the ports for clients are open on all IPv6 addresses, too. */
+  readonly ipv6: boolean;
+  /** Port for clients, on all IPv4 addresses. */
   readonly port: number;
   /** True: that port answers with a redirect to https. */
   readonly redirect: boolean;
-  /** Port for TLS, on all addresses. */
+  /** Port for TLS, on the same addresses. */
   readonly httpsPort: number;
   /** What answers there; undefined is nothing. */
   readonly https?: Https | undefined;
@@ -106,6 +112,12 @@ export interface LabModelArgs {
   readonly tls?: LabTls | undefined;
   /** Ports for clients. @default 80 and 443 */
   readonly ports?: Ports | undefined;
+  /** Limit of the connections from one address. @default half of those for clients */
+  readonly connectionsPerSource?: number | undefined;
+  /** Addresses and networks of proxies in front. @default none */
+  readonly trustedProxies?: readonly string[] | undefined;
+  /** True: the ports for clients are open on IPv6, too. @default IPv4 alone */
+  readonly ipv6?: boolean | undefined;
   /** True: a file beside those of other sites, without `global`. @default a file of its own */
   readonly include?: boolean | undefined;
   /** @default the admin socket alone */
@@ -125,6 +137,11 @@ export interface LabTls {
   readonly certificateFile: string;
 }
 
+/** Connections of all clients together. */
+export const CLIENT_CONNECTIONS = 1900;
+/** Of them, those that one address may have. */
+export const CONNECTIONS_PER_SOURCE = CLIENT_CONNECTIONS / 2;
+
 /**
  * The article's load balancer: `maxconn 2000`, 30 s for each idle time, 5 retries, port 80, every node at the
  * gateway's NodePort. Checks and the time to connect are this project's: a node that does not answer is out
@@ -139,6 +156,9 @@ export function labModel({
   tls,
   stats,
   ports = { http: 80, https: 443 },
+  connectionsPerSource = CONNECTIONS_PER_SOURCE,
+  trustedProxies = [],
+  ipv6 = false,
   include = false,
 }: LabModelArgs): HaproxyModel {
   const prefix = include ? ownNames(owner) : undefined;
@@ -147,8 +167,11 @@ export function labModel({
     include: prefix,
     host,
     maxConnections: 2000,
-    clientConnections: 1900,
-    connectionsPerSource: 950,
+    clientConnections: CLIENT_CONNECTIONS,
+    connectionsPerSource,
+    trustedProxies,
+    ipv6,
+    hardStopMinutes: 60,
     requestSeconds: 10,
     retries: 5,
     connectMilliseconds: 900,

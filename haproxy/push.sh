@@ -138,7 +138,8 @@ no_room() {
 
 # The name holds the hash: a push overwrites no certificate that an older file needs.
 stage_certificate() {
-  certificate=$(sed -n 's/^ *bind .* crt \([^ ]*\.tls-[0-9a-f]*\.pem\)\( .*\)\{0,1\}$/\1/p' "$staged")
+  certificate=$(sed -n 's/^ *bind .* crt \([^ ]*\.tls-[0-9a-f]*\.pem\)\( .*\)\{0,1\}$/\1/p' "$staged" |
+    head -n 1)
   checked=$staged
   [ -n "$certificate" ] && [ -s "$pem" ] || return 0
   case $certificate in
@@ -159,7 +160,7 @@ check_staged() {
   if accepts "$checked"; then
     printf '%s\n' "$report" | sed -n "s/.*could not resolve address '\([^']*\)'.*/\1/p" | sort -u |
       while read -r node; do
-        say "warning: $node cannot be resolved here; requests go to the other nodes"
+        warn "$node cannot be resolved here; requests go to the other nodes"
       done
     return
   fi

@@ -1,7 +1,7 @@
 /** The bytes of a push: which command runs on the load balancer, and what goes to its standard input. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { type Account, quote, sudoComplaint } from "../clients/shell.ts";
+import { type Account, becomeRoot, quote } from "../clients/shell.ts";
 import { ADMIN_SOCKET, WORKER_SOCKET } from "./render.ts";
 
 /** What the scripts need of a load balancer. */
@@ -54,10 +54,9 @@ export function look(
     ...["--socket", ADMIN_SOCKET, "--owner", owner, "--listen", listen.join(" ")],
   ];
   const start = `echo '${REPORT_BEGINS}'
-root=
-if [ "$(id -u)" -ne 0 ]; then
-  if sudo -n true </dev/null 2>/dev/null; then root="sudo -n"
-  else printf 'fault %s\\n' ${sudoComplaint(target)}; fi
+${becomeRoot(target)}if [ -n "$refusal" ]; then
+  root=
+  printf 'fault %s\\n' "$refusal"
 fi
 $root ${shell("push.sh", PUSH, args, 20)}
 echo "${REPORT_ENDS} $?"
@@ -95,10 +94,9 @@ function command(name: string, start: string, marks: readonly string[] = []): st
 
 /** Becomes root and runs the script, which follows on standard input; the rest of it is the script's own. */
 function launcher(target: PushTarget, name: string, script: string, args: readonly string[]): string {
-  return `root=
-if [ "$(id -u)" -ne 0 ]; then
-  root="sudo -n"
-  $root true </dev/null 2>/dev/null || { printf 'error: %s\\n' ${sudoComplaint(target)} >&2; exit 1; }
+  return `${becomeRoot(target)}if [ -n "$refusal" ]; then
+  printf 'error: %s\\n' "$refusal" >&2
+  exit 1
 fi
 exec $root ${shell(name, script, args, 120)}
 `;

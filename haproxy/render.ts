@@ -53,22 +53,39 @@ const workerSocket = (prefix: string | undefined) =>
 export function listenAddresses({
   ports,
   https,
+  ipv6 = false,
   stats,
 }: {
   readonly ports: Ports;
+  readonly ipv6?: boolean | undefined;
   readonly https: boolean;
   readonly stats?: {
     readonly prometheus?: Listen | undefined;
     readonly page?: Listen | undefined;
   };
 }): string[] {
-  const plain = [ports.http, ...(https ? [ports.https] : [])].map((each) => `*:${whole(each)}`);
-  return [...plain, ...[stats?.prometheus, stats?.page].flatMap((each) => (each ? socket(each) : []))];
+  const clients = [ports.http, ...(https ? [ports.https] : [])].flatMap((port) => addressesOf(port, ipv6));
+  return [...clients, ...[stats?.prometheus, stats?.page].flatMap((each) => (each ? socket(each) : []))];
 }
 
-function globals({ maxConnections }: HaproxyModel): string {
+/** `::` with `v6only` beside `*`, so that a machine without IPv6 keeps its IPv4 listener. */
+const addressesOf = (port: number, ipv6: boolean) => [
+  `*:${whole(port)}`,
+  ...(ipv6 ? [`:::${whole(port)}`] : []),
+];
+
+/** The `bind` lines of a port for clients. */
+function binds(port: number, { ipv6 }: HaproxyModel, options = ""): string[] {
+  return addressesOf(port, ipv6).map(
+    (address) => `bind ${address}${address.startsWith("::") ? " v6only" : ""}${options}`,
+  );
+}
+
+function globals({ maxConnections, hardStopMinutes }: HaproxyModel): string {
   return section("global", [
     `maxconn ${whole(maxConnections)}`,
+    "# After a reload the previous worker process ends with its last connection; one may last for days.",
+    `hard-stop-after ${whole(hardStopMinutes)}m`,
     "log /dev/log local0 info",
     "chroot /var/lib/haproxy",
     "user haproxy",
@@ -116,7 +133,7 @@ function workerCheck({ include }: HaproxyModel): string {
 
 function frontend(model: HaproxyModel): string {
   return section("frontend http", [
-    `bind *:${whole(model.port)}`,
+    ...binds(model.port, model),
     ...limits(model),
     ...requestRules(model, "http"),
     ...redirect(model),
@@ -158,7 +175,7 @@ function lastResort(name: string, lines: readonly string[]): string {
 
 function terminating(model: HaproxyModel, certificateFile: string): string {
   return section("frontend https", [
-    `bind *:${whole(model.httpsPort)} ssl crt ${word(certificateFile)} alpn h2,http/1.1`,
+    ...binds(model.httpsPort, model, ` ssl crt ${word(certificateFile)} alpn h2,http/1.1`),
     ...limits(model),
     ...requestRules(model, "https"),
     ...toBackend(model.backend.name),
@@ -173,7 +190,7 @@ function passingThrough(model: HaproxyModel, servers: readonly Server[]): string
       "mode tcp",
       "option tcplog",
       "no option idle-close-on-response",
-      `bind *:${whole(model.httpsPort)}`,
+      ...binds(model.httpsPort, model),
       ...limits(model),
       ...toBackend(name),
     ]),

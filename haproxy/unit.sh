@@ -58,6 +58,24 @@ files_of() {
   done
 }
 
+# reads_directory PATHS: true when $file's directory is one of them.
+reads_directory() {
+  printf '%s\n' "$1" | while read -r path; do [ ! -d "$path" ] || readlink -f "$path"; done |
+    grep -qxF "$directory"
+}
+
+# The distribution's way to further options, or an override of the unit.
+command_for_directory() {
+  if [ -n "$unit_variable" ]; then
+    printf '%s\n' "$unit_variable" | head -n 1 | {
+      read -r variable settings value
+      echo "echo '$variable=\"${value:+$value }-f $directory\"' >>$settings"
+    }
+  else
+    echo "systemctl edit $unit (ExecStart= with -f $directory)"
+  fi
+}
+
 # accepts [STAGED]: checks all that the unit reads, with STAGED in the place of $file, or without $file. What
 # HAProxy prints is in $report.
 # shellcheck disable=SC2034 # the scripts print it
@@ -88,6 +106,16 @@ listeners() {
   ' "$1"
 }
 
+# True when the file in use has the address on a `bind` line.
+listens() {
+  [ -f "$file" ] && awk -v address="$1" '$1 == "bind" && $2 == address {found = 1} END {exit !found}' "$file"
+}
+
+# holder PORT: the process that listens there, where `ss` can say it.
+holder() {
+  ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)".*/, by \1/p' | head -n 1
+}
+
 # The admin socket of the files that are there, for a file that has none of its own.
 socket_of_others() {
   files_of "$unit_paths" | grep -vxF "$file" | while read -r other; do
@@ -100,13 +128,32 @@ worker_socket_of() {
   sed -n 's/^ *bind unix@\([^ ]*\) .*/\1/p' "$1" | head -n 1
 }
 
+# shares_port ADDRESS ADDRESSES: true when its port, or a range such as 8000-8010, has the port of an address.
+shares_port() {
+  case ${1##*:} in '' | *[!0-9-]*) return 1 ;; esac
+  first_port=${1##*:}
+  last_port=${first_port#*-}
+  first_port=${first_port%-*}
+  shared=1
+  set -f # `*:80` is an address
+  for each in $2; do
+    case $each in unix@*) continue ;; esac
+    if [ "${each##*:}" -ge "$first_port" ] && [ "${each##*:}" -le "$last_port" ]; then shared=0; fi
+  done
+  set +f
+  return "$shared"
+}
+
 # sharer_of ADDRESS: another HAProxy on the same port, e.g. of another unit. HAProxy's sockets have
 # SO_REUSEPORT: a new one binds without an error, and the kernel divides the connections between both.
 sharer_of() {
   [ -z "$reload" ] || return 0
   main_pid=$(unit_property MainPID)
   ss -Hltnp "sport = :${1##*:}" 2>/dev/null | while read -r _ _ _ local _ users; do
-    case $local in "$1" | '*':* | 0.0.0.0:*) ;; *) [ "${1%:*}" = '*' ] || continue ;; esac
+    case $local in
+      "$1" | '*':* | 0.0.0.0:*) ;;
+      *) case ${1%:*} in '*' | '::') ;; *) continue ;; esac ;;
+    esac
     printf '%s\n' "$users" | grep -o '"haproxy[^"]*",pid=[0-9]*' | sed 's/.*=//'
   done | sort -u | while read -r pid; do
     parent=$(awk '$1 == "PPid:" {print $2}' "/proc/$pid/status" 2>/dev/null) || continue
@@ -120,7 +167,8 @@ is_active() {
   if [ -n "$reload" ]; then [ -n "$(worker_pid)" ]; else systemctl is-active --quiet "$unit" 2>/dev/null; fi
 }
 
-# Without an admin socket: the youngest child of the unit's main process.
+# Without an admin socket: the youngest child of the unit's main process, or that process itself, which serves
+# where the unit starts HAProxy without a master.
 worker_pid() {
   worker_found=
   [ -z "$socket" ] || worker_found=$(ask_socket "show info" 2>/dev/null | awk '$1 == "Pid:" {print $2; exit}')
@@ -128,6 +176,7 @@ worker_pid() {
     main_pid=$(unit_property MainPID)
     children=/proc/$main_pid/task/$main_pid/children
     worker_found=$(sed 's/ *$//; s/.* //' "$children" 2>/dev/null) || worker_found=
+    [ -n "$worker_found" ] || worker_found=${main_pid#0}
   fi
   echo "$worker_found"
 }

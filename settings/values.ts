@@ -63,6 +63,14 @@ export function isHostName(value: string): boolean {
 /** An address or a machine's name, without an IPv6 zone, which is valid on one machine only. */
 export const isReachable = (value: string) => (isIP(value) > 0 && !value.includes("%")) || isHostName(value);
 
+/** An address, or one with the length of its network's prefix, e.g. `192.0.2.0/24`. */
+export function isNetwork(value: string): boolean {
+  const [address = "", prefix, ...more] = value.split("/");
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address) as 0 | 4 | 6];
+  if (more.length > 0 || bits < 0 || address.includes("%")) return false;
+  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= bits);
+}
+
 const isNumber = (label = "") => /^[0-9]+$/.test(label);
 
 /** The host name of a site, in lower case and without a last dot, because DNS ignores both. */

@@ -1,14 +1,16 @@
 /** Settings of the load balancer: the machine with HAProxy, and the nodes behind it. */
 import { z } from "zod";
 import type { HostKey } from "../../clients/hostKey.ts";
-import type { Ports } from "../../haproxy/model.ts";
+import { CLIENT_CONNECTIONS, CONNECTIONS_PER_SOURCE, type Ports } from "../../haproxy/model.ts";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import {
   checkDistinct,
   flag,
   hostKey,
+  integer,
   isFilePath,
   isHostName,
+  isNetwork,
   isPlain,
   isReachable,
   object,
@@ -55,6 +57,26 @@ const loadBalancer = object("give an object with host, user and hostKey, or with
   hostKey: field(hostKey().optional(), "The machine's public host key, as `ssh-keyscan` prints it", REQUIRED),
   httpPort: field(port().default(80), "Port for clients, plain HTTP"),
   httpsPort: field(port().default(443), "Port for clients, TLS"),
+  connectionsPerSource: field(
+    integer(
+      `give an integer from 2 to ${CLIENT_CONNECTIONS}; ${CLIENT_CONNECTIONS} is no limit`,
+      2,
+      CLIENT_CONNECTIONS,
+    ).default(CONNECTIONS_PER_SOURCE),
+    `Of the ${CLIENT_CONNECTIONS} connections for clients, those that one address may hold; more where ` +
+      "many clients share one, behind a NAT",
+  ),
+  trustedProxies: field(
+    z
+      .array(text("give an address or a network, e.g. 192.0.2.0/24", isNetwork), {
+        error: "give a list of addresses and networks",
+      })
+      .default([]),
+    "Addresses and networks of proxies in front, such as a CDN: what they name as the client's address and " +
+      "scheme counts, and the limit of one address does not hold for them",
+    "none: each client speaks for itself",
+  ),
+  ipv6: field(flag().default(false), "The ports for clients are open on the machine's IPv6 addresses, too"),
   configFile: field(
     text("give an absolute path of letters, digits, dots, dashes and underscores", isFilePath).optional(),
     "File that HAProxy reads",
@@ -97,6 +119,12 @@ export interface LoadBalancer {
   readonly hostKey?: HostKey | undefined;
   /** Ports for clients. @default 80 and 443 */
   readonly ports?: Ports | undefined;
+  /** Limit of the connections from one address. @default half of those for clients */
+  readonly connectionsPerSource?: number | undefined;
+  /** Addresses and networks of proxies in front. @default none */
+  readonly trustedProxies?: readonly string[] | undefined;
+  /** True: the ports for clients are open on IPv6, too. @default IPv4 alone */
+  readonly ipv6?: boolean | undefined;
   readonly configFile: string;
   /** @default a machine that serves other sites is refused */
   readonly mode?: "file" | "include" | undefined;

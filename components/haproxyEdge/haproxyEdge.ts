@@ -99,11 +99,12 @@ type Connection = ReturnType<typeof connectionTo>;
 function renderedConfig(args: HaproxyEdgeArgs, resource: pulumi.Resource): pulumi.Output<string> {
   const { owner, machine } = args;
   const tls = args.tls && labTls(args.tls, machine.configFile);
-  const where = { host: args.host, ports: machine.ports, include: machine.mode === "include" };
+  const { ports, connectionsPerSource, trustedProxies, ipv6, mode } = machine;
+  const clients = { host: args.host, ports, connectionsPerSource, trustedProxies, ipv6 };
   return pulumi
     .all([args.nodes, args.nodePorts, endpoints(args.stats)])
     .apply(([nodes, nodePorts, stats]) =>
-      render({ owner, nodes, nodePorts, tls, stats, ...where }, resource),
+      render({ owner, nodes, nodePorts, tls, stats, ...clients, include: mode === "include" }, resource),
     );
 }
 

@@ -22,6 +22,8 @@ export interface LoadBalancerAccess extends LoadBalancer {
 export interface LoadBalancerState {
   /** Why a push would fail, one a line. */
   readonly faults: readonly string[];
+  /** What would not keep a push from serving, one a line. @default nothing */
+  readonly warnings?: readonly string[];
   /**
    * Edits by hand of haproxy.cfg, by hash, sorted: the file as it is, and the copies that pushes have kept.
    */
@@ -57,13 +59,17 @@ async function checkMachine({
   answered,
 }: MachineCheckContext<Needs>): Promise<Findings<HaproxyEdgeFacts>> {
   const { loadBalancer, loadBalancerPrivateKey: privateKey, tls, stats } = config;
-  const { ports = { http: 80, https: 443 } } = loadBalancer;
-  const listen = listenAddresses({ ports, https: tls !== undefined, stats });
+  const { ports = { http: 80, https: 443 }, ipv6 } = loadBalancer;
+  const listen = listenAddresses({ ports, https: tls !== undefined, ipv6, stats });
   const access = { ...loadBalancer, privateKey, owner, listen };
   const session = openSession(access, answered);
   atEnd(() => session.close());
-  const { faults, edits } = await checkLoadBalancer(access, signal, session.run);
-  return { faults: faults.map((message) => ({ key: "loadBalancer", message })), facts: { edits, session } };
+  const { faults, warnings = [], edits } = await checkLoadBalancer(access, signal, session.run);
+  return {
+    faults: faults.map((message) => ({ key: "loadBalancer", message })),
+    warnings,
+    facts: { edits, session },
+  };
 }
 
 /**
@@ -79,8 +85,9 @@ export async function checkLoadBalancer(
   const { command, input } = look(access, access);
   try {
     const result = await run(command, { input, signal });
-    const { faults, edits } = reportOf(result, access);
-    return { faults: faults.map((fault) => `${where}: ${fault}`), edits };
+    const { faults, warnings, edits } = reportOf(result, access);
+    const named = (lines: readonly string[]) => lines.map((line) => `${where}: ${line}`);
+    return { faults: named(faults), ...(warnings.length > 0 && { warnings: named(warnings) }), edits };
   } catch (error) {
     if (!(error instanceof SshError)) return { faults: [`${where}: ${(error as Error).message}`], edits: [] };
     const why = logOnFault(error, access);
@@ -100,7 +107,10 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { local, user }: Load
       .at(-1)
       ?.replace(/\p{Cc}/gu, " ")
       .slice(0, 200);
-    const hint = `; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user})`;
+    const hint =
+      `; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user}) ` +
+      "Does its start-up file (.bashrc) end or replace the shell, " +
+      "or sshd run another command (ForceCommand)?";
     throw new Error(
       `the look before the push ended ${status}: ${(error as Error).message}` +
         `${last ? ` (${last})` : ""}${local ? "" : hint}`,
@@ -130,6 +140,11 @@ function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): str
       );
     case "private-key":
       return undefined;
+    case "refused":
+      return (
+        `accepts ${user}, and runs no command (${error.message}): ` +
+        "let its sshd do so (MaxSessions 1 or more, no restriction of the key)"
+      );
     case "agent":
       return (
         `cannot be reached by the push: SSH_AUTH_SOCK is ${process.env.SSH_AUTH_SOCK}, ` +

@@ -18,7 +18,7 @@ const DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class";
 
 /**
  * A StorageClass makes the volume, or a PersistentVolume of that class is there. A claim that is bound needs
- * neither. Who may not list them gets no fault.
+ * neither. A user who may not list them gets no fault.
  */
 async function checkStorage({ api, config }: CheckContext<Needs>): Promise<Findings> {
   const storage = config.monitoring?.deployed?.storage;

@@ -31,6 +31,12 @@ const NOBODY = 65534;
 const EMPTY_DIR_SIZE = "2Gi";
 
 /**
+ * For the end of Prometheus, which takes a second; what it has not written by then is in its write-ahead log.
+ * A namespace with a pod is looked at again after half of this time, also where the pod ends earlier.
+ */
+const GRACE_SECONDS = 5;
+
+/**
  * The oldest samples go when they fill four fifths of the volume: Prometheus stores nothing on a full one.
  * The rest is room for the write-ahead log and for compaction. Prometheus counts 1 MB as 2^20 bytes.
  * @param size a quantity, e.g. `2Gi`
@@ -43,78 +49,71 @@ export function retentionSize(size: string): string {
  * A change of the weights changes the rules and must not lose the samples: Prometheus reloads its files
  * (auto-reload-config, Prometheus 3), and the pod stays. A changed scrape configuration rolls it.
  */
-export function deploymentOf({
-  image,
-  retention,
-  storage,
-  configHash,
-  labels,
-  owner,
-}: PrometheusArgs): k8s.types.input.apps.v1.Deployment {
-  const { deployment, configMap, serviceAccount, claim } = prometheusObjects;
+export function deploymentOf(args: PrometheusArgs): k8s.types.input.apps.v1.Deployment {
+  const labels = { ...args.labels, ...LABELS };
+  const annotations = { "istio-lab/scrape": args.configHash, "sidecar.istio.io/inject": "false" };
   return {
-    metadata: withLabels(metadataOf(deployment, owner), { ...labels, ...LABELS }),
+    metadata: withLabels(metadataOf(prometheusObjects.deployment, args.owner), labels),
     spec: {
       replicas: 1,
       selector: { matchLabels: LABELS },
       // Two Prometheus cannot share a data directory.
       strategy: { type: "Recreate" },
-      template: {
-        metadata: {
-          labels: { ...labels, ...LABELS },
-          annotations: {
-            "istio-lab/scrape": configHash,
-            "sidecar.istio.io/inject": "false",
-          },
-        },
-        spec: {
-          serviceAccountName: serviceAccount.name,
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: NOBODY,
-            runAsGroup: NOBODY,
-            fsGroup: NOBODY,
-            seccompProfile: { type: "RuntimeDefault" },
-          },
-          containers: [
-            {
-              name: "prometheus",
-              image,
-              args: [
-                "--config.file=/etc/prometheus/prometheus.yml",
-                "--storage.tsdb.path=/prometheus",
-                `--storage.tsdb.retention.time=${retention}`,
-                `--storage.tsdb.retention.size=${retentionSize(storage?.size ?? EMPTY_DIR_SIZE)}`,
-                "--enable-feature=auto-reload-config",
-              ],
-              ports: [{ name: "http", containerPort: PROMETHEUS_PORT }],
-              readinessProbe: { httpGet: { path: "/-/ready", port: "http" }, periodSeconds: 2 },
-              livenessProbe: {
-                httpGet: { path: "/-/healthy", port: "http" },
-                periodSeconds: 10,
-                failureThreshold: 6,
-              },
-              resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
-              securityContext: {
-                readOnlyRootFilesystem: true,
-                allowPrivilegeEscalation: false,
-                capabilities: { drop: ["ALL"] },
-              },
-              volumeMounts: [
-                { name: "config", mountPath: "/etc/prometheus", readOnly: true },
-                { name: "data", mountPath: "/prometheus" },
-              ],
-            },
-          ],
-          volumes: [
-            { name: "config", configMap: { name: configMap.name } },
-            storage
-              ? { name: "data", persistentVolumeClaim: { claimName: claim.name } }
-              : { name: "data", emptyDir: { sizeLimit: EMPTY_DIR_SIZE } },
-          ],
-        },
-      },
+      template: { metadata: { labels, annotations }, spec: podOf(args) },
     },
+  };
+}
+
+function podOf({ image, retention, storage }: PrometheusArgs): k8s.types.input.core.v1.PodSpec {
+  const { configMap, serviceAccount, claim } = prometheusObjects;
+  return {
+    serviceAccountName: serviceAccount.name,
+    terminationGracePeriodSeconds: GRACE_SECONDS,
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: NOBODY,
+      runAsGroup: NOBODY,
+      fsGroup: NOBODY,
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+    containers: [containerOf(image, retention, storage?.size ?? EMPTY_DIR_SIZE)],
+    volumes: [
+      { name: "config", configMap: { name: configMap.name } },
+      storage
+        ? { name: "data", persistentVolumeClaim: { claimName: claim.name } }
+        : { name: "data", emptyDir: { sizeLimit: EMPTY_DIR_SIZE } },
+    ],
+  };
+}
+
+function containerOf(image: string, retention: string, size: string): k8s.types.input.core.v1.Container {
+  return {
+    name: "prometheus",
+    image,
+    args: [
+      "--config.file=/etc/prometheus/prometheus.yml",
+      "--storage.tsdb.path=/prometheus",
+      `--storage.tsdb.retention.time=${retention}`,
+      `--storage.tsdb.retention.size=${retentionSize(size)}`,
+      "--enable-feature=auto-reload-config",
+    ],
+    ports: [{ name: "http", containerPort: PROMETHEUS_PORT }],
+    readinessProbe: { httpGet: { path: "/-/ready", port: "http" }, periodSeconds: 2 },
+    livenessProbe: {
+      httpGet: { path: "/-/healthy", port: "http" },
+      periodSeconds: 10,
+      failureThreshold: 6,
+    },
+    resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+    securityContext: {
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+    },
+    volumeMounts: [
+      { name: "config", mountPath: "/etc/prometheus", readOnly: true },
+      { name: "data", mountPath: "/prometheus" },
+    ],
   };
 }
 

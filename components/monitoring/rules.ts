@@ -37,9 +37,11 @@ export function prometheusRules(args: RulesArgs): string {
   });
 }
 
+const rateWindow = (scrapeSeconds: number) => `${Math.max(60, 4 * scrapeSeconds)}s`;
+
 /** Names as Prometheus recommends: level:metric:operations. */
 function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
-  const window = `${Math.max(60, 4 * scrapeSeconds)}s`;
+  const window = rateWindow(scrapeSeconds);
   const workloads = `destination_workload_namespace="${namespace}",destination_workload=~"nginx-.+"`;
   const labels = `reporter="source",${workloads}`;
   const rate = (extra = "", metric = "istio_requests_total") =>
@@ -78,6 +80,7 @@ function recording({ namespace, weights, scrapeSeconds }: RulesArgs) {
 
 function alerting({ gateway, haproxy, scrapeSeconds }: RulesArgs) {
   const version = "{{ $labels.destination_workload }}";
+  const window = rateWindow(scrapeSeconds);
   return [
     alert("VersionShareOffWeight", {
       expr:
@@ -115,6 +118,13 @@ function alerting({ gateway, haproxy, scrapeSeconds }: RulesArgs) {
             for: "1m",
             summary:
               "HAProxy sends nothing to server {{ $labels.server }} of {{ $labels.proxy }}: its check fails",
+          }),
+          alert("HAProxyClosesConnections", {
+            expr: `sum(rate(haproxy_frontend_denied_connections_total[${window}])) > 0`,
+            for: "2m",
+            summary:
+              "HAProxy closes connections: an address has more than loadBalancer.connectionsPerSource " +
+              "(many clients behind a NAT, or a proxy for loadBalancer.trustedProxies)",
           }),
           alert("HAProxyDown", {
             expr: 'up{job="haproxy"} == 0',

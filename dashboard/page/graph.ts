@@ -22,60 +22,80 @@ interface Placed extends Box {
   readonly y: number;
 }
 
-/** Draws the picture anew. */
+/** Redraws the picture. */
 export function drawGraph(svg: SVGSVGElement, picture: Picture): void {
   const rows = Math.max(1, picture.servers.length, picture.versions.length);
   const height = rows * (BOX.height + GAP) + 10;
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
-  const column = (boxes: readonly Box[]) => placed(boxes, height);
-  const [client] = column([{ column: 0, title: "Client", lines: ["browser, probe"], state: "plain" }]);
-  const [balancer] = column([{ column: 1, title: "HAProxy", lines: ["load balancer"], state: "plain" }]);
-  const servers = column(
-    picture.servers.map(({ name, state }) => ({ column: 2, title: name, lines: [`node, ${state}`], state })),
-  );
-  const [gateway] = column([{ column: 3, title: "Gateway", lines: ["Envoy"], state: "plain" }]);
-  const versions = column(
-    picture.versions.map(({ name, weight, verdict, flow }) => ({
-      column: 4,
-      title: name,
-      lines: [`weight ${weight} %`, `${percent(flow.share)}, ${VERDICTS[verdict]}`],
-      state: verdict,
-    })),
-  );
-  if (!client || !balancer || !gateway) return;
-  const edges = [
-    edge(client, balancer, picture.client, "edge-client"),
-    ...(servers.length > 0
-      ? servers.flatMap((server, index) => {
-          const { flow, state, name } = picture.servers[index] as Picture["servers"][number];
-          return [
-            edge(balancer, server, flow, `edge-server-${name}`, state),
-            edge(
-              server,
-              gateway,
-              { ...flow, errors: null, perSecond: null, share: null },
-              "",
-              state,
-              flow.share,
-            ),
-          ];
-        })
-      : [edge(balancer, gateway, picture.gateway, "edge-gateway")]),
-    ...versions.map((version, index) => {
-      const { flow, name } = picture.versions[index] as Picture["versions"][number];
-      return edge(gateway, version, flow, `edge-version-${name}`, version.state);
-    }),
-  ];
+  const boxes = boxesOf(picture, height);
+  const edges = edgesOf(picture, boxes);
   const title = svg.querySelector("title") as unknown as SVGTitleElement;
-  title.textContent = `Of the requests behind the gateway ${picture.versions
-    .map(({ name, flow, weight }) => `${percent(flow.share)} go to ${name} (weight ${weight} %)`)
-    .join(", ")}`;
+  title.textContent = inWords(picture);
+  const { client, balancer, servers, gateway, versions } = boxes;
   svg.replaceChildren(
     title,
     ...edges.map(([line]) => line),
     ...[client, balancer, ...servers, gateway, ...versions].map(drawBox),
     ...edges.flatMap(([, label]) => label ?? []),
   );
+}
+
+interface Boxes {
+  readonly client: Placed;
+  readonly balancer: Placed;
+  readonly servers: readonly Placed[];
+  readonly gateway: Placed;
+  readonly versions: readonly Placed[];
+}
+
+function boxesOf({ servers, versions }: Picture, height: number): Boxes {
+  const column = (boxes: readonly Box[]) => placed(boxes, height);
+  const alone = (column: number, title: string, line: string) =>
+    placed([{ column, title, lines: [line], state: "plain" }], height)[0] as Placed;
+  return {
+    client: alone(0, "Client", "browser, probe"),
+    balancer: alone(1, "HAProxy", "load balancer"),
+    servers: column(
+      servers.map(({ name, state }) => ({ column: 2, title: name, lines: [`node, ${state}`], state })),
+    ),
+    gateway: alone(3, "Gateway", "Envoy"),
+    versions: column(
+      versions.map(({ name, weight, verdict, flow }) => ({
+        column: 4,
+        title: name,
+        lines: [`weight ${weight} %`, `${percent(flow.share)}, ${VERDICTS[verdict]}`],
+        state: verdict,
+      })),
+    ),
+  };
+}
+
+/** Where HAProxy is not measured, one edge leads from it to the gateway. */
+function edgesOf(picture: Picture, { client, balancer, servers, gateway, versions }: Boxes): Edge[] {
+  const throughNodes = servers.flatMap((server, index) => {
+    const { flow, state, name } = picture.servers[index] as Picture["servers"][number];
+    const unnamed = { ...flow, errors: null, perSecond: null, share: null };
+    return [
+      edge(balancer, server, flow, `edge-server-${name}`, state),
+      edge(server, gateway, unnamed, "", state, flow.share),
+    ];
+  });
+  return [
+    edge(client, balancer, picture.client, "edge-client"),
+    ...(servers.length > 0 ? throughNodes : [edge(balancer, gateway, picture.gateway, "edge-gateway")]),
+    ...versions.map((version, index) => {
+      const { flow, name } = picture.versions[index] as Picture["versions"][number];
+      return edge(gateway, version, flow, `edge-version-${name}`, version.state);
+    }),
+  ];
+}
+
+/** The graph for a screen reader. */
+function inWords({ versions }: Picture): string {
+  const shares = versions.map(
+    ({ name, flow, weight }) => `${percent(flow.share)} go to ${name} (weight ${weight} %)`,
+  );
+  return `Of the requests behind the gateway ${shares.join(", ")}`;
 }
 
 /** Boxes of one column, evenly spread. */
@@ -102,14 +122,9 @@ function drawBox({ x, y, title, lines, state }: Placed): SVGGElement {
 }
 
 /** The line, as thick as its share, and the figures beside it. */
-function edge(
-  from: Placed,
-  to: Placed,
-  flow: Flow,
-  id: string,
-  state = "plain",
-  share = flow.share,
-): readonly [SVGElement, SVGElement | undefined] {
+type Edge = readonly [SVGElement, SVGElement | undefined];
+
+function edge(from: Placed, to: Placed, flow: Flow, id: string, state = "plain", share = flow.share): Edge {
   const [x1, y1] = [from.x + BOX.width, from.y + BOX.height / 2];
   const [x2, y2] = [to.x, to.y + BOX.height / 2];
   const middle = (x1 + x2) / 2;

@@ -6,6 +6,7 @@ import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { configOfSite } from "../support/e2e/otherSite.ts";
 
 const site = new EdgeSite("edge-units");
+const MAIN = "/etc/haproxy/haproxy.cfg";
 const DIRECTORY = "/etc/haproxy/conf.d";
 const OURS = `${DIRECTORY}/zz-istio-lab.cfg`;
 const PORTS = { http: 8080, https: 8443 };
@@ -16,13 +17,115 @@ let where = "";
 beforeAll(async () => {
   await site.start();
   where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
-  Object.assign(site.machine, { mode: "include", configFile: OURS, ports: PORTS });
-  await site.inside(`
-    mkdir ${DIRECTORY}; echo 'EXTRAOPTS="-f ${DIRECTORY}"' >>/etc/default/haproxy; systemctl restart haproxy`);
 });
 afterAll(() => site.stop());
 
-describe("HAProxy as distributions and people set it up", () => {
+describe("a file of its own", () => {
+  beforeAll(() => {
+    Object.assign(site.machine, { mode: undefined, configFile: MAIN, ports: undefined });
+  });
+
+  test("at another place in CONFIG: named, also while HAProxy still runs with the previous one", async () => {
+    const own = "/srv/own/haproxy.cfg";
+    await site.inside(`mkdir /srv/own; cp ${MAIN} ${own}; echo 'CONFIG="${own}"' >>/etc/default/haproxy`);
+    const said = (when: string) =>
+      `${where}: haproxy.service does not read ${MAIN}${when}, but ${own}; set loadBalancer.configFile (or --file) to the file that it reads`;
+    expect((await site.look()).faults).toEqual([said(" when it is started again")]);
+    site.machine.configFile = own;
+    expect((await site.look()).faults).toEqual([
+      `${where}: haproxy.service will read ${own} when it is started again; restart it, which closes the connections of its other sites once: systemctl restart haproxy`,
+    ]);
+    await site.inside("systemctl restart haproxy");
+    await pushesAndRestores();
+    site.machine.configFile = MAIN;
+    expect((await site.look()).faults).toEqual([said("")]);
+    await site.inside("sed -i /^CONFIG=/d /etc/default/haproxy; systemctl restart haproxy; rm -r /srv/own");
+  });
+
+  test.each([
+    [
+      "directory",
+      "mv /etc/haproxy /srv/real; ln -s /srv/real /etc/haproxy",
+      "rm /etc/haproxy; mv /srv/real /etc/haproxy",
+    ],
+    ["file", `mv ${MAIN} /srv/real.cfg; ln -s /srv/real.cfg ${MAIN}`, `rm ${MAIN}; mv /srv/real.cfg ${MAIN}`],
+  ])("behind a symbolic link to the %s: the link stays", async (_, link, back) => {
+    await site.inside(link);
+    await pushesAndRestores();
+    expect(await site.inside("readlink /etc/haproxy /etc/haproxy/haproxy.cfg")).toMatch(/^\/srv\/real/);
+    await site.inside(back);
+  });
+
+  test("of a unit with several files, and one that does not start at boot: a warning", async () => {
+    await site.inside(`
+      echo 'global' >/etc/haproxy/first.cfg; mkdir -p /etc/systemd/system/haproxy.service.d
+      printf '%s\\n' [Service] ExecStart= 'ExecStart=/usr/sbin/haproxy -Ws -f /etc/haproxy/first.cfg -f ${MAIN} -p /run/haproxy.pid' \\
+        >/etc/systemd/system/haproxy.service.d/files.conf
+      systemctl disable haproxy; systemctl daemon-reload; systemctl restart haproxy`);
+    expect(await site.look()).toEqual({
+      faults: [],
+      warnings: [`${where}: haproxy.service does not start at boot; enable it: systemctl enable haproxy`],
+      edits: [],
+    });
+    await pushesAndRestores();
+    await site.inside(`
+      rm -r /etc/systemd/system/haproxy.service.d /etc/haproxy/first.cfg
+      systemctl enable haproxy; systemctl daemon-reload; systemctl restart haproxy`);
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
+  });
+
+  test("with the ports for clients on IPv6, too: served there, and a taken port is named", async () => {
+    expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
+    const listen = ["*:80", ":::80"];
+    expect((await site.look({ listen })).faults).toEqual([]);
+    expect(await site.push(site.config("b", { ipv6: true }))).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(await site.inside("curl --silent http://[::1]/ http://127.0.0.1/")).toBe("bb");
+    expect((await site.look({ listen })).faults).toEqual([]);
+    expect((await site.look({ listen: [":::22"] })).faults).toEqual([
+      `${where}: HAProxy could not listen on :::22 (Address already in use, by sshd)`,
+    ]);
+    expect(await site.restore()).toMatchObject({ exitCode: 0 });
+  });
+
+  test("without a chroot directory, or with an address that the machine lacks: named, all at once", async () => {
+    await site.inside("mv /var/lib/haproxy /var/lib/away");
+    const { faults } = await site.look({ listen: ["*:80", "198.51.100.1:9101"] });
+    await site.inside("mv /var/lib/away /var/lib/haproxy");
+    expect(faults).toEqual([
+      `${where}: there is no directory /var/lib/haproxy, HAProxy's chroot; create it: mkdir /var/lib/haproxy`,
+      `${where}: HAProxy could not listen on 198.51.100.1:9101 (Cannot assign requested address)`,
+    ]);
+  });
+
+  test("of a daemon without a master (Type=forking): pushed and restored, also beside others", async () => {
+    const command = "/usr/sbin/haproxy -D -f /srv/old/main.cfg -f /srv/old/conf.d -p /run/old.pid";
+    await site.inside(`
+      systemctl stop haproxy; mkdir -p /srv/old/conf.d; cp ${MAIN} /srv/old/main.cfg
+      printf '%s\\n' [Service] Type=forking PIDFile=/run/old.pid 'ExecStart=${command}' \\
+        'ExecReload=${command} -sf $MAINPID' >/etc/systemd/system/haproxy-old.service
+      systemctl daemon-reload; systemctl start haproxy-old`);
+    Object.assign(site.machine, { unit: "haproxy-old", configFile: "/srv/old/main.cfg" });
+    await pushesAndRestores();
+    await site.inside(`cat >>/srv/old/main.cfg <<'END'
+${configOfSite(site.lab.gateway, site.portOf("a"), 8070)}
+END
+sed -i '/stats socket/d' /srv/old/main.cfg; systemctl restart haproxy-old`);
+    Object.assign(site.machine, { mode: "include", configFile: "/srv/old/conf.d/lab.cfg" });
+    await pushesAndRestores();
+    await site.inside(`
+      systemctl stop haproxy-old; rm -r /etc/systemd/system/haproxy-old.service /srv/old
+      systemctl daemon-reload; systemctl start haproxy`);
+    Object.assign(site.machine, { unit: undefined, mode: undefined, configFile: MAIN });
+  });
+});
+
+describe("a file beside others", () => {
+  beforeAll(async () => {
+    Object.assign(site.machine, { mode: "include", configFile: OURS, ports: PORTS });
+    await site.inside(`
+      mkdir ${DIRECTORY}; echo 'EXTRAOPTS="-f ${DIRECTORY}"' >>/etc/default/haproxy; systemctl restart haproxy`);
+  });
+
   test("SELinux that forbids NodePorts: the command that allows them", async () => {
     // Stand-ins of getenforce and getsebool: Debian has no policy for HAProxy.
     await site.inside(`cd /usr/local/sbin
@@ -83,6 +186,19 @@ END
     await site.inside("rm /etc/systemd/system/haproxy-box.service; systemctl daemon-reload");
   });
 });
+
+/** A push serves at once and the next one does too; a restore brings back the machine's own files. */
+async function pushesAndRestores(): Promise<void> {
+  const files = () => site.inside("find -L /etc/haproxy /srv -type f -exec sha256sum {} + | sort");
+  const before = await files();
+  const port = site.machine.ports?.http ?? 80;
+  for (const page of ["a", "b"] as const) {
+    expect(await site.push(site.config(page))).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(await get(port)).toBe(page);
+  }
+  expect(await site.restore()).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(await files()).toBe(before);
+}
 
 /** The page at this port. */
 async function get(port: number): Promise<string> {

@@ -51,6 +51,8 @@ export class SshServer {
   logOns: string[] = [];
   runs: Run[] = [];
   connections = 0;
+  /** Commands that a connection may run; further ones are refused. */
+  commandsPerConnection = Number.POSITIVE_INFINITY;
   answer: Answer;
   readonly #usual: Answer;
 
@@ -67,7 +69,9 @@ export class SshServer {
         const shown = attempt.method === "publickey" ? attempt.key.data.toString("base64") : "";
         shown !== "" && USER_KEY.public.includes(shown) ? attempt.accept() : attempt.reject(["publickey"]);
       });
-      client.on("session", (accept) => {
+      let commands = 0;
+      client.on("session", (accept, reject) => {
+        if (++commands > this.commandsPerConnection) return reject();
         const env: Record<string, string> = {};
         accept()
           .on("env", (_accept, _reject, { key, val }) => {

@@ -18,7 +18,8 @@ import type { Sightings } from "./trial.ts";
 /** The servers that each of two haproxy.cfg puts behind the load balancer. */
 export type Page = "a" | "b";
 
-export interface ConfigOptions extends Pick<LabModelArgs, "tls" | "stats" | "host"> {
+export interface ConfigOptions
+  extends Pick<LabModelArgs, "tls" | "stats" | "host" | "trustedProxies" | "ipv6"> {
   /** How many servers of that page. @default 1 */
   servers?: number;
   /** Of the server behind HAProxy. @default the page's */

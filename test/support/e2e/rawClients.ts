@@ -33,3 +33,16 @@ export function halfRequest(host: string) {
   socket.resume();
   return { socket, opened, ended };
 }
+
+/** Headers by which a client pretends to be another one, or one of a proxy; `evil` is in no true answer. */
+export const SPOOFED = [
+  ...["X-Forwarded-For: 203.0.113.7", "X-Forwarded-For: [2001:db8::7]:1, 203.0.113.7"],
+  ...["X-Real-IP: 203.0.113.7", "X_Forwarded_For: 203.0.113.7", "True-Client-IP: 203.0.113.7"],
+  ...["Forwarded: for=203.0.113.7;proto=https", "X-Forwarded-Proto: https", "X-Forwarded-Scheme: evil"],
+  ...["X-Scheme: evil", "Front-End-Https: evil", "X-Forwarded-Host: evil", "X-Forwarded-Port: 666"],
+  ...["X-Forwarded-Prefix: /evil", "Proxy: evil", "X-Original-URL: /evil", "X-Rewrite-URL: /evil"],
+  "X-Forwarded-Client-Cert: By=evil",
+  // Envoy obeys these of a client with a private address.
+  ...["X-Envoy-External-Address: 203.0.113.7", "X-Envoy-Upstream-Rq-Timeout-Ms: 1"],
+  "X-Envoy-Original-Path: evil",
+];

@@ -180,6 +180,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
         *LoadState*) echo ${loadState};;
         *MainPID*) ls $root/proc 2>/dev/null | head -n 1;;
         *EnvironmentFiles*) cat $root/unit 2>/dev/null;;
+        *UnitFileState*) cat $root/unit-file-state 2>/dev/null;;
         *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
         is-active*) [ -e $root/worker ];;
         reload*|start*) new_worker;;

@@ -20,6 +20,7 @@ afterEach(async () => {
 /** A forward to an API server that answers as the function does. */
 async function forwardTo(
   answer: (incoming: IncomingMessage, response: ServerResponse) => void,
+  limits: { readonly wholeMs?: number } = {},
 ): Promise<Dashboard> {
   const directory = mkdtempSync(join(tmpdir(), "istio-lab-test-"));
   cleanups.push(() => rmSync(directory, { recursive: true }));
@@ -32,7 +33,7 @@ async function forwardTo(
     target: { ...target, credentialPlugin: "", hasRelativePaths: false },
   });
   cleanups.push(() => api.close());
-  const forward = await startForward({ api, service: SERVICE, port: 0, start: "/zipkin/" });
+  const forward = await startForward({ api, service: SERVICE, port: 0, start: "/zipkin/", ...limits });
   cleanups.push(() => forward.close());
   return forward;
 }
@@ -105,4 +106,61 @@ test("a foreign Host or Origin does not reach the API server", async () => {
 test("an API server that breaks off is HTTP 502", async () => {
   const forward = await forwardTo((incoming) => incoming.socket.destroy());
   expect((await fetch(forward.url)).status).toBe(502);
+});
+
+test("a query that is too long is HTTP 413, and does not reach the API server", async () => {
+  let reached = 0;
+  const forward = await forwardTo((_, response) => {
+    reached++;
+    response.end();
+  });
+  const send = (bytes: number) =>
+    fetch(new URL("/api/v1/query", forward.url), { method: "POST", body: "x".repeat(bytes) });
+  const tooLong = await send(2 ** 22);
+  expect([tooLong.status, await tooLong.text()]).toEqual([413, "a query has 1048576 bytes at most\n"]);
+  expect([(await send(2 ** 20)).status, reached]).toEqual([200, 1]);
+});
+
+test("an answer that does not end is broken off; a browser that leaves ends it, too", async () => {
+  const ended: Promise<unknown>[] = [];
+  const forward = await forwardTo(
+    (incoming, response) => {
+      ended.push(once(incoming.socket, "close"));
+      response.write("begins");
+    },
+    { wholeMs: 200 },
+  );
+  await expect(fetch(forward.url).then((answer) => answer.text())).rejects.toThrow();
+  const leaving = new AbortController();
+  const patient = await forwardTo((incoming, response) => {
+    ended.push(once(incoming.socket, "close"));
+    response.write("begins");
+  });
+  await fetch(patient.url, { signal: leaving.signal });
+  leaving.abort();
+  await Promise.all(ended);
+  expect(ended).toHaveLength(2);
+});
+
+test("credentials that are not accepted any more: the page says the way out", async () => {
+  const forward = await forwardTo((_, response) => response.writeHead(401).end('{"kind":"Status"}'));
+  const answer = await fetch(forward.url);
+  expect([answer.status, await answer.text()]).toEqual([
+    502,
+    expect.stringContaining("log on again, then start the dashboard again"),
+  ]);
+});
+
+test("a kubectl proxy that has ended is said in words", async () => {
+  const target = { where: "", files: "", context: "", contexts: [], server: "", cluster: {}, namespace: "" };
+  const api = new KubernetesApi({
+    socket: "/nonexistent/socket",
+    target: { ...target, credentialPlugin: "", hasRelativePaths: false },
+  });
+  cleanups.push(() => api.close());
+  const forward = await startForward({ api, service: SERVICE, port: 0 });
+  cleanups.push(() => forward.close());
+  expect(await (await fetch(forward.url)).text()).toBe(
+    "the dashboard's kubectl proxy has ended: start the dashboard again\n",
+  );
 });

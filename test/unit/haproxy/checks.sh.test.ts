@@ -165,9 +165,60 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     expect(faults(machine, "--listen", "*:8080")).toEqual([]);
     expect(machine.push(config()).stderr).toContain("that listen on the same ports");
     machine.runsWith("-f", wrong);
+    machine.declare(`-f ${wrong}`, "");
     expect(faults(machine, "--listen", "*:80")).toEqual([
       `haproxy.service does not read ${main}, but ${wrong}; set loadBalancer.configFile (or --file) to the file that it reads`,
     ]);
+  });
+
+  it("compares what runs with what the next start reads: another file, one beside it with the same port", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const other = join(machine.root, "other.cfg");
+    writeFileSync(other, "frontend site\n  bind :80\n");
+    machine.runsWith("-f", machine.file);
+    machine.declare("-f $CONFIG", `Environment=CONFIG=${other}`);
+    expect(faults(machine, "--listen", "*:8080")).toEqual([
+      `haproxy.service does not read ${machine.file} when it is started again, but ${other}; set loadBalancer.configFile (or --file) to the file that it reads`,
+    ]);
+    machine.declare(`-f ${machine.file} $EXTRAOPTS`, `Environment=EXTRAOPTS="-f ${other}"`);
+    expect(faults(machine, "--listen", "*:80")).toEqual([
+      expect.stringContaining(`listen on the same ports: ${other}: frontend site (:80); remove that`),
+    ]);
+    machine.runsWith("-f", other);
+    machine.declare(`-f ${machine.file}`, "");
+    expect(faults(machine, "--listen", "*:8080")).toEqual([
+      `haproxy.service will read ${machine.file} when it is started again; restart it, which closes the connections of its other sites once: systemctl restart haproxy`,
+    ]);
+  });
+
+  it("warns of ports that firewalld keeps from clients, with the command that opens them", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const open =
+      "case $1 in --state) echo running;; --query-service=http | --query-port=8404/tcp) ;; *) exit 1;; esac";
+    writeFileSync(join(machine.root, "bin", "firewall-cmd"), `#!/bin/sh\n${open}\n`, { mode: 0o755 });
+    const listen = "*:80 :::80 *:443 :::443 10.0.0.9:8404 127.0.0.1:9101";
+    expect(machine.look("--listen", listen).stdout.match(/^warning .*$/gm)).toEqual(
+      [443].map(
+        (port) =>
+          `warning firewalld keeps clients from port ${port}; open it: firewall-cmd --permanent --add-port=${port}/tcp && firewall-cmd --reload`,
+      ),
+    );
+  });
+
+  it.each(["disabled", "enabled-runtime", "linked"])("warns of a unit that is %s: no fault", (state) => {
+    const machine = makeMachine({ original: ORIGINAL });
+    writeFileSync(join(machine.root, "unit-file-state"), state);
+    expect(machine.look().stdout).toContain(
+      "warning haproxy.service does not start at boot; enable it: systemctl enable haproxy\n",
+    );
+    expect(faults(machine)).toEqual([]);
+    expect(machine.push(config())).toMatchObject({ status: 0 });
+  });
+
+  it.each(["enabled", "static", "generated", ""])("does not warn of a unit that is %j", (state) => {
+    const machine = makeMachine({ original: ORIGINAL });
+    writeFileSync(join(machine.root, "unit-file-state"), state);
+    expect(machine.look().stdout).not.toContain("warning");
   });
 
   it("is refused for wrong usage", () => {

@@ -98,6 +98,40 @@ describe("renderHaproxy", () => {
     expect(renderHaproxy(labModel(ARTICLE))).toContain(`bind unix@${WORKER_SOCKET} `);
   });
 
+  it("limits the connections of one address, unless it may have all of them", () => {
+    const limit = (connectionsPerSource?: number, https = false) => {
+      const tls = { mode: "terminate" as const, redirect: false, certificateFile: "/a.pem" };
+      const text = renderHaproxy(labModel({ ...ARTICLE, connectionsPerSource, ...(https && { tls }) }));
+      return [...text.matchAll(/sc0_conn_cur gt (\d+)/g)].map(([, number]) => Number(number));
+    };
+    expect([limit(), limit(100), limit(101, true), limit(1900)]).toEqual([[950], [100], [50, 50], []]);
+    expect(renderHaproxy(labModel({ ...ARTICLE, connectionsPerSource: 1900 }))).not.toContain("stick-table");
+  });
+
+  it("believes a proxy in front, and no client, for address and scheme; the limit does not hold for it", () => {
+    const tls = { mode: "terminate" as const, redirect: true, certificateFile: "/a.tls-0.pem" };
+    const trustedProxies = ["192.0.2.0/24", "2001:db8::1"];
+    const text = renderHaproxy(labModel({ ...ARTICLE, tls, trustedProxies }));
+    expect(text.match(/^ {4}acl of_proxy src (\S+)$/gm)).toHaveLength(4);
+    expect(text).toContain("track-sc0 src,ipmask(32,64) unless of_proxy\n");
+    expect(text).toContain("set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1) if of_proxy\n");
+    expect(text).toContain("add-header X-Forwarded-For %[var(txn.client)]\n");
+    expect(text).toContain("redirect scheme https code 308 unless { var(txn.scheme) -m str https }\n");
+    const unlimited = renderHaproxy(labModel({ ...ARTICLE, trustedProxies, connectionsPerSource: 1900 }));
+    expect(unlimited).toContain("acl of_proxy src 192.0.2.0/24\n");
+  });
+
+  it("listens on IPv6 beside IPv4, with the same options", () => {
+    const tls = { mode: "terminate" as const, redirect: true, certificateFile: "/a.tls-0.pem" };
+    const bound = [...renderHaproxy(labModel({ ...ARTICLE, tls, ipv6: true })).matchAll(/bind (.*)$/gm)];
+    expect(bound.map(([, line]) => line).slice(1)).toEqual([
+      ...["*:80", ":::80 v6only"],
+      ...["*:443", ":::443 v6only"].map((at) => `${at} ssl crt /a.tls-0.pem alpn h2,http/1.1`),
+    ]);
+    const addresses = { ports: { http: 80, https: 443 }, https: true, ipv6: true };
+    expect(listenAddresses(addresses)).toEqual(["*:80", ":::80", "*:443", ":::443"]);
+  });
+
   it("puts an IPv6 address in brackets", () => {
     const nodes = [{ name: "node02", address: "fd00::2" }];
     expect(renderHaproxy(labModel({ ...ARTICLE, nodes }))).toContain(

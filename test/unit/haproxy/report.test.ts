@@ -6,10 +6,18 @@ import { parseReport } from "../../../haproxy/report.ts";
 const report = (...lines: string[]) => [REPORT_BEGINS, ...lines, `${REPORT_ENDS} 0`, ""].join("\n");
 
 describe("parseReport", () => {
-  it("reads faults, edits (sorted, each once) and the version", () => {
-    const text = report("version 2.6.12", "fault no flock", "edit gone", "edit 0123456789ab", "edit gone");
+  it("reads faults, warnings, edits (sorted, each once) and the version", () => {
+    const text = report(
+      "version 2.6.12",
+      "fault no flock",
+      "warning not started at boot",
+      "edit gone",
+      "edit 0123456789ab",
+      "edit gone",
+    );
     expect(parseReport(text)).toEqual({
       faults: ["no flock"],
+      warnings: ["not started at boot"],
       edits: ["0123456789ab", "gone"],
       version: "2.6.12",
     });
@@ -18,6 +26,7 @@ describe("parseReport", () => {
   it("ignores what a login shell prints around it", () => {
     const text = `Welcome!\r\nfault of the banner\r\n${report("fault a").replaceAll("\n", "\r\n")}bye\n`;
     expect(parseReport(text).faults).toEqual(["a"]);
+    expect(parseReport(`\u001b]0;title\u0007${report("fault a")}`).faults).toEqual(["a"]);
   });
 
   it("takes control characters out of a fault", () => {

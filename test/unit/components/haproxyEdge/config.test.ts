@@ -30,17 +30,32 @@ describe("the load balancer", () => {
       "a misspelt field",
       { loadBalancer: { ...MACHINE, hostkey: HOST_KEY } },
       [
-        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are local, host, port, user, hostKey, httpPort, httpsPort, configFile, mode, unit, reloadCommand",
+        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are local, host, port, user, hostKey, httpPort, httpsPort, connectionsPerSource, trustedProxies, ipv6, configFile, mode, unit, reloadCommand",
       ],
     ],
     [
-      "a bad port, user and file",
-      { loadBalancer: { ...MACHINE, port: 0, user: "a b", configFile: "/etc/../x" } },
+      "a bad port, user, limit and file",
+      {
+        loadBalancer: {
+          ...{ ...MACHINE, port: 0, user: "a b" },
+          ...{ connectionsPerSource: 1, configFile: "/etc/../x" },
+        },
+      },
       [
         "loadBalancer.port is 0: give a port from 1 to 65535",
         'loadBalancer.user is "a b": give the name of a user that may run sudo -n, e.g. debian',
+        "loadBalancer.connectionsPerSource is 1: give an integer from 2 to 1900; 1900 is no limit",
         'loadBalancer.configFile is "/etc/../x": give an absolute path of letters, digits, dots, dashes and underscores',
       ],
+    ],
+    [
+      "proxies in front that are no networks",
+      { loadBalancer: { ...MACHINE, trustedProxies: ["10.0.0.0/8", "::1", "10.0.0.0/33", "cdn.example"] } },
+      ["10.0.0.0/33", "cdn.example"].map((text, index) =>
+        expect.stringContaining(
+          `loadBalancer.trustedProxies[${index + 2}] is "${text}": give an address or a network`,
+        ),
+      ),
     ],
     [
       "two ways at once",

@@ -53,6 +53,22 @@ it("logs on once for several commands, and again after the connection was lost",
   }
 });
 
+it("logs on again where a connection runs no second command; none at all is an error", async () => {
+  const server = await SshServer.start((channel, { command }) => void channel.write(command));
+  server.commandsPerConnection = 1;
+  const session = openSession({ ...HERE, ...server.target, local: false });
+  const run = (command: string) => session.run(command, { input: "", signal: AbortSignal.timeout(20_000) });
+  try {
+    for (const word of ["a", "b", "c"]) expect((await run(word)).stdout).toBe(word);
+    expect(server.connections).toBe(3);
+    server.commandsPerConnection = 0;
+    await expect(run("d")).rejects.toMatchObject({ kind: "refused" });
+  } finally {
+    session.close();
+    server.stop();
+  }
+});
+
 it("calls a machine by its user and address, and this one so", () => {
   expect(nameOf({ ...HERE, local: false, user: "lab", host: "lb" })).toBe("load balancer lab@lb:22");
   expect(nameOf(HERE)).toBe("load balancer on this machine");

@@ -47,6 +47,15 @@ describe("a load balancer that is ready", () => {
     expect(await check(access)).toEqual({ faults: [], edits: ["00000000000a", "gone"] });
   });
 
+  it("may have warnings, which name it too", async () => {
+    const { access } = await machine(report("warning haproxy.service is not started at boot"));
+    expect(await check(access)).toEqual({
+      faults: [],
+      warnings: [`load balancer debian@127.0.0.1:${access.port}: haproxy.service is not started at boot`],
+      edits: [],
+    });
+  });
+
   it("accepts a key in a form that only the plugin can read: the push shows whether it is right", async () => {
     const { access } = await machine();
     expect(await check({ ...access, privateKey: "-----BEGIN PRIVATE KEY-----\n" })).toEqual({

@@ -152,6 +152,16 @@ test.skipIf(without)("no gateway, a server that is down, an exporter that is sil
     expect(outcome).toContain(name);
 });
 
+test.skipIf(without)("an address with more connections than it may have", () => {
+  const denied = (values: string) => [
+    { series: 'haproxy_frontend_denied_connections_total{proxy="http"}', values },
+    { series: 'haproxy_frontend_denied_connections_total{proxy="worker"}', values: "0x80" },
+  ];
+  const none = [alert("HAProxyClosesConnections")];
+  expect(check(denied("7x80"), none)).toBe("ok");
+  expect(check(denied("0+1x80"), none)).toContain("loadBalancer.connectionsPerSource");
+});
+
 test.skipIf(without)("a Prometheus that can no longer store samples, as on a full disk", () => {
   const up = (values: string) => [{ series: 'up{job="prometheus"}', values }];
   const none = [alert("PrometheusStoresNothing")];
