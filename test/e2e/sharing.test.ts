@@ -1,13 +1,15 @@
 // A shared cluster: another stack, another control plane, other owners' objects and pods.
 
-import { readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Server } from "node:net";
-import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { EdgeMachine } from "../../bench/edgeMachine.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
-import { hostKey, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
+import { hostKey, SSH_USER, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
+import { initPid } from "../../embedded/machines/machine.ts";
 import { BUILT_IMAGES } from "../../embedded/toolchain/images/names.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
 import { type KubernetesObject, ONE_POD, TestLab } from "../support/e2e/harness.ts";
@@ -24,6 +26,10 @@ const SHOP = "share-test-shop";
 const edge = new EdgeMachine("share-test-edge");
 const SHOP_PAGES = ["shop, old", "shop, new"] as const;
 const passages: Server[] = [];
+/** Its page, at the load balancer's port of the time. */
+let shopUrl = `http://${edge.machine.host}:8080/echo/test.txt`;
+/** What stands in for commands of this machine while the second load balancer is on it. */
+let bin: string | undefined;
 
 beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
@@ -34,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const passage of passages) passage.close();
-  await Promise.all([edge.stop(), lab.run("down", "--fast", "--quiet")]);
+  await Promise.all([edge.stop(), lab.run("down", "--fast", "--quiet"), endLocal()]);
   await rm(stackFile(), { force: true });
 });
 
@@ -49,25 +55,38 @@ describe("a cluster that others use too", () => {
     expect(stdout + stderr).toMatch(/Service nginx-svc in namespace theirs exists already .*kubectl-create/);
   });
 
-  trial("a second stack comes: not on the first one's load balancer, then on its own", async (seen) => {
-    await makeShop();
-    await unnoticed(seen, async () => {
-      const { exitCode, all } = await shop("up", "--yes", "--skip-preview");
-      expect(exitCode).not.toBe(0);
-      expect(all).toContain(
-        "/etc/haproxy/haproxy.cfg belongs to organization/istio-lab/share-test, not to " +
-          `organization/istio-lab/${SHOP}`,
-      );
-      await moveShop();
-      await shopUp();
-    });
-    expect(await unnoticedByShop(seen, () => lab.up("--expect-no-changes"))).toEqual([]);
-  });
+  trial(
+    "a second stack comes: not on the first one's load balancer, then on one of this machine",
+    async (seen) => {
+      await makeShop();
+      await unnoticed(seen, async () => {
+        const { exitCode, all } = await shop("up", "--yes", "--skip-preview");
+        expect(exitCode).not.toBe(0);
+        expect(all).toContain(
+          "/etc/haproxy/haproxy.cfg belongs to organization/istio-lab/share-test, not to " +
+            `organization/istio-lab/${SHOP}`,
+        );
+        await makeShopLocal();
+        await shopUp();
+      });
+      expect(await unnoticedByShop(seen, () => lab.up("--expect-no-changes"))).toEqual([]);
+      const shift = async () => {
+        await setShop({ "weights.v116": "100", "weights.v117": "0" });
+        await shopUp();
+      };
+      expect(await unnoticedByShop(seen, shift)).toEqual([]);
+      const pages = Array.from({ length: 20 }, () => edge.inside(`curl --silent ${HEADER} ${shopUrl}`));
+      expect(new Set(await Promise.all(pages))).toEqual(new Set([SHOP_PAGES[0]]));
+    },
+  );
 
-  trial("the second stack is destroyed: the first one's clients do not notice", async (seen) => {
+  trial("the second stack is destroyed: the clients of the first one do not notice", async (seen) => {
     await unnoticed(seen, async () => {
       expect(await shop("destroy", "--yes", "--skip-preview")).toMatchObject({ exitCode: 0 });
     });
+    // The other site of that HAProxy is still there, and nothing of the stack is.
+    expect(await edge.inside(`curl --silent http://localhost:8079; ls -A ${DIRECTORY}`)).toBe("theirs");
+    await moveShop();
     await lab.up("--expect-no-changes");
     const namespace = await lab.get<KubernetesObject>("namespace", "shop");
     expect(namespace.metadata.labels).toMatchObject({ team: "shop", "istio-injection": "enabled" });
@@ -129,20 +148,25 @@ async function unnoticed(seen: Sightings, action: () => Promise<unknown>): Promi
 
 /** Failed requests for the second stack's page during the action. */
 function unnoticedByShop(seen: Sightings, action: () => Promise<unknown>): Promise<string[]> {
-  const url = `http://${edge.machine.host}/echo/test.txt`;
-  return duringTraffic(lab, seen, { pages: SHOP_PAGES, url, host: "shop.hung.org.hk" }, action);
+  const traffic = { pages: SHOP_PAGES, url: shopUrl, host: "shop.hung.org.hk" };
+  return duringTraffic(lab, seen, traffic, action);
 }
+
+const HEADER = "--header 'Host: shop.hung.org.hk'";
 
 // ---- the second stack ----
 
 const onShop = {
   cwd: PROGRAM,
-  env: { ...labEnvironment(lab.instance), PULUMI_STACK: SHOP },
+  env: { ...labEnvironment(lab.instance), PULUMI_STACK: SHOP } as Record<string, string>,
   all: true,
 } as const;
 
 /** `pulumi ARG...` on the second stack; its failure is for the test to judge. */
-const shop = (...args: string[]) => execa("pulumi", args, { ...onShop, reject: false });
+function shop(...args: string[]) {
+  const PATH = [...(bin ? [bin] : []), onShop.env.PATH ?? ""].join(delimiter);
+  return execa("pulumi", args, { ...onShop, env: { ...onShop.env, PATH }, reject: false });
+}
 
 const stackFile = () => join(PROGRAM, `Pulumi.${SHOP}.yaml`);
 
@@ -166,18 +190,55 @@ async function makeShop(): Promise<void> {
   });
 }
 
+/** Where the second load balancer reads further files. */
+const DIRECTORY = "/etc/haproxy/conf.d";
+
 /**
- * The way of the second load balancer, on another network: the host forwards its packets to the cluster's
+ * The second load balancer as the HAProxy of this machine, beside another site: `id` and `sudo` stand for
+ * those of an ordinary user there. It is on another network: the host forwards its packets to the cluster's
  * node.
  */
-async function moveShop(): Promise<void> {
+async function makeShopLocal(): Promise<void> {
   const { nodePorts } = (await lab.outputs()) as { nodePorts: Record<string, number> };
   for (const port of Object.values(nodePorts)) passages.push(await passage(port));
+  await edge.inside(`
+    printf '%s\\n' 'listen theirs' '  mode http' '  bind :8079' '  http-request return string theirs content-type text/plain' \\
+      >>/etc/haproxy/haproxy.cfg
+    mkdir ${DIRECTORY}; echo 'EXTRAOPTS="-f ${DIRECTORY}"' >>/etc/default/haproxy; systemctl restart haproxy`);
+  bin = await mkdtemp(join(tmpdir(), "istio-lab-local-"));
+  const there = `nsenter --target=${await initPid(edge.lab.loadBalancer)} --mount --uts --ipc --net --pid`;
+  for (const [name, line] of Object.entries({
+    id: 'case $* in -u) echo 1000;; *) exec /usr/bin/id "$@";; esac',
+    sudo: `exec ${there} runuser --user ${SSH_USER} -- sudo "$@"`,
+  }))
+    await writeFile(join(bin, name), `#!/bin/sh\n${line}\n`, { mode: 0o755 });
+  for (const name of ["host", "user", "hostKey", "port"]) await unsetShop(`loadBalancer.${name}`);
+  await unsetShop("loadBalancerPrivateKey");
   await setShop({
-    "loadBalancer.host": edge.machine.host,
-    "loadBalancer.hostKey": (await hostKey(edge.lab)).text,
+    "loadBalancer.local": "true",
+    "loadBalancer.mode": "include",
+    "loadBalancer.httpPort": "8080",
+    "loadBalancer.httpsPort": "8443",
     "nodes[0].name": "rancher-node02",
     "nodes[0].address": edge.lab.gateway,
+  });
+}
+
+async function endLocal(): Promise<void> {
+  if (bin) await rm(bin, { recursive: true });
+  bin = undefined;
+}
+
+/** The same load balancer over SSH, with consent to replace its file. */
+async function moveShop(): Promise<void> {
+  await endLocal();
+  shopUrl = `http://${edge.machine.host}/echo/test.txt`;
+  for (const name of ["local", "httpPort", "httpsPort"]) await unsetShop(`loadBalancer.${name}`);
+  await setShop({
+    "loadBalancer.mode": "file",
+    "loadBalancer.host": edge.machine.host,
+    "loadBalancer.user": SSH_USER,
+    "loadBalancer.hostKey": (await hostKey(edge.lab)).text,
   });
   const key = await readFile(sshKeyFile(edge.lab), "utf8");
   await execa("pulumi", ["config", "set", "--secret", "loadBalancerPrivateKey"], { ...onShop, input: key });
@@ -187,6 +248,8 @@ async function setShop(settings: Record<string, string>): Promise<void> {
   const args = Object.entries(settings).flatMap(([key, value]) => ["--plaintext", `${key}=${value}`]);
   expect(await shop("config", "set-all", "--path", ...args)).toMatchObject({ exitCode: 0 });
 }
+
+const unsetShop = (key: string) => shop("config", "rm", "--path", key);
 
 async function passage(port: number): Promise<Server> {
   const [node] = lab.instance.workers;
