@@ -9,7 +9,7 @@ import { requireInotify } from "../host/inotify.ts";
 import { type Instance, MOST_WORKERS } from "../host/instance.ts";
 import { group, runTasks } from "../host/progress.ts";
 import { requireFreeSubnet } from "../host/subnet.ts";
-import { roomForMachines, startTasks } from "../lab/lab.ts";
+import { clusterServes, roomForMachines, startTasks } from "../lab/lab.ts";
 import { imagesOf } from "../lab/made.ts";
 import { initStack } from "../lab/newStack.ts";
 import { wantedImages } from "../lab/observability.ts";
@@ -100,11 +100,16 @@ async function up(lab: Instance, options: UpOptions): Promise<void> {
       await initStack(lab, await imagesOf(lab, tools), { monitoring });
     },
   };
-  await runTasks([group(`machines of lab "${lab.name}"`, startTasks(lab, tools, [stack]))], { quiet });
+  const start = startTasks(lab, tools, { meanwhile: [stack], dns: !program });
+  await runTasks([group(`machines of lab "${lab.name}"`, start)], { quiet });
   note(describePlugins(plugins));
   for (const line of pluginWarnings(plugins)) console.error(`lab: ${line}`);
   if (!program) return;
+  // Istio starts beside the cluster's DNS, which its pods need only later.
+  const serving = clusterServes(lab);
+  serving.catch(() => undefined);
   await pulumiOnTerminal(lab, ["up", "--yes", "--skip-preview", ...(quiet ? ["--suppress-progress"] : [])]);
+  await serving;
   await showSplit(lab, note);
 }
 

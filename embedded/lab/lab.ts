@@ -45,12 +45,15 @@ export async function roomForMachines(lab: Instance): Promise<number> {
 /**
  * The steps that start the machines, in order. A step that was done before does nothing.
  *
- * @param meanwhile steps that need certificates and keys, but no machine; they run while the machines start
+ * @param options.meanwhile steps that need certificates and keys, but no machine; they run while the machines
+ * start, @default none
+ * @param options.dns false: the last step ends when pods can be created, and {@link clusterServes} is the
+ * caller's to await, @default true
  */
 export function startTasks(
   lab: Instance,
   tools: Toolchain,
-  meanwhile: readonly ListrTask[] = [],
+  { meanwhile = [], dns = true }: { meanwhile?: readonly ListrTask[]; dns?: boolean } = {},
 ): ListrTask[] {
   let repaired: readonly MachineSpec[] = [];
   return [
@@ -77,7 +80,7 @@ export function startTasks(
             {
               title: `${lab.controlPlane.name} ${lab.controlPlane.address}`,
               task: (_, task) =>
-                startCluster(lab, tools, repaired, (line) => {
+                startCluster(lab, tools, { repaired, dns }, (line) => {
                   task.output = line;
                 }),
             },
@@ -101,15 +104,16 @@ export function startTasks(
 }
 
 /**
- * Starts the control plane, and waits until the whole cluster serves.
+ * Starts the control plane, and waits until the cluster takes pods.
  *
- * @param repaired machines that were off, whose pods are replaced
+ * @param options.repaired machines that were off, whose pods are replaced
+ * @param options.dns whether to wait for the cluster's DNS too; where pods are replaced, it is awaited anyway
  * @param report receives what is waited for
  */
 async function startCluster(
   lab: Instance,
   tools: Toolchain,
-  repaired: readonly MachineSpec[],
+  { repaired, dns }: { readonly repaired: readonly MachineSpec[]; readonly dns: boolean },
   report: (line: string) => void,
 ): Promise<void> {
   report("waiting for the API server");
@@ -120,13 +124,19 @@ async function startCluster(
     report("waiting for the nodes");
     await applyClusterDns(api, (await imagesOf(lab, tools)).coredns);
     await nodesReady(lab, api);
-    // A running pod of CoreDNS also proves that nodes are schedulable, which they are some time after Ready.
+    if (!dns && repaired.length === 0) return;
     report("waiting for the cluster's DNS");
     await dnsReady(lab, api);
     await replacePods(lab, api, repaired);
   } finally {
     await api.close();
   }
+}
+
+/** Resolves when the cluster's names resolve. @throws LabError as {@link dnsReady} does */
+export async function clusterServes(lab: Instance): Promise<void> {
+  const api = await connectToCluster(lab);
+  await dnsReady(lab, api).finally(() => api.close());
 }
 
 async function startNode(lab: Instance, worker: WorkerSpec, tools: Toolchain): Promise<void> {

@@ -2,7 +2,7 @@
 import { availableParallelism, loadavg } from "node:os";
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import { until } from "../../clients/process.ts";
-import type { KubernetesNode } from "../../components/cluster/nodes.ts";
+import { type KubernetesNode, sortNodes } from "../../components/cluster/nodes.ts";
 import type { Instance } from "../host/instance.ts";
 import { patience, VARIABLE } from "../host/patience.ts";
 import { whileDaemonsRun } from "./daemons.ts";
@@ -27,15 +27,15 @@ interface Conditions {
 const PERIOD_MS = 250;
 
 /**
- * Resolves when all workers are Ready.
+ * Resolves when all workers take pods: they lose the taint of a new node some time after they are Ready.
  *
  * @throws LabError that names the daemon that has ended, or what is not ready in time and how to wait longer
  */
 export async function nodesReady(lab: Instance, api: KubernetesApi): Promise<void> {
   await waiting(lab, { what: "the nodes to be Ready", seconds: 120 }, async () => {
     const { items } = await api.list<KubernetesNode>("/api/v1/nodes");
-    const ready = items.filter((node) => holds(node.status, "Ready")).map(({ metadata }) => metadata.name);
-    return lab.workers.map(({ name }) => name).filter((name) => !ready.includes(name));
+    const usable = sortNodes(items).usable.map(({ name }) => name);
+    return lab.workers.map(({ name }) => name).filter((name) => !usable.includes(name));
   });
 }
 

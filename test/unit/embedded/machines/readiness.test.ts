@@ -17,8 +17,9 @@ afterEach(() => void vi.restoreAllMocks());
 afterAll(() => rm(state, { recursive: true }));
 
 const is = (type: string, status = "True") => ({ conditions: [{ type, status }] });
+const ADDRESSES = [{ type: "InternalIP", address: "192.0.2.12" }];
 const ready = (...names: string[]) => ({
-  items: names.map((name) => ({ metadata: { name }, status: is("Ready") })),
+  items: names.map((name) => ({ metadata: { name }, status: { ...is("Ready"), addresses: ADDRESSES } })),
 });
 const of = (kind: string) => ({ ownerReferences: [{ kind }] });
 const NAMES = ["rancher-node02", "rancher-node03"];
@@ -28,19 +29,21 @@ function inTurn(...answers: object[]): () => object {
   return () => (answers.length > 1 ? answers.shift() : answers[0]) ?? {};
 }
 
-test("nodes: waits until each worker is there and Ready", async () => {
+test("nodes: waits until each worker is there, Ready, and without a new node's taint", async () => {
   const [first = "", second = ""] = NAMES;
   const starts = {
     items: [...ready(first).items, { metadata: { name: second }, status: is("Ready", "False") }],
   };
-  const answer = inTurn(ready(), ready(first), starts, ready(first, second));
+  const taints = [{ key: "node.kubernetes.io/not-ready", effect: "NoSchedule" }];
+  const tainted = { items: ready(first, second).items.map((node) => ({ ...node, spec: { taints } })) };
+  const answer = inTurn(ready(), ready(first), starts, tainted, ready(first, second));
   const { api, requests } = await apiOf({
     get "/api/v1/nodes"() {
       return answer();
     },
   });
   await nodesReady(lab, api);
-  expect(requests).toHaveLength(4);
+  expect(requests).toHaveLength(5);
 });
 
 test("nodes: the error names those that are late, and how to wait longer", async () => {
