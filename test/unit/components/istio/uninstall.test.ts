@@ -113,7 +113,7 @@ describe("uninstall.sh", () => {
   });
 
   it("says what to do where the objects of a kind cannot be listed", () => {
-    const { status, stderr, calls } = uninstall({ silent: "configmaps,secrets" });
+    const { status, stderr, calls } = uninstall({ silent: "configmaps,secrets,deployments.apps" });
     expect(status).toBe(1);
     expect(stderr).toContain("delete the kind's CustomResourceDefinition, and run pulumi destroy again");
     expect(calls.join("\n")).not.toMatch(DELETIONS);
