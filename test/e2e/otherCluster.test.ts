@@ -4,23 +4,18 @@ import { join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { parse, stringify } from "yaml";
-import { virtualServiceObject } from "../../components/trafficSplit/objects.ts";
-import { deploymentObject } from "../../components/webApp/objects.ts";
 import type { MachineSpec } from "../../embedded/host/instance.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
-import { pathOf } from "../../mesh/ownedObject.ts";
 import { ONE_POD, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
-import { duringTraffic, trial } from "../support/e2e/trial.ts";
+import { trial } from "../support/e2e/trial.ts";
 
 const lab = new TestLab("other-cluster-test", { workers: 2 });
 const refusals = new Refusals(lab);
 const KUBE_SYSTEM = "/api/v1/namespaces/kube-system";
-/** What the other cluster lacks; the rest is the same in both. */
-const FORGOTTEN = [deploymentObject("default", "v116"), virtualServiceObject("default")];
 const OTHER = { apiVersion: "v1", kind: "Namespace", metadata: { name: "kube-system", uid: "0000-other" } };
 
 beforeAll(async () => {
@@ -166,23 +161,6 @@ describe("the kubeconfig leads to another cluster", () => {
     expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
     expect((await lab.run("pulumi", "stack", "--show-urns")).split("\n")).toHaveLength(resources);
   });
-
-  trial(
-    "refresh forgets what the other cluster lacks, and deletes nothing; up takes it back",
-    async (seen) => {
-      const before = await inventory(lab);
-      const lacking = Object.fromEntries(FORGOTTEN.map((object) => [pathOf(object), 404 as const]));
-      const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER, ...lacking })}`;
-      await elsewhere(server, async () => {
-        await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
-      });
-      expect(await lab.lastChanges()).toMatchObject({ delete: FORGOTTEN.length });
-      expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
-      const pages = Object.values((await lab.outputs()).pages as Record<string, string>);
-      expect(await duringTraffic(lab, seen, { pages }, () => lab.up())).toEqual([]);
-      expect(await lab.lastChanges()).toMatchObject({ create: FORGOTTEN.length });
-    },
-  );
 
   trial("a stack that forgets its resources goes up again", async () => {
     await lab.run("pulumi", "state", "delete", "--all", "--yes");

@@ -73,8 +73,8 @@ export class Refusals {
     return file;
   }
 
-  /** Address of the lab's API server with other answers to some paths. 404: it has no such object. */
-  async apiServerWith(answers: Readonly<Record<string, object | 404>>): Promise<string> {
+  /** Address of the lab's API server with other answers to some paths. */
+  async apiServerWith(answers: Readonly<Record<string, object>>): Promise<string> {
     const pki = pkiDir(this.#lab.instance);
     const [ca, cert, key] = await Promise.all(
       ["ca.crt", "admin.crt", "admin.key"].map((file) => readFile(join(pki, file))),
@@ -84,9 +84,7 @@ export class Refusals {
       createServer((incoming, answer) => {
         const other = answers[incoming.url?.split("?")[0] ?? ""];
         if (other) {
-          const status = other === 404 ? 404 : 200;
-          const body = other === 404 ? NOT_FOUND : other;
-          answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+          answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(other));
           return;
         }
         const { method, url: path, headers } = incoming;
@@ -147,11 +145,6 @@ export class Refusals {
     return file;
   }
 }
-
-const NOT_FOUND = {
-  ...{ apiVersion: "v1", kind: "Status", status: "Failure", metadata: {} },
-  ...{ reason: "NotFound", code: 404, message: "not found" },
-};
 
 /** The lines below `Diagnostics`, without the resource that each belongs to. */
 function errorsIn(output: string): string[] {
