@@ -269,7 +269,9 @@ describe("monitoring and tracing switched with traffic on", () => {
       const counted = () => promql(lab, 'sum(istio_requests_total{reporter="source"}) > 100');
       await expect.poll(async () => (await counted()).length, SOON).toBe(1);
       // The samples are in a volume: another pod has them too.
-      const [moment] = await promql(lab, 'timestamp(up{job="prometheus"})');
+      const scraped = () => promql(lab, 'timestamp(up{job="prometheus"})');
+      await expect.poll(async () => (await scraped()).length, SOON).toBe(1);
+      const [moment] = await scraped();
       await deletePrometheusPod(lab);
       const then = () => promql(lab, `up{job="prometheus"} @ ${moment?.value}`).catch(() => []);
       await expect.poll(async () => (await then()).map(({ value }) => value), SOON).toEqual([1]);
