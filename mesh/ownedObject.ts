@@ -70,18 +70,27 @@ export function pathOf(object: OwnedObject): string {
   return `/${root}/${apiVersionOf(object)}/${scope}${object.plural}/${object.name}`;
 }
 
-/** The object's metadata in a component: its names, the annotation of its owner, and further annotations. */
-export function metadataOf(
-  { namespace, name }: OwnedObject,
-  owner: string,
-  annotations: Readonly<Record<string, string>> = {},
-) {
-  return { name, ...(namespace ? { namespace } : {}), annotations: { ...ownedBy(owner), ...annotations } };
+/** What the metadata of a stack's objects have in common. */
+export interface Marks {
+  /** The stack: `ORGANIZATION/PROJECT/STACK`. */
+  readonly owner: string;
+  /** @default none */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
-/** The metadata with these labels; unchanged where there are none. */
-export const withLabels = <M extends object>(metadata: M, labels: Readonly<Record<string, string>> = {}) =>
-  Object.keys(labels).length === 0 ? metadata : { ...metadata, labels: { ...labels } };
+/** The object's metadata in a component: its names, the annotation of its owner, further ones, and labels. */
+export function metadataOf(
+  { namespace, name }: OwnedObject,
+  { owner, labels = {} }: Marks,
+  annotations: Readonly<Record<string, string>> = {},
+) {
+  return {
+    name,
+    ...(namespace ? { namespace } : {}),
+    annotations: { ...ownedBy(owner), ...annotations },
+    ...(Object.keys(labels).length > 0 ? { labels: { ...labels } } : {}),
+  };
+}
 
 /**
  * For an object on which no other depends. Foreground deletion, the default, waits for the garbage collector,

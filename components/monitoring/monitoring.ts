@@ -5,14 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
-import {
-  apiVersionOf,
-  DELETED_IN_BACKGROUND,
-  metadataOf,
-  NOT_AWAITED,
-  type OwnedObject,
-  withLabels,
-} from "../../mesh/ownedObject.ts";
+import { apiVersionOf, DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
 import { prometheusObjects, readerBinding, readerRole, standardMetricsObject } from "./objects.ts";
 import { claimOf, deploymentOf, PROMETHEUS_PORT, serviceSpec } from "./prometheus.ts";
 import { prometheusRules } from "./rules.ts";
@@ -73,21 +66,21 @@ export class Monitoring extends pulumi.ComponentResource {
     const { serviceAccount, configMap, claim, service } = prometheusObjects;
     const account = new k8s.core.v1.ServiceAccount(
       `${name}-account`,
-      { metadata: labelled(serviceAccount, args) },
+      { metadata: metadataOf(serviceAccount, args) },
       inHome,
     );
     const texts = filesOf(args);
     const rights = scrapedNamespaces(args).flatMap((namespace) => readRights(name, namespace, args, this));
     const files = new k8s.core.v1.ConfigMap(
       `${name}-config`,
-      { metadata: labelled(configMap, args), data: texts },
+      { metadata: metadataOf(configMap, args), data: texts },
       inHome,
     );
     const volume =
       args.storage &&
       new k8s.core.v1.PersistentVolumeClaim(
         `${name}-data`,
-        { metadata: labelled(claim, args, NOT_AWAITED), spec: claimOf(args.storage) },
+        { metadata: metadataOf(claim, args, NOT_AWAITED), spec: claimOf(args.storage) },
         inHome,
       );
     if (args.standIn) standardMetrics(name, args, this);
@@ -101,7 +94,7 @@ export class Monitoring extends pulumi.ComponentResource {
     );
     const address = new k8s.core.v1.Service(
       name,
-      { metadata: labelled(service, args, NOT_AWAITED), spec: serviceSpec() },
+      { metadata: metadataOf(service, args, NOT_AWAITED), spec: serviceSpec() },
       inHome,
     );
     this.prometheus = pulumi.all([deployment.id, address.metadata.name]).apply(([, found]) => ({
@@ -134,13 +127,6 @@ export function scrapedNamespaces({
   return [...new Set([namespace, gateway.namespace, istioNamespace])];
 }
 
-/** The object's metadata, with the labels of the settings. */
-const labelled = (
-  object: OwnedObject,
-  { owner, labels }: Pick<MonitoringArgs, "owner" | "labels">,
-  annotations: Readonly<Record<string, string>> = {},
-) => withLabels(metadataOf(object, owner, annotations), labels);
-
 /** Service discovery lists and watches pods; a Role for each namespace gives no more than that. */
 function readRights(
   name: string,
@@ -151,7 +137,7 @@ function readRights(
   const role = new k8s.rbac.v1.Role(
     `${name}-${namespace}`,
     {
-      metadata: labelled(readerRole(namespace), args),
+      metadata: metadataOf(readerRole(namespace), args),
       rules: [{ apiGroups: [""], resources: ["pods"], verbs: ["get", "list", "watch"] }],
     },
     { parent },
@@ -159,7 +145,7 @@ function readRights(
   const binding = new k8s.rbac.v1.RoleBinding(
     `${name}-${namespace}`,
     {
-      metadata: labelled(readerBinding(namespace), args),
+      metadata: metadataOf(readerBinding(namespace), args),
       roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: readerRole(namespace).name },
       subjects: [
         {
@@ -202,7 +188,7 @@ function standardMetrics(name: string, args: MonitoringArgs, parent: pulumi.Reso
     {
       apiVersion: apiVersionOf(object),
       kind: object.kind,
-      metadata: labelled(object, args, DELETED_IN_BACKGROUND),
+      metadata: metadataOf(object, args, DELETED_IN_BACKGROUND),
       spec: standardMetricsFilter(),
     },
     { parent },

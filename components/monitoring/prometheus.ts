@@ -1,6 +1,6 @@
 /** Prometheus' Deployment, Service and volume. Pure. */
 import type * as k8s from "@pulumi/kubernetes";
-import { metadataOf, withLabels } from "../../mesh/ownedObject.ts";
+import { metadataOf } from "../../mesh/ownedObject.ts";
 import { amountOf } from "../../mesh/quantity.ts";
 import { prometheusObjects } from "./objects.ts";
 
@@ -53,7 +53,7 @@ export function deploymentOf(args: PrometheusArgs): k8s.types.input.apps.v1.Depl
   const labels = { ...args.labels, ...LABELS };
   const annotations = { "istio-lab/scrape": args.configHash, "sidecar.istio.io/inject": "false" };
   return {
-    metadata: withLabels(metadataOf(prometheusObjects.deployment, args.owner), labels),
+    metadata: metadataOf(prometheusObjects.deployment, { owner: args.owner, labels }),
     spec: {
       replicas: 1,
       selector: { matchLabels: LABELS },

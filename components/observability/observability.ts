@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
-import { metadataOf, POD_DELETION_LIMIT, withLabels } from "../../mesh/ownedObject.ts";
+import { metadataOf, POD_DELETION_LIMIT } from "../../mesh/ownedObject.ts";
 import type { MonitoringSettings } from "../monitoring/config.ts";
 import {
   exporterAddress,
@@ -77,7 +77,7 @@ function createNamespace(
   const all = { ...labels, "pod-security.kubernetes.io/enforce": "restricted" };
   return new k8s.core.v1.Namespace(
     name,
-    { metadata: withLabels(metadataOf(observabilityNamespace, owner), all) },
+    { metadata: metadataOf(observabilityNamespace, { owner, labels: all }) },
     { parent, customTimeouts: POD_DELETION_LIMIT },
   );
 }

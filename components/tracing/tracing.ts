@@ -10,7 +10,6 @@ import {
   metadataOf,
   NOT_AWAITED,
   type OwnedObject,
-  withLabels,
 } from "../../mesh/ownedObject.ts";
 import { type Collector, collectorEntry, telemetrySpec } from "../../mesh/telemetry.ts";
 import { endpointObject, telemetryObject, zipkinDeployment, zipkinService } from "./objects.ts";
@@ -65,7 +64,7 @@ export class Tracing extends pulumi.ComponentResource {
         {
           apiVersion: apiVersionOf(object),
           kind: object.kind,
-          metadata: labelled(object, args, DELETED_IN_BACKGROUND),
+          metadata: metadataOf(object, args, DELETED_IN_BACKGROUND),
           spec,
         },
         { parent: this, dependsOn },
@@ -98,13 +97,6 @@ const USER = 1000;
 
 const homeOf = ({ home }: TracingArgs) => (home ? { deletedWith: home } : {});
 
-/** The object's metadata, with the labels of the settings. */
-const labelled = (
-  object: OwnedObject,
-  { owner, labels }: TracingArgs,
-  annotations: Readonly<Record<string, string>> = {},
-) => withLabels(metadataOf(object, owner, annotations), labels);
-
 function deployZipkin(
   name: string,
   image: string,
@@ -115,7 +107,7 @@ function deployZipkin(
   new k8s.core.v1.Service(
     `${name}-zipkin`,
     {
-      metadata: labelled(zipkinService, args, NOT_AWAITED),
+      metadata: metadataOf(zipkinService, args, NOT_AWAITED),
       spec: { selector: LABELS, ports: [{ name: "http", port: ZIPKIN_PORT, targetPort: "http" }] },
     },
     opts,
@@ -123,7 +115,7 @@ function deployZipkin(
   return new k8s.apps.v1.Deployment(
     `${name}-zipkin`,
     {
-      metadata: withLabels(metadataOf(zipkinDeployment, args.owner), labels),
+      metadata: metadataOf(zipkinDeployment, { owner: args.owner, labels }),
       spec: {
         replicas: 1,
         selector: { matchLabels: LABELS },

@@ -19,7 +19,6 @@ import {
   DELETION_LIMIT,
   metadataOf,
   type OwnedObject,
-  withLabels,
 } from "../../mesh/ownedObject.ts";
 import { certificateObject, destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 import { afterPropagation } from "./propagation.ts";
@@ -93,7 +92,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
     return new k8s.core.v1.Secret(
       `${name}-certificate`,
       {
-        metadata: withLabels(metadataOf(certificateObject(namespace, gateway), owner), labels),
+        metadata: metadataOf(certificateObject(namespace, gateway), { owner, labels }),
         type: "kubernetes.io/tls",
         stringData: { "tls.crt": certificate, "tls.key": pulumi.secret(key) },
       },
@@ -128,7 +127,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
 
   private createObject(
     name: string,
-    { owner, labels }: TrafficSplitArgs,
+    args: TrafficSplitArgs,
     object: OwnedObject,
     { spec, dependsOn }: { spec: pulumi.Input<object>; dependsOn: readonly pulumi.Resource[] },
   ) {
@@ -137,7 +136,7 @@ export class TrafficSplit extends pulumi.ComponentResource {
       {
         apiVersion: apiVersionOf(object),
         kind: object.kind,
-        metadata: withLabels(metadataOf(object, owner, DELETED_IN_BACKGROUND), labels),
+        metadata: metadataOf(object, args, DELETED_IN_BACKGROUND),
         spec,
       },
       { parent: this, dependsOn: [...dependsOn], customTimeouts: DELETION_LIMIT },

@@ -1,7 +1,7 @@
 /** What the API server tries of the routes. */
 import { destinationRuleSpec, gatewaySpec, virtualServiceSpec } from "../../mesh/istio.ts";
 import type { GatewayRef, Subset, Weights } from "../../mesh/model.ts";
-import { metadataOf, type OwnedObject, withLabels } from "../../mesh/ownedObject.ts";
+import { metadataOf, type OwnedObject } from "../../mesh/ownedObject.ts";
 import type { Trial } from "../../preflight/capability.ts";
 import { destinationRuleObject, gatewayObject, virtualServiceObject } from "./objects.ts";
 
@@ -25,7 +25,7 @@ export function trafficSplitTrials(config: TrialNeeds, owner: string): Trial[] {
   const gateway = gatewayObject(namespace);
   const trial = (object: OwnedObject, spec: object): Trial => ({
     object,
-    body: { metadata: withLabels(metadataOf(object, owner), labels), spec },
+    body: { metadata: metadataOf(object, { owner, labels }), spec },
     tolerates: istio.manage ? NO_ISTIOD_YET : undefined,
   });
   return [

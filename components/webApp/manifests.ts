@@ -1,5 +1,5 @@
 /** The objects of the web application as the API server gets them. Pure. */
-import { DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED, withLabels } from "../../mesh/ownedObject.ts";
+import { DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED } from "../../mesh/ownedObject.ts";
 import type { Version } from "./config.ts";
 import { deploymentObject, pagesObject, serviceObject } from "./objects.ts";
 import { podLabels, podTemplate } from "./pod.ts";
@@ -24,17 +24,17 @@ export function pagesOf(versions: readonly Version[]): Record<string, string> {
 }
 
 /** The pages of all versions. */
-export function pagesManifest({ namespace, versions, labels, owner }: ManifestArgs) {
-  return { metadata: withLabels(metadataOf(pagesObject(namespace), owner), labels), data: pagesOf(versions) };
+export function pagesManifest(args: ManifestArgs) {
+  return { metadata: metadataOf(pagesObject(args.namespace), args), data: pagesOf(args.versions) };
 }
 
 /** maxUnavailable 0: an old pod goes when its successor answers. */
 export function deploymentManifest(version: Version, args: ManifestArgs) {
   const labels = podLabels(version.version);
   const deletion = (args.awaitPods ?? true) ? {} : DELETED_IN_BACKGROUND;
-  const metadata = metadataOf(deploymentObject(args.namespace, version.name), args.owner, deletion);
+  const marks = { owner: args.owner, labels: { ...args.labels, ...labels } };
   return {
-    metadata: withLabels(metadata, { ...args.labels, ...labels }),
+    metadata: metadataOf(deploymentObject(args.namespace, version.name), marks, deletion),
     spec: {
       replicas: version.replicas,
       selector: { matchLabels: labels },
@@ -47,10 +47,11 @@ export function deploymentManifest(version: Version, args: ManifestArgs) {
 /** The Service in front of all versions. */
 export function serviceManifest({ namespace, labels, owner }: ManifestArgs) {
   return {
-    metadata: withLabels(metadataOf(serviceObject(namespace), owner, NOT_AWAITED), {
-      ...labels,
-      service: "nginx",
-    }),
+    metadata: metadataOf(
+      serviceObject(namespace),
+      { owner, labels: { ...labels, service: "nginx" } },
+      NOT_AWAITED,
+    ),
     spec: {
       selector: { app: "nginx" },
       ports: [

@@ -1,5 +1,4 @@
 /** What the API server tries of the web application, besides its pods. */
-
 import { OWNED_KINDS } from "../../mesh/ownedObject.ts";
 import { injectionLabel } from "../../mesh/selector.ts";
 import type { Trial } from "../../preflight/capability.ts";

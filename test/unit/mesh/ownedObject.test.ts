@@ -12,7 +12,7 @@ it("knows an object's path, its resource and its metadata", () => {
   expect(resourceOf(route)).toBe("virtualservices.networking.istio.io");
   expect(pathOf(ownedObject("Secret", "shop", "key"))).toBe("/api/v1/namespaces/shop/secrets/key");
   expect(resourceOf(ownedObject("Secret", "shop", "key"))).toBe("secrets");
-  expect(metadataOf(route, "organization/istio-lab/dev")).toMatchObject({
+  expect(metadataOf(route, { owner: "organization/istio-lab/dev" })).toMatchObject({
     name: "nginx",
     namespace: "shop",
     annotations: { "istio-lab/owner": "organization/istio-lab/dev" },
