@@ -1,6 +1,5 @@
 // Metrics, traces and the live page, on a lab with Prometheus and Zipkin.
 
-import { randomBytes } from "node:crypto";
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +18,8 @@ import {
   byVersion,
   deletePrometheusPod,
   newestTraces,
+  newSpanId,
+  newTraceId,
   ownedBy,
   patchPrometheus,
   prometheusPod,
@@ -95,7 +96,6 @@ describe("metrics", () => {
 });
 
 describe("traces", () => {
-  const newId = () => randomBytes(16).toString("hex");
   const send = async (headers: Record<string, string>) => {
     const { body } = await request(lab.url, { headers: { host: HOST, ...headers } });
     return (await body.text()).trim();
@@ -126,8 +126,8 @@ describe("traces", () => {
   );
 
   test("a request without an id starts its trace at the gateway; one that is not sampled has none", async () => {
-    const unsampled = newId();
-    await send({ traceparent: `00-${unsampled}-${newId().slice(16)}-00` });
+    const unsampled = newTraceId();
+    await send({ traceparent: `00-${unsampled}-${newSpanId()}-00` });
     await send({});
     const roots = async () => {
       const whole = (await newestTraces(lab, 20)).filter((spans) => spans.length === 3);
@@ -254,7 +254,7 @@ describe("monitoring and tracing switched with traffic on", () => {
       // Nothing answers at the endpoint yet: that is a warning, and requests go on.
       expect(await lab.up()).toContain(`tracing.endpoint is ${endpoint}, and a connection`);
       const collector = await OtlpCollector.start(loadBalancer, 4317);
-      const traceId = randomBytes(16).toString("hex");
+      const traceId = newTraceId();
       const headers = { host: HOST, traceparent: `00-${traceId}-${traceId.slice(16)}-01` };
       // The proxies drop spans until they have found the collector.
       const received = async () => {

@@ -91,15 +91,17 @@ export async function spansOf(lab: TestLab, traceId: string): Promise<Span[]> {
   return ((await getter(lab, ZIPKIN)(`/api/v2/trace/${traceId}`).catch(() => [])) ?? []) as Span[];
 }
 
+export const newTraceId = () => randomBytes(16).toString("hex");
+export const newSpanId = () => randomBytes(8).toString("hex");
+
 /**
  * Sends a request that brings the ids of a trace and of its caller's span, and returns its page and its three
  * spans. A proxy drops spans that Zipkin does not take within 5 s, as on a busy host: then another request is
  * sent.
  */
 export async function wholeTrace(lab: TestLab, send: (traceId: string, spanId: string) => Promise<string>) {
-  const newId = () => randomBytes(16).toString("hex");
   for (let left = 6; ; left--) {
-    const [traceId, spanId] = [newId(), newId().slice(16)];
+    const [traceId, spanId] = [newTraceId(), newSpanId()];
     const page = await send(traceId, spanId);
     const lost = await expect
       .poll(() => spansOf(lab, traceId), { timeout: 25_000, interval: 500 })
