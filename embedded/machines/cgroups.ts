@@ -36,9 +36,9 @@ export async function makeCgroup(path: string): Promise<void> {
   }
 }
 
-/** Weight of one process outside of any cgroup, and of a new cgroup, in cgroup v1 (sched(7)). */
+/** Weight of a process of nice 0, and of a new cgroup, in cgroup v1 (kernel/sched/core.c). */
 const ONE_PROCESS = 1024;
-/** The largest weight that the kernel takes. */
+/** The largest weight that the kernel takes (kernel/sched/sched.h). */
 const MOST_SHARES = 262_144;
 
 /**
@@ -48,9 +48,9 @@ const MOST_SHARES = 262_144;
  */
 export async function makeLabCgroup(path: string, machines: number): Promise<void> {
   await makeCgroup(path);
+  const shares = Math.min(ONE_PROCESS * machines * availableParallelism(), MOST_SHARES);
   for (const hierarchy of await hierarchies()) {
     const file = join(hierarchy, path, "cpu.shares");
-    const shares = Math.min(ONE_PROCESS * machines * availableParallelism(), MOST_SHARES);
     if (existsSync(file)) await write(file, `${shares}`);
   }
 }
