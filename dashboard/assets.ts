@@ -16,10 +16,12 @@ const CSS = "text/css; charset=utf-8";
 export function readAssets(): ReadonlyMap<string, Asset> {
   const uplot = dirname(createRequire(import.meta.url).resolve("uplot"));
   const text = (path: string) => readFileSync(path, "utf8");
-  const modules = ["page", "graph", "tables", "chart", "words"].map((name): [string, Asset] => [
-    `/${name}.ts`,
-    { type: JAVASCRIPT, body: stripTypeScriptTypes(text(join(PAGE, `${name}.ts`))) },
-  ]);
+  const modules = ["page", "graph", "servers", "tables", "chart", "colors", "words"].map(
+    (name): [string, Asset] => [
+      `/${name}.ts`,
+      { type: JAVASCRIPT, body: stripTypeScriptTypes(text(join(PAGE, `${name}.ts`))) },
+    ],
+  );
   return new Map<string, Asset>([
     ["/", { type: "text/html; charset=utf-8", body: text(join(PAGE, "page.html")) }],
     ["/page.css", { type: CSS, body: text(join(PAGE, "page.css")) }],

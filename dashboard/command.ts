@@ -22,6 +22,12 @@ export interface DashboardContext {
 
 /** Port of the dashboard, unless another is given. */
 const PORT = 4180;
+/** Why the operating system refuses a port, by its code. */
+const PORT_REFUSED: Readonly<Record<string, string>> = {
+  EADDRINUSE: "is in use",
+  EACCES: "is not allowed for this user",
+};
+
 /** Pages of Zipkin: the newest traces, those of each version, and those with an error. */
 function traceQueries(versionLabels: Observed["versionLabels"]): { label: string; query: string }[] {
   const annotation = (text: string) => `&annotationQuery=${encodeURIComponent(text)}`;
@@ -42,8 +48,12 @@ export function dashboardCommand(context: DashboardContext): Command {
     .addOption(
       new Option("--open <program>", "serve its own pages instead").choices(["prometheus", "zipkin"]),
     )
-    .action(async ({ port, open }: { port: number; open?: "prometheus" | "zipkin" }, command: Command) => {
-      const observed = await context.observed();
+    .option(
+      "--headers <file>",
+      "a header a line, e.g. Authorization: Bearer …, for the Prometheus at monitoring.url",
+    )
+    .action(async ({ port, open, headers }: Options, command: Command) => {
+      const observed = withHeaders(await context.observed(), headers);
       const api = await context.connect();
       const started: Dashboard[] = [];
       try {
@@ -60,15 +70,29 @@ export function dashboardCommand(context: DashboardContext): Command {
         console.error("Ctrl-C ends it.");
         await interrupted();
       } catch (error) {
-        if ((error as { code?: string }).code !== "EADDRINUSE") throw error;
-        command.error(`error: port ${port} of 127.0.0.1 is in use; give another one with --port`, {
-          exitCode: 1,
-        });
+        const why = PORT_REFUSED[(error as { code?: string }).code ?? ""];
+        if (!why) throw error;
+        const words = `port ${port} of 127.0.0.1 ${why}; give another one with --port`;
+        command.error(`error: ${words}`, { exitCode: 1 });
       } finally {
         await Promise.all(started.map((one) => one.close()));
         await api.close();
       }
     });
+}
+
+interface Options {
+  readonly port: number;
+  readonly open?: "prometheus" | "zipkin";
+  readonly headers?: string;
+}
+
+/** Headers are for an address of the user's own: the API server has its kubeconfig. */
+function withHeaders(observed: Observed, headers: string | undefined): Observed {
+  const { prometheus } = observed;
+  if (headers === undefined) return observed;
+  if ("url" in prometheus) return { ...observed, prometheus: { ...prometheus, headers } };
+  throw new Error("--headers is for the Prometheus at monitoring.url, which this stack does not set");
 }
 
 /** Measures for the page, whose links lead to Zipkin where there is one. */

@@ -30,7 +30,11 @@ export async function measure(args: MeasureArgs): Promise<Measured> {
   const { get, versions, scrapeSeconds, signal } = args;
   const windowSeconds = Math.max(10, 4 * scrapeSeconds);
   const { history, ...instant } = queriesOf(args, windowSeconds);
-  const end = Math.floor(Date.now() / 1000);
+  // Prometheus' own clock, which may differ from this machine's.
+  const [clock] = await query(get, "vector(time())", signal);
+  const now = clock?.value ?? Date.now() / 1000;
+  const clockAhead = Date.now() / 1000 - now;
+  const end = Math.floor(now);
   const range = { start: end - HISTORY_MINUTES * 60, end, step: Math.max(2, scrapeSeconds) };
   const [series, ...answers] = await Promise.all([
     queryRange(get, history, range, signal),
@@ -43,6 +47,7 @@ export async function measure(args: MeasureArgs): Promise<Measured> {
   if (age > staleSeconds(scrapeSeconds)) throw new Error(storesNothing(age));
   return {
     at: Date.now(),
+    clockAhead,
     windowSeconds,
     ...(found.edgeRequests.length > 0 ? { haproxy: haproxyOf(found) } : {}),
     ...(found.gatewayRequests.length > 0 ? { gateway: gatewayOf(found) } : {}),
@@ -53,7 +58,10 @@ export async function measure(args: MeasureArgs): Promise<Measured> {
 
 function storesNothing(age: number): string {
   const since = Number.isFinite(age) ? `for ${Math.round(age)} s` : "for minutes";
-  return `Prometheus answers but has stored no sample ${since}: it has just started, or its volume is full`;
+  return (
+    `Prometheus answers but has stored no sample ${since}: it has just started, its volume is full, or it ` +
+    "scrapes less often than monitoring.scrapeSeconds says"
+  );
 }
 
 type Found = Record<Exclude<keyof ReturnType<typeof queriesOf>, "history">, Sample[]>;

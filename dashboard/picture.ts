@@ -99,6 +99,8 @@ export interface MeasuredServer {
 /** What the sources report at one moment; a part is undefined where its source does not answer. */
 export interface Measured {
   readonly at: number;
+  /** Seconds by which this machine's clock is ahead of Prometheus'. */
+  readonly clockAhead: number;
   readonly windowSeconds: number;
   /** What HAProxy counts; undefined where its exporter is not scraped. */
   readonly haproxy?: {
@@ -129,7 +131,8 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
   const flow = (part: Partial<Omit<MeasuredVersion, "name">> | undefined, all: number | undefined): Flow =>
     flowOf(part, all, windowSeconds);
   const served = measured.versions.reduce((sum, { requests }) => sum + requests, 0);
-  const settling = setting.changes.some((change) => at - change.at < windowSeconds * 1000);
+  // The API server's clock, which dates the first change, may be ahead.
+  const settling = setting.changes.some((change) => Math.abs(at - change.at) < windowSeconds * 1000);
   return {
     at,
     url: setting.url,

@@ -2,10 +2,13 @@
  * Where the picture comes from: the API server, and Prometheus behind its proxy or at an address of its own.
  */
 import type { KubernetesApi } from "../clients/kubernetes.ts";
+import { getFrom, type PrometheusAddress } from "../clients/prometheus.ts";
+import { PROMETHEUS_APP } from "../components/monitoring/prometheus.ts";
 import { ALERT_LABELS } from "../components/monitoring/rules.ts";
 import { readVirtualService, type VirtualServiceLike } from "../mesh/istio.ts";
 import { measure } from "./measure.ts";
 import { type Link, type Picture, pictureOf, type Setting, type WeightChange } from "./picture.ts";
+import { podTrouble } from "./podTrouble.ts";
 import { firingAlerts, type PrometheusGet } from "./prometheus.ts";
 
 /** A Service that is reached through the API server's proxy. */
@@ -27,7 +30,7 @@ export interface SourceArgs {
   /** Workload of the ingress gateway. @default istio-ingressgateway */
   readonly gateway?: string | undefined;
   /** Prometheus that the program deployed, or the address of one that was there. */
-  readonly prometheus: ServiceRef | { readonly url: string };
+  readonly prometheus: ServiceRef | PrometheusAddress;
   /** Seconds between two scrapes. */
   readonly scrapeSeconds: number;
   /** Links to traces; none without tracing. */
@@ -66,6 +69,7 @@ export class Source {
       firingAlerts(get, signal),
     ]);
     const problems = [
+      ...clockProblems(measured.clockAhead),
       ...alerts
         .filter(({ labels }) => labels.part_of === ALERT_LABELS.part_of)
         .map(({ labels, summary }) => `Alert ${labels.alertname}: ${summary}.`),
@@ -116,26 +120,43 @@ export class Source {
   #get(): PrometheusGet {
     const { api, prometheus } = this.#args;
     if ("url" in prometheus) {
-      const base = prometheus.url.replace(/\/$/, "");
-      const get = async (path: string, signal: AbortSignal) =>
-        (await fetch(`${base}${path}`, { signal })).json() as Promise<unknown>;
-      return (path, signal) => named(`at ${base}`, get(path, signal));
+      const where = `at ${prometheus.url}`;
+      return (path, signal) => named(where, getFrom(prometheus, path, signal));
     }
     const prefix = proxyPath(prometheus);
     return async (path) => {
       const where = `in namespace ${prometheus.namespace}`;
-      const answer = await named(where, api.get<unknown>(`${prefix}${path}`, this.#limit()));
+      const answer = await named(where, api.get<unknown>(`${prefix}${path}`, this.#limit()), () =>
+        podTrouble(api, { namespace: prometheus.namespace, app: PROMETHEUS_APP }),
+      );
       if (answer === undefined) throw new Error(`there is no Service ${prometheus.service} ${where}`);
       return answer;
     };
   }
 }
 
+/** Seconds between two clocks that the chart does not show. */
+const CLOCKS_AGREE = 5;
+
+function clockProblems(ahead: number): string[] {
+  if (Math.abs(ahead) < CLOCKS_AGREE) return [];
+  const seconds = `${Math.round(Math.abs(ahead))} s ${ahead > 0 ? "ahead of" : "behind"}`;
+  return [`This machine's clock is ${seconds} Prometheus': the marks in the chart are off by that.`];
+}
+
 /** The errors of the API server and of fetch do not name the program that does not answer. */
-async function named<T>(where: string, answer: Promise<T>): Promise<T> {
-  return answer.catch((error: Error) => {
-    throw new Error(`Prometheus ${where} does not answer: ${error.message}`, { cause: error });
-  });
+async function named<T>(
+  where: string,
+  answer: Promise<T>,
+  reason: () => Promise<string | undefined> = async () => undefined,
+): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    const why = await reason().catch(() => undefined);
+    const words = why ?? (error as Error).message;
+    throw new Error(`Prometheus ${where} does not answer: ${words}`, { cause: error });
+  }
 }
 
 /** The weights in the order of the configuration; the VirtualService has them the other way round. */

@@ -38,6 +38,8 @@ export function telemetrySpec(matchLabels: Readonly<Record<string, string>>, sam
       {
         providers: [{ name: TRACING_PROVIDER }],
         randomSamplingPercentage: sampling,
+        // A Telemetry for the whole mesh may say the opposite, and Istio would take that over.
+        disableSpanReporting: false,
         customTags: { route: { formatter: { value: "%ROUTE_NAME%" } } },
       },
     ],

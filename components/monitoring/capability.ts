@@ -4,8 +4,8 @@ import type { Capability } from "../../preflight/capability.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { WebAppConfig } from "../webApp/config.ts";
 import { type MonitoringConfig, monitoringSettings } from "./config.ts";
-import { ISTIO_NAMESPACE, scrapedNamespaces } from "./monitoring.ts";
-import { monitoringObjects } from "./objects.ts";
+import { scrapedNamespaces } from "./monitoring.ts";
+import { ISTIO_NAMESPACE, monitoringObjects } from "./objects.ts";
 import { monitoringPreflight } from "./preflight.ts";
 
 export const monitoring = {

@@ -4,12 +4,15 @@ import { amountOf } from "../../mesh/quantity.ts";
 import type { ConfigOf } from "../../settings/slice.ts";
 import { field, key, slice } from "../../settings/slice.ts";
 import { flag, image, integer, isLabel, object, text } from "../../settings/values.ts";
+import { LEAST_MEMORY } from "./prometheus.ts";
 
 /** Prometheus as the program deploys it. */
 export interface DeployedMonitoring {
   readonly image: string;
   /** E.g. `24h`. */
   readonly retention: string;
+  /** E.g. `512Mi`. */
+  readonly memory: string;
   readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
 }
 
@@ -33,55 +36,64 @@ const LEAST_VOLUME = 512 * 2 ** 20;
 const isRetention = (value: string) =>
   DURATION.test(value) && /[1-9]/.test(value) && !/[0-9]{10}/.test(value) && !/[0-9]{3}y/.test(value);
 
+const isMemory = (value: string) => QUANTITY.test(value) && amountOf(value) >= amountOf(LEAST_MEMORY);
+
 const isVolume = (value: string) => QUANTITY.test(value) && amountOf(value) >= LEAST_VOLUME;
 
 /** Credentials would stand in the stack's outputs in plain text. */
 function isUrl(value: string): boolean {
   const url = URL.canParse(value) ? new URL(value) : undefined;
   if (url === undefined || /[\s?#]/.test(value)) return false;
-  return /^https?:$/.test(url.protocol) && !url.username && !url.password;
+  return /^https?:$/.test(url.protocol) && url.port !== "0" && !url.username && !url.password;
 }
 
 export const monitoringSettings = slice({
   keys: {
     monitoring: key(
-      object("give an object with enabled, url, image, retention, scrapeSeconds, storage and proxies", {
-        enabled: field(flag().default(false), "Whether Prometheus is deployed, in a namespace of its own"),
-        url: field(
-          text(
-            "give the address of a Prometheus, without credentials and query, e.g. " +
-              "http://prometheus.example:9090",
-            isUrl,
-          ).optional(),
-          "Address of a Prometheus that is there already; nothing is deployed then",
-          "none",
-        ),
-        image: field(image().default("prom/prometheus:v3.5.0"), "Image of Prometheus 2.42 or later"),
-        retention: field(
-          text("give a duration, e.g. 24h or 15d", isRetention).default("24h"),
-          "How long samples are kept",
-        ),
-        scrapeSeconds: field(
-          integer("give an integer from 1 to 300", 1, 300).default(15),
-          "Seconds between two scrapes",
-        ),
-        storage: field(
-          object("give an object with size and storageClass", {
-            size: text("give a size of 512Mi or more, e.g. 2Gi", isVolume),
-            storageClass: text(
-              "give the name of a StorageClass",
-              (value) => value.length <= 253 && value.split(".").every((label) => isLabel(label)),
+      object(
+        "give an object with enabled, url, image, retention, memory, scrapeSeconds, storage and proxies",
+        {
+          enabled: field(flag().default(false), "Whether Prometheus is deployed, in a namespace of its own"),
+          url: field(
+            text(
+              "give the address of a Prometheus, without credentials and query, e.g. " +
+                "http://prometheus.example:9090",
+              isUrl,
             ).optional(),
-          }).optional(),
-          "`size` and `storageClass` of a PersistentVolumeClaim for the samples",
-          "an emptyDir: the samples go with the pod",
-        ),
-        proxies: field(
-          z.enum(["istio", "envoy"], { error: "give istio or envoy" }).default("istio"),
-          "`envoy` for proxies without Istio's telemetry filter: Envoy's stats access logger stands in " +
-            "for it",
-        ),
-      }).prefault({}),
+            "Address of a Prometheus that is there already; nothing is deployed then",
+            "none",
+          ),
+          image: field(image().default("prom/prometheus:v3.5.0"), "Image of Prometheus 2.42 or later"),
+          retention: field(
+            text("give a duration, e.g. 24h or 15d", isRetention).default("24h"),
+            "How long samples are kept",
+          ),
+          memory: field(
+            text(`give a size of ${LEAST_MEMORY} or more, e.g. 1Gi`, isMemory).default("512Mi"),
+            "The most memory that Prometheus may take",
+          ),
+          scrapeSeconds: field(
+            integer("give an integer from 1 to 300", 1, 300).default(15),
+            "Seconds between two scrapes",
+          ),
+          storage: field(
+            object("give an object with size and storageClass", {
+              size: text("give a size of 512Mi or more, e.g. 2Gi", isVolume),
+              storageClass: text(
+                "give the name of a StorageClass",
+                (value) => value.length <= 253 && value.split(".").every((label) => isLabel(label)),
+              ).optional(),
+            }).optional(),
+            "`size` and `storageClass` of a PersistentVolumeClaim for the samples",
+            "an emptyDir: the samples go with the pod",
+          ),
+          proxies: field(
+            z.enum(["istio", "envoy"], { error: "give istio or envoy" }).default("istio"),
+            "`envoy` for proxies without Istio's telemetry filter: Envoy's stats access logger stands in " +
+              "for it",
+          ),
+        },
+      ).prefault({}),
       "Prometheus with Istio's standard metrics, HAProxy's metrics, and rules for shares, errors and latency",
     ),
   },
@@ -103,9 +115,9 @@ export const monitoringSettings = slice({
       );
   },
   resolve: ({ monitoring }): { readonly monitoring: MonitoringSettings | undefined } => {
-    const { enabled, url, image, retention, scrapeSeconds, storage, proxies } = monitoring;
+    const { enabled, url, image, retention, memory, scrapeSeconds, storage, proxies } = monitoring;
     if (!enabled && !url) return { monitoring: undefined };
-    const deployed = enabled ? { image, retention, storage } : undefined;
+    const deployed = enabled ? { image, retention, memory, storage } : undefined;
     return { monitoring: { scrapeSeconds, standIn: proxies === "envoy", url, deployed } };
   },
 });

@@ -12,9 +12,6 @@ import { prometheusRules } from "./rules.ts";
 import { prometheusConfig } from "./scrape.ts";
 import { standardMetricsFilter } from "./standardMetrics.ts";
 
-/** Namespace of istiod. */
-export const ISTIO_NAMESPACE = "istio-system";
-
 /** Where a program that may use the API server's proxy finds Prometheus. */
 export interface PrometheusRef {
   readonly namespace: string;
@@ -31,6 +28,8 @@ export interface MonitoringArgs {
   image: string;
   /** How long samples are kept, e.g. `24h`. */
   retention: string;
+  /** The most memory that Prometheus may take, e.g. `512Mi`. */
+  memory: string;
   /** Seconds between two scrapes. */
   scrapeSeconds: number;
   /** Volume of a size and class of storage. @default an emptyDir: samples go with the pod */

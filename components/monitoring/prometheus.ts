@@ -11,6 +11,8 @@ export interface PrometheusArgs {
   readonly image: string;
   /** E.g. `24h`. */
   readonly retention: string;
+  /** The most memory that Prometheus may take, e.g. `512Mi`. */
+  readonly memory: string;
   /** A claim of that size. @default an emptyDir */
   readonly storage?: { readonly size: string; readonly storageClass?: string | undefined } | undefined;
   /** Hash of what the pod has to be restarted for. */
@@ -20,7 +22,11 @@ export interface PrometheusArgs {
   readonly owner: string;
 }
 
-const LABELS = { app: "istio-lab-prometheus" };
+/** Label `app` of Prometheus' pods. */
+export const PROMETHEUS_APP = "istio-lab-prometheus";
+const LABELS = { app: PROMETHEUS_APP };
+/** What Prometheus asks a node for; the limit is no less. */
+export const LEAST_MEMORY = "128Mi";
 /** User and group `nobody`, which own the data directory of the official image. */
 const NOBODY = 65534;
 
@@ -64,8 +70,9 @@ export function deploymentOf(args: PrometheusArgs): k8s.types.input.apps.v1.Depl
   };
 }
 
-function podOf({ image, retention, storage }: PrometheusArgs): k8s.types.input.core.v1.PodSpec {
+function podOf(args: PrometheusArgs): k8s.types.input.core.v1.PodSpec {
   const { configMap, serviceAccount, claim } = prometheusObjects;
+  const { storage } = args;
   return {
     serviceAccountName: serviceAccount.name,
     terminationGracePeriodSeconds: GRACE_SECONDS,
@@ -76,7 +83,7 @@ function podOf({ image, retention, storage }: PrometheusArgs): k8s.types.input.c
       fsGroup: NOBODY,
       seccompProfile: { type: "RuntimeDefault" },
     },
-    containers: [containerOf(image, retention, storage?.size ?? EMPTY_DIR_SIZE)],
+    containers: [containerOf(args)],
     volumes: [
       { name: "config", configMap: { name: configMap.name } },
       storage
@@ -86,7 +93,13 @@ function podOf({ image, retention, storage }: PrometheusArgs): k8s.types.input.c
   };
 }
 
-function containerOf(image: string, retention: string, size: string): k8s.types.input.core.v1.Container {
+function containerOf({
+  image,
+  retention,
+  memory,
+  storage,
+}: PrometheusArgs): k8s.types.input.core.v1.Container {
+  const size = storage?.size ?? EMPTY_DIR_SIZE;
   return {
     name: "prometheus",
     image,
@@ -104,7 +117,7 @@ function containerOf(image: string, retention: string, size: string): k8s.types.
       periodSeconds: 10,
       failureThreshold: 6,
     },
-    resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+    resources: { requests: { cpu: "50m", memory: LEAST_MEMORY }, limits: { memory } },
     securityContext: {
       readOnlyRootFilesystem: true,
       allowPrivilegeEscalation: false,

@@ -6,12 +6,8 @@ import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
 import { metadataOf, POD_DELETION_LIMIT } from "../../mesh/ownedObject.ts";
 import type { MonitoringSettings } from "../monitoring/config.ts";
-import {
-  exporterAddress,
-  ISTIO_NAMESPACE,
-  Monitoring,
-  type PrometheusRef,
-} from "../monitoring/monitoring.ts";
+import { exporterAddress, Monitoring, type PrometheusRef } from "../monitoring/monitoring.ts";
+import { ISTIO_NAMESPACE } from "../monitoring/objects.ts";
 import type { TracingSettings } from "../tracing/config.ts";
 import { Tracing, type ZipkinRef } from "../tracing/tracing.ts";
 

@@ -5,17 +5,20 @@ import { COLLECTOR_HOST, extensionProvider, TRACING_PROVIDER } from "../../mesh/
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import { checkCollector } from "./collector.ts";
 import type { TracingSettings } from "./config.ts";
+import { checkTelemetries, type TelemetryNeeds } from "./telemetries.ts";
 import { DEPLOYED_ZIPKIN } from "./tracing.ts";
 
-/** The part of the configuration that the check reads. */
-export interface Needs {
-  readonly tracing: TracingSettings | undefined;
-  readonly istio: { readonly manage: boolean; readonly revision?: string | undefined };
+/** The part of the configuration that the checks read. */
+export interface Needs extends TelemetryNeeds {
+  readonly istio: TelemetryNeeds["istio"] & {
+    readonly manage: boolean;
+    readonly revision?: string | undefined;
+  };
 }
 
 export const tracingPreflight = {
   permissions,
-  checks: [checkProvider, checkCollector],
+  checks: [checkProvider, checkCollector, checkTelemetries],
 } satisfies Preflight<Needs>;
 
 /** The provider that the Telemetry objects name. */

@@ -1,41 +1,61 @@
 /** The graph: client, load balancer, nodes, gateway, versions, and what flows between them. */
-import type { Flow, Picture } from "../picture.ts";
-import { flowLines, percent, VERDICTS } from "./words.ts";
+import type { Flow, Picture, VersionPicture } from "../picture.ts";
+import { colorOf } from "./colors.ts";
+import { shownServers } from "./servers.ts";
+import { flowLines, percent, shortened, VERDICTS } from "./words.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { width: 170, height: 66 };
-const GAP = 40;
-/** Room between two columns, for the lines beside an edge. */
-const EDGE = 190;
-const COLUMNS = 5;
-const WIDTH = COLUMNS * BOX.width + (COLUMNS - 1) * EDGE;
+/** The columns: where each begins, and the size of its boxes. */
+const COLUMNS = {
+  client: { x: 0, width: 110, height: 56 },
+  balancer: { x: 230, width: 120, height: 56 },
+  servers: { x: 490, width: 180, height: 56 },
+  gateway: { x: 750, width: 110, height: 56 },
+  versions: { x: 1050, width: 190, height: 90 },
+} as const;
+/** The frame of a box is as wide as this on each side of its edge. */
+const MARGIN = 2;
+const WIDTH = COLUMNS.versions.x + COLUMNS.versions.width;
+/** Between two boxes of a column. */
+const GAP = 32;
+/** Between two lines of figures. */
+const LINE = 16;
+/** Characters of a name that fit into a box. */
+const NAME = 19;
 
 interface Box {
-  readonly column: number;
   readonly title: string;
   readonly lines: readonly string[];
   readonly state: string;
+  /** Drawn below the lines. */
+  readonly bar?: SVGElement | undefined;
 }
 
 interface Placed extends Box {
   readonly x: number;
   readonly y: number;
+  readonly width: number;
+  readonly height: number;
 }
 
 /** Redraws the picture. */
 export function drawGraph(svg: SVGSVGElement, picture: Picture): void {
-  const rows = Math.max(1, picture.servers.length, picture.versions.length);
-  const height = rows * (BOX.height + GAP) + 10;
-  svg.setAttribute("viewBox", `0 0 ${WIDTH} ${height}`);
-  const boxes = boxesOf(picture, height);
-  const edges = edgesOf(picture, boxes);
+  const servers = shownServers(picture.servers);
+  const rows = (column: { height: number }, count: number) => count * (column.height + GAP);
+  const height = Math.max(
+    rows(COLUMNS.servers, servers.length),
+    rows(COLUMNS.versions, picture.versions.length),
+    rows(COLUMNS.client, 1),
+  );
+  svg.setAttribute("viewBox", `${-MARGIN} 0 ${WIDTH + 2 * MARGIN} ${height}`);
+  const boxes = boxesOf(picture, servers, height);
+  const edges = edgesOf(picture, servers, boxes);
   const title = svg.querySelector("title") as unknown as SVGTitleElement;
   title.textContent = inWords(picture);
-  const { client, balancer, servers, gateway, versions } = boxes;
   svg.replaceChildren(
     title,
     ...edges.map(([line]) => line),
-    ...[client, balancer, ...servers, gateway, ...versions].map(drawBox),
+    ...[boxes.client, boxes.balancer, ...boxes.servers, boxes.gateway, ...boxes.versions].map(drawBox),
     ...edges.flatMap(([, label]) => label ?? []),
   );
 }
@@ -48,44 +68,43 @@ interface Boxes {
   readonly versions: readonly Placed[];
 }
 
-function boxesOf({ servers, versions }: Picture, height: number): Boxes {
-  const column = (boxes: readonly Box[]) => placed(boxes, height);
-  const alone = (column: number, title: string, line: string) =>
-    placed([{ column, title, lines: [line], state: "plain" }], height)[0] as Placed;
+function boxesOf({ versions }: Picture, servers: Picture["servers"], height: number): Boxes {
+  const column = (name: keyof typeof COLUMNS, boxes: readonly Box[]) => placed(name, boxes, height);
+  const alone = (name: keyof typeof COLUMNS, title: string, line: string) =>
+    column(name, [{ title, lines: [line], state: "plain" }])[0] as Placed;
   return {
-    client: alone(0, "Client", "browser, probe"),
-    balancer: alone(1, "HAProxy", "load balancer"),
+    client: alone("client", "Client", "browsers"),
+    balancer: alone("balancer", "HAProxy", servers.length > 0 ? "load balancer" : "not measured"),
     servers: column(
-      servers.map(({ name, state }) => ({ column: 2, title: name, lines: [`node, ${state}`], state })),
+      "servers",
+      servers.map(({ name, state }) => ({ title: name, lines: [`node, ${state}`], state })),
     ),
-    gateway: alone(3, "Gateway", "Envoy"),
+    gateway: alone("gateway", "Gateway", "Envoy"),
     versions: column(
-      versions.map(({ name, weight, verdict, flow }) => ({
-        column: 4,
-        title: name,
-        lines: [`weight ${weight} %`, `${percent(flow.share)}, ${VERDICTS[verdict]}`],
-        state: verdict,
+      "versions",
+      versions.map((version, index) => ({
+        title: version.name,
+        lines: [`${percent(version.flow.share)}, weight ${version.weight} %`, VERDICTS[version.verdict]],
+        state: version.verdict,
+        bar: barOf(version, colorOf(index)),
       })),
     ),
   };
 }
 
 /** Where HAProxy is not measured, one edge leads from it to the gateway. */
-function edgesOf(picture: Picture, { client, balancer, servers, gateway, versions }: Boxes): Edge[] {
-  const throughNodes = servers.flatMap((server, index) => {
-    const { flow, state, name } = picture.servers[index] as Picture["servers"][number];
-    const unnamed = { ...flow, errors: null, perSecond: null, share: null };
-    return [
-      edge(balancer, server, flow, `edge-server-${name}`, state),
-      edge(server, gateway, unnamed, "", state, flow.share),
-    ];
+function edgesOf(picture: Picture, servers: Picture["servers"], boxes: Boxes): Edge[] {
+  const { client, balancer, gateway } = boxes;
+  const throughNodes = boxes.servers.flatMap((box, index) => {
+    const { flow, state, name } = servers[index] as Picture["servers"][number];
+    return [edge(balancer, box, flow, `edge-server-${name}`, state), edge(box, gateway, flow, "", state)];
   });
   return [
     edge(client, balancer, picture.client, "edge-client"),
     ...(servers.length > 0 ? throughNodes : [edge(balancer, gateway, picture.gateway, "edge-gateway")]),
-    ...versions.map((version, index) => {
-      const { flow, name } = picture.versions[index] as Picture["versions"][number];
-      return edge(gateway, version, flow, `edge-version-${name}`, version.state);
+    ...boxes.versions.map((box, index) => {
+      const { flow, name } = picture.versions[index] as VersionPicture;
+      return edge(gateway, box, flow, `edge-version-${name}`, box.state);
     }),
   ];
 }
@@ -99,54 +118,76 @@ function inWords({ versions }: Picture): string {
 }
 
 /** Boxes of one column, evenly spread. */
-function placed(boxes: readonly Box[], height: number): Placed[] {
+function placed(column: keyof typeof COLUMNS, boxes: readonly Box[], whole: number): Placed[] {
+  const { x, width, height } = COLUMNS[column];
   return boxes.map((box, index) => ({
     ...box,
-    x: box.column * (BOX.width + EDGE),
-    y: ((index + 0.5) * height) / boxes.length - BOX.height / 2,
+    ...{ x, width, height },
+    y: ((index + 0.5) * whole) / boxes.length - height / 2,
   }));
 }
 
-function drawBox({ x, y, title, lines, state }: Placed): SVGGElement {
+function drawBox({ x, y, width, height, title, lines, state, bar }: Placed): SVGGElement {
   const group = element("g", { class: `box ${state}` });
-  const texts = [title, ...lines].map((line, index) =>
-    text(
-      line,
-      x + BOX.width / 2,
-      y + (lines.length > 1 ? 20 : 28) + index * 19,
-      index === 0 ? "name" : "detail",
-    ),
+  const middle = x + width / 2;
+  const texts = [shortened(title, NAME), ...lines].map((line, index) =>
+    text(line, { x: middle, y: y + 24 + index * 18 }, index === 0 ? "name" : "detail"),
   );
-  group.append(element("rect", { x, y, rx: 8, width: BOX.width, height: BOX.height }), ...texts);
+  const whole = element("title", {});
+  whole.textContent = [title, ...lines].join(", ");
+  group.append(whole, element("rect", { class: "frame", x, y, rx: 8, width, height }), ...texts);
+  if (bar) {
+    bar.setAttribute("transform", `translate(${x + 14} ${y + height - 18})`);
+    group.append(bar);
+  }
   return group;
+}
+
+/** The measured share as a bar, on the shares that agree with the weight, with a mark at the weight. */
+function barOf({ flow, band, weight }: VersionPicture, color: string): SVGElement {
+  const width = COLUMNS.versions.width - 28;
+  const across = (share: number) => (width * share) / 100;
+  const bar = element("g", { class: "bar" });
+  bar.append(element("rect", { class: "track", width, height: 8, rx: 4 }));
+  bar.append(element("rect", { y: 1, width: across(flow.share ?? 0), height: 6, rx: 3, fill: color }));
+  if (band) {
+    const [low, high] = [across(band.low), across(band.high)];
+    bar.append(element("rect", { class: "band", x: low, y: -3, width: Math.max(1, high - low), height: 14 }));
+  }
+  bar.append(element("line", { x1: across(weight), x2: across(weight), y1: -4, y2: 12 }));
+  return bar;
 }
 
 /** The line, as thick as its share, and the figures beside it. */
 type Edge = readonly [SVGElement, SVGElement | undefined];
 
-function edge(from: Placed, to: Placed, flow: Flow, id: string, state = "plain", share = flow.share): Edge {
-  const [x1, y1] = [from.x + BOX.width, from.y + BOX.height / 2];
-  const [x2, y2] = [to.x, to.y + BOX.height / 2];
+function edge(from: Placed, to: Placed, flow: Flow, id: string, state = "plain"): Edge {
+  const [x1, y1] = [from.x + from.width, from.y + from.height / 2];
+  const [x2, y2] = [to.x, to.y + to.height / 2];
   const middle = (x1 + x2) / 2;
   const line = element("path", {
     class: `edge ${state}`,
     d: `M${x1},${y1} C${middle},${y1} ${middle},${y2} ${x2},${y2}`,
-    "stroke-width": 1 + (share ?? 0) / 12,
+    "stroke-width": 1 + (flow.share ?? 0) / 12,
   });
   if (!id) return [line, undefined];
   const label = element("g", { class: "figures", id });
-  // Above the end that no other edge of the column shares, so that labels do not meet.
-  const end = to.column === 3 || to.column === 1 ? (y1 + y2) / 2 : y2;
+  const lines = flowLines(flow);
+  // The line comes from the other side: figures beside a line that falls are below its end.
+  const first = y2 > y1 + 1 ? y2 + 22 : y2 - 12 - (lines.length - 1) * LINE;
   label.append(
-    ...flowLines(flow).map((words, index, all) =>
-      text(words, middle, end - 10 - (all.length - 1 - index) * 16, "figure"),
-    ),
+    ...lines.map((words, index) => text(words, { x: x2 - 10, y: first + index * LINE }, "figure", "end")),
   );
   return [line, label];
 }
 
-function text(words: string, x: number, y: number, className: string): SVGElement {
-  const node = element("text", { x, y, class: className, "text-anchor": "middle" });
+function text(
+  words: string,
+  { x, y }: { x: number; y: number },
+  className: string,
+  anchor = "middle",
+): SVGElement {
+  const node = element("text", { x, y, class: className, "text-anchor": anchor });
   node.textContent = words;
   return node;
 }

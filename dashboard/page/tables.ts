@@ -36,8 +36,10 @@ export function fillTables(picture: Picture): void {
   );
   list(
     "problems",
-    picture.problems.map((problem) => [problem]),
+    [...idle(picture), ...picture.problems].map((problem) => [problem]),
   );
+  const window = document.getElementById("window") as HTMLElement;
+  window.textContent = `Figures are of the last ${picture.windowSeconds} s.`;
   list(
     "links",
     picture.links.map(({ label, href }) => {
@@ -47,6 +49,12 @@ export function fillTables(picture: Picture): void {
     }),
   );
   (document.getElementById("more-section") as HTMLElement).hidden = picture.links.length === 0;
+}
+
+/** A page without figures says what is missing: requests. */
+function idle({ versions, windowSeconds }: Picture): string[] {
+  if (!versions.every(({ verdict }) => verdict === "idle")) return [];
+  return [`No request in the last ${windowSeconds} s: open the address above, or send some with the probe.`];
 }
 
 interface Row {

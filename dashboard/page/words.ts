@@ -18,6 +18,18 @@ export function time(value: number | null): string {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
 }
 
+/**
+ * A name of so many characters at most. A domain is left out first, then the middle: names of nodes and
+ * versions differ at either end.
+ */
+export function shortened(name: string, most: number): string {
+  if (name.length <= most) return name;
+  const [host = ""] = name.split(".");
+  if (host !== name && host.length < most) return `${host}…`;
+  const end = Math.floor((most - 1) / 2);
+  return `${host.slice(0, most - 1 - end)}…${host.slice(-end)}`;
+}
+
 /** The lines beside an edge of the graph: share and rate, errors, times. */
 export function flowLines(flow: Flow): string[] {
   const times =

@@ -6,11 +6,12 @@ import { until } from "../../clients/process.ts";
 import { type Dashboard, startDashboard } from "../../dashboard/dashboard.ts";
 import { type Measured, type Picture, pictureOf } from "../../dashboard/picture.ts";
 import { Browser } from "../support/e2e/browser.ts";
+import { SOON } from "../support/e2e/soon.ts";
 
-const SOON = { timeout: 30_000, interval: 100 };
 const LINK = "http://127.0.0.1:9411/zipkin/?lookback=15m";
 
 const MEASURED: Omit<Measured, "at"> = {
+  clockAhead: 0,
   windowSeconds: 10,
   haproxy: {
     requests: 1000,
@@ -111,7 +112,7 @@ test.each(["light", "dark"])("every text has a contrast of 4.5 or more in %s", a
 
 test("a version that is off, and a server that is down, show by more than their colour", async () => {
   const dashed = await browser.evaluate(
-    '[...document.querySelectorAll(".box.off rect, .box.down rect")].map((box) => getComputedStyle(box).strokeDasharray)',
+    '[...document.querySelectorAll(".box.off .frame, .box.down .frame")].map((box) => getComputedStyle(box).strokeDasharray)',
   );
   expect(dashed).toEqual(["6px, 4px"]);
   expect(await browser.evaluate("document.body.innerText")).toMatch(/node03\tdown/);

@@ -5,7 +5,7 @@ import type { CheckContext, Findings, Preflight } from "../../preflight/capabili
 /** The stack that the checks run for. */
 export const OWNER = "organization/istio-lab/test";
 
-/** All faults, as messages, and all facts. */
+/** All faults, as messages, all warnings and all facts. */
 export async function runChecks<Config>(preflight: Preflight<Config>, api: KubernetesApi, config: Config) {
   const context = { api, config, owner: OWNER, signal: AbortSignal.timeout(20_000) };
   const { checks = [], machineChecks = [] } = preflight;
@@ -19,6 +19,7 @@ export async function runChecks<Config>(preflight: Preflight<Config>, api: Kuber
   for (const work of atEnd) work();
   return {
     faults: findings.flatMap(({ faults }) => faults.map(({ message }) => message)),
+    warnings: findings.flatMap(({ warnings = [] }) => warnings),
     facts: Object.assign({}, ...findings.map(({ facts }) => facts)) as object,
   };
 }

@@ -10,7 +10,7 @@ afterEach(() => dashboard?.close());
 
 const picture = (): Picture =>
   pictureOf(
-    { at: Date.now(), windowSeconds: 10, versions: [], history: { times: [], shares: {} } },
+    { at: Date.now(), clockAhead: 0, windowSeconds: 10, versions: [], history: { times: [], shares: {} } },
     { url: "http://x/", weights: { v116: 100 }, changes: [], pods: {}, links: [], problems: [] },
   );
 

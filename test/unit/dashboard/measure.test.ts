@@ -95,6 +95,22 @@ test.each([
   },
 );
 
+test("the history ends at Prometheus' own time, and the difference of the clocks is known", async () => {
+  const now = Date.now() / 1000 - 600;
+  const { get } = prometheus({ "vector(time())": [{ metric: {}, value: [0, String(now)] }] });
+  const ranges: URLSearchParams[] = [];
+  const { clockAhead } = await measure({
+    ...ARGS,
+    get: (path) => {
+      const { searchParams } = new URL(path, "http://x");
+      if (searchParams.has("end")) ranges.push(searchParams);
+      return get(path);
+    },
+  });
+  expect(ranges.map((range) => range.get("end"))).toEqual([String(Math.floor(now))]);
+  expect(Math.round(clockAhead / 100)).toBe(6);
+});
+
 test("a sample as old as three scrapes is fresh", async () => {
   const { get } = prometheus({}, [{ metric: {}, value: [0, "44"] }]);
   await expect(measure({ ...ARGS, scrapeSeconds: 15, get })).resolves.toBeDefined();

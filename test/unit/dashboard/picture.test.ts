@@ -6,6 +6,7 @@ const NOW = 1_700_000_000_000;
 
 const MEASURED: Measured = {
   at: NOW,
+  clockAhead: 0,
   windowSeconds: 10,
   haproxy: {
     requests: 1000,
@@ -60,6 +61,14 @@ test("right after a change of the weights the share is `settling`, not `off`", (
   ]);
 });
 
+test("a change that another machine's clock dates in the future does not settle for ever", () => {
+  const changes = [{ at: NOW + 300_000, weights: { v116: 50, v117: 50 } }];
+  expect(versions({ v116: 50, v117: 50 }, MEASURED, changes).map(({ verdict }) => verdict)).toEqual([
+    "ok",
+    "ok",
+  ]);
+});
+
 test("a version at weight 0 is off as soon as one request reaches it", () => {
   const measured = { ...MEASURED, versions: [{ name: "v116", requests: 100, errors: 0, p50: 1, p99: 1 }] };
   expect(versions({ v116: 100, v117: 0 }, measured).map(({ verdict }) => verdict)).toEqual(["ok", "ok"]);
@@ -68,7 +77,7 @@ test("a version at weight 0 is off as soon as one request reaches it", () => {
 
 test("what is not measured is null, not zero", () => {
   const picture = pictureOf(
-    { at: NOW, windowSeconds: 10, versions: [], history: { times: [], shares: {} } },
+    { at: NOW, clockAhead: 0, windowSeconds: 10, versions: [], history: { times: [], shares: {} } },
     SETTING,
   );
   expect(picture.client.perSecond).toBeNull();

@@ -127,6 +127,33 @@ test.each([
   await expect(picture()).rejects.toThrow(words);
 });
 
+test("Prometheus is down: the error has the state of its pod", async () => {
+  const status = {
+    phase: "Running",
+    containerStatuses: [
+      { ready: false, restartCount: 2, lastState: { terminated: { reason: "OOMKilled", exitCode: 137 } } },
+    ],
+  };
+  const pods = { items: [{ metadata: { name: "prometheus-1" }, status }] };
+  const { picture } = await sourceOf({ ...cluster(), [QUERY]: 503, "/api/v1/namespaces/observe/pods": pods });
+  await expect(picture()).rejects.toThrow(
+    "Prometheus in namespace observe does not answer: its pod prometheus-1 has run out of memory (OOMKilled) " +
+      "after 2 restarts",
+  );
+});
+
+test.each([
+  [-3, []],
+  [-90, ["This machine's clock is 90 s ahead of Prometheus': the marks in the chart are off by that."]],
+  [90, ["This machine's clock is 90 s behind Prometheus': the marks in the chart are off by that."]],
+])("Prometheus' clock is %d s off", async (seconds, wanted) => {
+  const now = String(Date.now() / 1000 + seconds);
+  const clock = `${QUERY}?query=${encodeURIComponent("vector(time())")}`;
+  const answer = { status: "success", data: { result: [{ metric: {}, value: [0, now] }] } };
+  const { picture } = await sourceOf({ ...cluster(), [clock]: answer });
+  expect((await picture()).problems.filter((problem) => problem.includes("clock"))).toEqual(wanted);
+});
+
 test("an API server that does not answer is an error within the time for one answer", async () => {
   const { api } = await apiOf({}, { silent: true });
   const source = new Source({
@@ -144,6 +171,6 @@ test("an API server that does not answer is an error within the time for one ans
 
 test("a Prometheus of the user's own is queried at its address, not through the API server", async () => {
   const { requests, picture } = await sourceOf(cluster(), { prometheus: { url: "http://127.0.0.1:9/" } });
-  await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9 does not answer: fetch failed");
+  await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9/ does not answer: bad port");
   expect(requests.join(" ")).not.toContain("/proxy/");
 });

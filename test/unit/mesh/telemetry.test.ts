@@ -20,6 +20,7 @@ test("the Telemetry names the provider, the selected pods, the percentage and th
       {
         providers: [{ name: "istio-lab-tracing" }],
         randomSamplingPercentage: 0.5,
+        disableSpanReporting: false,
         customTags: { route: { formatter: { value: "%ROUTE_NAME%" } } },
       },
     ],

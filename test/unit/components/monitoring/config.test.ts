@@ -12,7 +12,7 @@ test("on: an official image and the defaults of the documentation", () => {
     scrapeSeconds: 15,
     standIn: false,
     url: undefined,
-    deployed: { image: "prom/prometheus:v3.5.0", retention: "24h", storage: undefined },
+    deployed: { image: "prom/prometheus:v3.5.0", retention: "24h", memory: "512Mi", storage: undefined },
   });
 });
 
@@ -33,6 +33,7 @@ test.each([
   [{ url: "ftp://x/" }, "monitoring.url", "address of a Prometheus"],
   [{ url: "http://" }, "monitoring.url", "address of a Prometheus"],
   [{ url: "http://x:99999/" }, "monitoring.url", "address of a Prometheus"],
+  [{ url: "http://x:0/" }, "monitoring.url", "address of a Prometheus"],
   [{ url: "http://x", storage: { size: "2Gi" } }, "monitoring.storage", "nothing is deployed"],
   [{ enabled: true, retention: "a day" }, "monitoring.retention", "15d"],
   ...["-1d", "7 days", "0", "0d", "", "15", "1h2d", "1d1d", "1.5d", "1D", "300y", "9999999999s"].map(
@@ -48,6 +49,11 @@ test.each([
     ],
   ),
   [{ enabled: true, storage: { size: 5 } }, "monitoring.storage.size", "2Gi"],
+  ...["64Mi", "1 Gi", "0", ""].map((memory): [object, string, string] => [
+    { enabled: true, memory },
+    "monitoring.memory",
+    "128Mi or more, e.g. 1Gi",
+  ]),
   [
     { enabled: true, storage: { size: "2Gi", storageClass: "Fast!" } },
     "monitoring.storage.storageClass",

@@ -2,10 +2,10 @@
 import { expect, test } from "vitest";
 import { claimOf, deploymentOf, retentionSize } from "../../../../components/monitoring/prometheus.ts";
 
-const ARGS = { image: "prom/prometheus", retention: "24h", configHash: "x", owner: "o" };
+const ARGS = { image: "prom/prometheus", retention: "24h", memory: "1Gi", configHash: "x", owner: "o" };
 
 interface Pod {
-  readonly containers: readonly { readonly args: readonly string[] }[];
+  readonly containers: readonly { readonly args: readonly string[]; readonly resources: object }[];
   readonly volumes: readonly Record<string, unknown>[];
 }
 
@@ -17,6 +17,10 @@ test("samples in an emptyDir: bounded, so that they cannot fill the node's disk"
   expect(volumes).toContainEqual({ name: "data", emptyDir: { sizeLimit: "2Gi" } });
   expect(containers[0]?.args).toContain("--storage.tsdb.retention.time=24h");
   expect(containers[0]?.args).toContain("--storage.tsdb.retention.size=1638MB");
+});
+
+test("the memory of the settings is the limit", () => {
+  expect(podOf().containers[0]?.resources).toMatchObject({ limits: { memory: "1Gi" } });
 });
 
 test("samples in a volume: of the size and class, and the oldest go before it is full", () => {

@@ -18,14 +18,19 @@ const { traceContextOption: _, ...address } = ZIPKIN.zipkin;
 const mesh = (...extensionProviders: (object | null)[]) => ({
   data: { mesh: stringify({ extensionProviders }) },
 });
-const there: Needs = { tracing: { sampling: 1, image: "zipkin" }, istio: { manage: false } };
+const gateway = { namespace: "istio-system", selector: { istio: "ingressgateway" } };
+const there: Needs = {
+  tracing: { sampling: 1, image: "zipkin" },
+  namespace: "shop",
+  istio: { manage: false, gateway },
+};
 
 const faults = async (paths: Paths, config: Partial<Needs> = {}) =>
   (await runChecks(tracingPreflight, (await apiOf(paths)).api, { ...there, ...config })).faults;
 
 it.each([
   ["the mesh has the provider", { [MESH]: mesh({ name: "other" }, ZIPKIN) }, {}],
-  ["the program installs Istio", {}, { istio: { manage: true } }],
+  ["the program installs Istio", {}, { istio: { manage: true, gateway } }],
   ["nothing traces", {}, { tracing: undefined }],
   ["a revision has the provider", { [`${MESH}-green`]: mesh(ZIPKIN), [MESH]: mesh() }, green()],
   ["a tag leads to the default one", { [MESH]: mesh(ZIPKIN) }, green()],
@@ -65,9 +70,33 @@ it("needs the right to read the mesh only where it reads it", () => {
     tracingPreflight.permissions({ ...there, ...config }).map(({ name }) => name);
   expect(names({})).toEqual(["istio"]);
   expect(names(green())).toEqual(["istio-green", "istio"]);
-  expect(names({ istio: { manage: true } })).toEqual([]);
+  expect(names({ istio: { manage: true, gateway } })).toEqual([]);
+});
+
+const telemetry = (name: string, creationTimestamp: string, matchLabels?: object) => ({
+  metadata: { name, namespace: "shop", creationTimestamp },
+  spec: { ...(matchLabels ? { selector: { matchLabels } } : {}), tracing: [{}] },
+});
+const OWN = telemetry("istio-lab-tracing", "2026-01-02T00:00:00Z", { app: "nginx" });
+
+it.each([
+  ["no warning: another is younger", [OWN, telemetry("b", "2026-01-03T00:00:00Z", { app: "nginx" })], 0],
+  ["no warning: another selects other pods", [telemetry("b", "2026-01-01T00:00:00Z", { app: "cart" })], 0],
+  ["no warning: another is for the namespace", [OWN, telemetry("b", "2026-01-01T00:00:00Z")], 0],
+  ["another is older", [OWN, telemetry("b", "2026-01-01T00:00:00Z", { app: "nginx" })], 1],
+  ["another is there before the lab's", [telemetry("b", "2026-01-01T00:00:00Z", { app: "nginx" })], 1],
+])("Telemetry objects of others: %s", async (_, items, count) => {
+  const paths = {
+    [MESH]: mesh(ZIPKIN),
+    "/apis/telemetry.istio.io/v1/namespaces/shop/telemetries": { items },
+  };
+  const { faults, warnings } = await runChecks(tracingPreflight, (await apiOf(paths)).api, there);
+  expect([faults, warnings]).toEqual([
+    [],
+    Array(count).fill(expect.stringMatching(/^Telemetry shop\/b of .* selects the application and is older/)),
+  ]);
 });
 
 function green() {
-  return { istio: { manage: false, revision: "green" } };
+  return { istio: { manage: false, revision: "green", gateway } };
 }

@@ -1,0 +1,35 @@
+/** Which of HAProxy's servers the graph shows: each of a few; of many, those that are not up. */
+import type { Flow, Picture } from "../picture.ts";
+
+type Server = Picture["servers"][number];
+
+/** Most boxes of servers in the graph. The table has every server. */
+const MOST = 6;
+
+/** Servers for the graph; those that are left out are added up by state. */
+export function shownServers(servers: readonly Server[]): Server[] {
+  if (servers.length <= MOST) return [...servers];
+  const unusual = servers.filter(({ state }) => state !== "up").slice(0, MOST - 2);
+  const rest = servers.filter((server) => !unusual.includes(server));
+  const states = [...new Set(rest.map(({ state }) => state))];
+  return [...unusual, ...states.map((state) => together(state, rest))];
+}
+
+function together(state: Server["state"], servers: readonly Server[]): Server {
+  const all = servers.filter((server) => server.state === state);
+  const sum = (of: (flow: Flow) => number | null) =>
+    all.reduce((total, { flow }) => total + (of(flow) ?? 0), 0);
+  const perSecond = sum((flow) => flow.perSecond);
+  const failed = sum((flow) => ((flow.errors ?? 0) * (flow.perSecond ?? 0)) / 100);
+  return {
+    name: `${all.length} servers`,
+    state,
+    flow: {
+      perSecond,
+      share: sum((flow) => flow.share),
+      errors: perSecond > 0 ? (100 * failed) / perSecond : null,
+      p50: null,
+      p99: null,
+    },
+  };
+}
