@@ -2,14 +2,13 @@
  * Where the picture comes from: the API server, and Prometheus behind its proxy or at an address of its own.
  */
 import type { KubernetesApi } from "../clients/kubernetes.ts";
-import { getFrom, type PrometheusAddress } from "../clients/prometheus.ts";
-import { PROMETHEUS_APP } from "../components/monitoring/prometheus.ts";
+import { getFrom, type PrometheusAddress } from "../components/monitoring/prometheusAt.ts";
 import { ALERT_LABELS } from "../components/monitoring/rules.ts";
 import { readVirtualService, type VirtualServiceLike } from "../mesh/istio.ts";
 import { measure } from "./measure.ts";
 import { type Link, type Picture, pictureOf, type Setting, type WeightChange } from "./picture.ts";
-import { podTrouble } from "./podTrouble.ts";
 import { firingAlerts, type PrometheusGet } from "./prometheus.ts";
+import { prometheusTrouble } from "./prometheusPod.ts";
 
 /** A Service that is reached through the API server's proxy. */
 export interface ServiceRef {
@@ -127,7 +126,7 @@ export class Source {
     return async (path) => {
       const where = `in namespace ${prometheus.namespace}`;
       const answer = await named(where, api.get<unknown>(`${prefix}${path}`, this.#limit()), () =>
-        podTrouble(api, { namespace: prometheus.namespace, app: PROMETHEUS_APP }),
+        prometheusTrouble(api, prometheus.namespace),
       );
       if (answer === undefined) throw new Error(`there is no Service ${prometheus.service} ${where}`);
       return answer;

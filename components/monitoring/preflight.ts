@@ -3,13 +3,13 @@
  * that a Prometheus of the user's own answers.
  */
 import { unlessForbidden } from "../../clients/kubernetes.ts";
-import { getFrom, NoPrometheus } from "../../clients/prometheus.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import { amountOf } from "../../mesh/quantity.ts";
 import type { CheckContext, Findings, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
 import type { MonitoringSettings } from "./config.ts";
 import { prometheusObjects } from "./objects.ts";
+import { getFrom, NoPrometheus } from "./prometheusAt.ts";
 import { checkMetrics, type MetricsNeeds } from "./telemetries.ts";
 
 /** The part of the configuration that the checks read. */
@@ -38,8 +38,8 @@ async function checkUrl({ config, signal }: CheckContext<Pick<Needs, "monitoring
   } catch (error) {
     if (!(error instanceof NoPrometheus) || error.kind === "credentials") return { faults: [] };
     const words =
-      `monitoring.url is ${url}, and from this machine it does not answer as Prometheus (${error.message}): ` +
-      "the dashboard has no figures until one answers there";
+      `monitoring.url is ${url}, and from this machine it does not answer as Prometheus ` +
+      `(${error.message}): the dashboard has no figures until one answers there`;
     return { faults: [], warnings: [words] };
   }
 }

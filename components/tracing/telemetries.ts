@@ -34,8 +34,8 @@ export async function checkTelemetries({ api, config }: CheckContext<TelemetryNe
       if (!preferred) return [];
       return [
         `Telemetry ${telemetryName(preferred)} of ${api.where} selects ${pods} and is older than the lab's ` +
-          `${telemetryObject(where).name}, which Istio then leaves out: ${pods} sends no spans to tracing's ` +
-          "collector. Put its content and the lab's into one of the two, or narrow its selector",
+          `${telemetryObject(where).name}, which Istio then leaves out: ${pods} sends no spans to the ` +
+          "collector of tracing. Narrow its selector, or let it name the provider istio-lab-tracing too",
       ];
     }),
   );

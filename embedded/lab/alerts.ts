@@ -1,8 +1,7 @@
 /** The alerts that fire in a lab, for `./lab status`. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
-import { PROMETHEUS_APP } from "../../components/monitoring/prometheus.ts";
-import { podTrouble } from "../../dashboard/podTrouble.ts";
 import { firingAlerts } from "../../dashboard/prometheus.ts";
+import { prometheusTrouble } from "../../dashboard/prometheusPod.ts";
 import { proxyPath } from "../../dashboard/source.ts";
 import type { Outputs } from "../../outputs.ts";
 
@@ -17,8 +16,7 @@ export async function alertsOf(
     const alerts = await firingAlerts(get, new AbortController().signal);
     return alerts.map(({ labels, summary }) => `${labels.alertname}: ${summary}`);
   } catch (error) {
-    const { namespace } = monitoring;
-    const why = await podTrouble(api, { namespace, app: PROMETHEUS_APP }).catch(() => undefined);
+    const why = await prometheusTrouble(api, monitoring.namespace).catch(() => undefined);
     return [`Prometheus does not answer: ${why ?? (error as Error).message}`];
   }
 }

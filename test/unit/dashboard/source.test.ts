@@ -137,8 +137,8 @@ test("Prometheus is down: the error has the state of its pod", async () => {
   const pods = { items: [{ metadata: { name: "prometheus-1" }, status }] };
   const { picture } = await sourceOf({ ...cluster(), [QUERY]: 503, "/api/v1/namespaces/observe/pods": pods });
   await expect(picture()).rejects.toThrow(
-    "Prometheus in namespace observe does not answer: its pod prometheus-1 has run out of memory (OOMKilled) " +
-      "after 2 restarts",
+    "Prometheus in namespace observe does not answer: its pod prometheus-1 has run out of memory (OOMKilled; " +
+      "monitoring.memory is its limit) after 2 restarts",
   );
 });
 

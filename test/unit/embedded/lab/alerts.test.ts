@@ -10,6 +10,7 @@ const MONITORING = {
   scrapeSeconds: 2,
   gateway: "istio-ingressgateway",
 };
+const PODS = "/api/v1/namespaces/observe/pods";
 const ALERTS = "/api/v1/namespaces/observe/services/prometheus:9090/proxy/api/v1/alerts";
 
 test("alerts that fire, each with its summary", async () => {
@@ -26,8 +27,15 @@ test("alerts that fire, each with its summary", async () => {
 });
 
 test("a Prometheus that does not answer counts as an alert, in the API server's words", async () => {
-  const { api } = await apiOf({ [ALERTS]: 503 });
+  const { api } = await apiOf({ [ALERTS]: 503, [PODS]: 403 });
   expect(await alertsOf(api, { monitoring: MONITORING })).toEqual(["Prometheus does not answer: no"]);
+});
+
+test("the state of Prometheus' pod says why it does not answer", async () => {
+  const { api } = await apiOf({ [ALERTS]: 503, [PODS]: { items: [] } });
+  expect(await alertsOf(api, { monitoring: MONITORING })).toEqual([
+    "Prometheus does not answer: it has no pod",
+  ]);
 });
 
 test.each([

@@ -1,16 +1,11 @@
-/** Why the pods of a Service do not answer, in Kubernetes' own words. */
+/** Why Prometheus in the cluster does not answer: the state of its pod, in Kubernetes' own words. */
 import { type KubernetesApi, unlessForbidden } from "../clients/kubernetes.ts";
+import { PROMETHEUS_APP } from "../components/monitoring/prometheus.ts";
 
-/**
- * Undefined where the pods are well, or may not be listed.
- * @param app label `app` of the pods
- */
-export async function podTrouble(
-  api: KubernetesApi,
-  { namespace, app }: { readonly namespace: string; readonly app: string },
-): Promise<string | undefined> {
+/** Undefined where the pod is well, or may not be listed. */
+export async function prometheusTrouble(api: KubernetesApi, namespace: string): Promise<string | undefined> {
   const path = `/api/v1/namespaces/${namespace}/pods`;
-  const found = await unlessForbidden(api.list<Pod>(path, { labelSelector: `app=${app}` }));
+  const found = await unlessForbidden(api.list<Pod>(path, { labelSelector: `app=${PROMETHEUS_APP}` }));
   return found && troubleOf(found.items);
 }
 
@@ -63,15 +58,15 @@ function ofPod(status: Pod["status"]): string | undefined {
   const { waiting } = container.state ?? {};
   const ended = container.lastState?.terminated;
   const ends = ended && endOf(ended.reason, ended.exitCode, container.restartCount);
-  if (waiting)
-    return [ends, `waits: ${words(waiting.reason, waiting.message)}`].filter(Boolean).join(" and ");
-  return ends ?? "is not ready";
+  // Where a container has ended, the message of its wait only repeats its name.
+  const waits = waiting && `waits: ${words(waiting.reason, ends ? undefined : waiting.message)}`;
+  return [ends, waits].filter(Boolean).join(" and ") || "is not ready";
 }
 
 function endOf(reason = "Error", exitCode: number | undefined, restarts: number): string {
   const times = `after ${restarts} ${restarts === 1 ? "restart" : "restarts"}`;
   return reason === "OOMKilled"
-    ? `has run out of memory (OOMKilled) ${times}`
+    ? `has run out of memory (OOMKilled; monitoring.memory is its limit) ${times}`
     : `has ended (${reason}, exit code ${exitCode ?? "unknown"}) ${times}`;
 }
 

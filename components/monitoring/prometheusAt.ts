@@ -76,12 +76,14 @@ async function readHeaders(file: string): Promise<Record<string, string>> {
 
 function whatElse({ status, headers }: Response): string {
   const location = headers.get("location");
-  if (status < 400 && status >= 300)
-    return `HTTP ${status}, a redirect${location ? ` to ${placeOf(location)}` : ""}, and no API of Prometheus`;
+  if (status < 400 && status >= 300) {
+    const place = location ? ` to ${placeOf(location)}` : "";
+    return `HTTP ${status}, a redirect${place}, and no API of Prometheus`;
+  }
   if (status === 404)
     return (
-      "HTTP 404: no API of Prometheus is there. Does the address lack a path, as /prometheus, or have one too " +
-      "many, as /graph?"
+      "HTTP 404: no API of Prometheus is there. Does the address lack a path, as /prometheus, or have one " +
+      "too many, as /graph?"
     );
   const type = headers.get("content-type") ?? "no type";
   return `HTTP ${status} with ${type}, and no API of Prometheus. Is it the page of a proxy or of Grafana?`;

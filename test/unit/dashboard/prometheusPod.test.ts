@@ -1,6 +1,6 @@
-/** Tests of dashboard/podTrouble.ts. */
+/** Tests of dashboard/prometheusPod.ts. */
 import { expect, test } from "vitest";
-import { type Pod, podTrouble, troubleOf } from "../../../dashboard/podTrouble.ts";
+import { type Pod, prometheusTrouble, troubleOf } from "../../../dashboard/prometheusPod.ts";
 import { apiOf } from "../../support/clusterServer.ts";
 
 const pod = (status: Pod["status"], metadata: Partial<Pod["metadata"]> = {}): Pod => ({
@@ -43,12 +43,12 @@ test.each([
       pod(
         container({
           restartCount: 3,
-          state: { waiting: { reason: "CrashLoopBackOff" } },
+          state: { waiting: { reason: "CrashLoopBackOff", message: "back-off 10s" } },
           lastState: { terminated: { reason: "OOMKilled", exitCode: 137 } },
         }),
       ),
     ],
-    "its pod p has run out of memory (OOMKilled) after 3 restarts and waits: CrashLoopBackOff",
+    "its pod p has run out of memory (OOMKilled; monitoring.memory is its limit) after 3 restarts and waits: CrashLoopBackOff",
   ],
   [
     "it has ended",
@@ -76,5 +76,5 @@ test.each([
 
 test("pods that may not be listed give no reason", async () => {
   const { api } = await apiOf({ "/api/v1/namespaces/n/pods": 403 });
-  expect(await podTrouble(api, { namespace: "n", app: "a" })).toBeUndefined();
+  expect(await prometheusTrouble(api, "n")).toBeUndefined();
 });

@@ -1,4 +1,4 @@
-/** Tests of clients/prometheus.ts. */
+/** Tests of components/monitoring/prometheusAt.ts. */
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { getFrom, NoPrometheus } from "../../../clients/prometheus.ts";
-import { makeAuthority } from "../../support/authority.ts";
+import { getFrom, NoPrometheus } from "../../../../components/monitoring/prometheusAt.ts";
+import { makeAuthority } from "../../../support/authority.ts";
 
 const UP = "/api/v1/query?query=up";
 const soon = () => AbortSignal.timeout(10_000);
