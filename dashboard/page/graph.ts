@@ -1,7 +1,7 @@
 /** The graph: client, load balancer, nodes, gateway, versions, and what flows between them. */
 import type { Flow, Picture, VersionPicture } from "../picture.ts";
 import { colorOf } from "./colors.ts";
-import { shownServers } from "./servers.ts";
+import { type Shown, shownServers } from "./servers.ts";
 import { flowLines, percent, shortened, VERDICTS } from "./words.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -21,7 +21,7 @@ const GAP = 32;
 /** Between two lines of figures. */
 const LINE = 16;
 /** Characters of a name that fit into a box. */
-const NAME = 19;
+const NAME = 16;
 
 interface Box {
   readonly title: string;
@@ -68,7 +68,7 @@ interface Boxes {
   readonly versions: readonly Placed[];
 }
 
-function boxesOf({ versions }: Picture, servers: Picture["servers"], height: number): Boxes {
+function boxesOf({ versions }: Picture, servers: readonly Shown[], height: number): Boxes {
   const column = (name: keyof typeof COLUMNS, boxes: readonly Box[]) => placed(name, boxes, height);
   const alone = (name: keyof typeof COLUMNS, title: string, line: string) =>
     column(name, [{ title, lines: [line], state: "plain" }])[0] as Placed;
@@ -77,7 +77,7 @@ function boxesOf({ versions }: Picture, servers: Picture["servers"], height: num
     balancer: alone("balancer", "HAProxy", servers.length > 0 ? "load balancer" : "not measured"),
     servers: column(
       "servers",
-      servers.map(({ name, state }) => ({ title: name, lines: [`node, ${state}`], state })),
+      servers.map(({ name, kind, state }) => ({ title: name, lines: [`${kind}, ${state}`], state })),
     ),
     gateway: alone("gateway", "Gateway", "Envoy"),
     versions: column(
@@ -93,10 +93,10 @@ function boxesOf({ versions }: Picture, servers: Picture["servers"], height: num
 }
 
 /** Where HAProxy is not measured, one edge leads from it to the gateway. */
-function edgesOf(picture: Picture, servers: Picture["servers"], boxes: Boxes): Edge[] {
+function edgesOf(picture: Picture, servers: readonly Shown[], boxes: Boxes): Edge[] {
   const { client, balancer, gateway } = boxes;
   const throughNodes = boxes.servers.flatMap((box, index) => {
-    const { flow, state, name } = servers[index] as Picture["servers"][number];
+    const { flow, state, name } = servers[index] as Shown;
     return [edge(balancer, box, flow, `edge-server-${name}`, state), edge(box, gateway, flow, "", state)];
   });
   return [

@@ -32,13 +32,10 @@ export function shortened(name: string, most: number): string {
 
 /** The lines beside an edge of the graph: share and rate, errors, times. */
 export function flowLines(flow: Flow): string[] {
+  const errors = flow.errors === null ? [] : [`${percent(flow.errors)} errors`];
   const times =
     flow.p50 === null && flow.p99 === null ? [] : [`p50 ${time(flow.p50)} · p99 ${time(flow.p99)}`];
-  return [
-    `${percent(flow.share)} · ${perSecond(flow.perSecond)}`,
-    `${percent(flow.errors)} errors`,
-    ...times,
-  ];
+  return [`${percent(flow.share)} · ${perSecond(flow.perSecond)}`, ...errors, ...times];
 }
 
 /** A moment of today. */
@@ -50,4 +47,9 @@ export const weightsInWords = (weights: Readonly<Record<string, number>>) =>
     .map(([name, weight]) => `${name} ${weight} %`)
     .join(", ");
 
-export const VERDICTS = { ok: "as weighted", off: "off", settling: "settling", idle: "no requests" } as const;
+export const VERDICTS = {
+  ok: "as weighted",
+  off: "off its weight",
+  settling: "settling",
+  idle: "no requests",
+} as const;
