@@ -16,19 +16,21 @@ const bridgesAreFiltered =
 
 const lab = instance("network-unit", { prefix: "10.211.214" });
 const [first, second] = lab.workers;
+/** Other labs come and go on the host meanwhile. */
+const LINKS = [lab.link, ...lab.machines.map(({ link }) => link)];
+const NAMESPACES = [lab.switchNetns, ...lab.machines.map(({ netns }) => netns)];
 
 describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () => {
   afterEach(() => stopNetwork(lab));
 
   test("connects host and machines; of all its links the host has one", async () => {
-    const before = await links();
     await startNetwork(lab);
     const machines = lab.machines.map(({ address }) => address);
     expect(await Promise.all(machines.map((address) => connects(undefined, address)))).toEqual(
       machines.map(() => true),
     );
     expect(await connects(first?.netns, second?.address)).toBe(true);
-    expect((await links()).filter((link) => !before.includes(link))).toEqual([lab.link]);
+    expect(await ownLinks()).toEqual([lab.link]);
   });
 
   test.runIf(bridgesAreFiltered)(
@@ -78,10 +80,10 @@ describe.runIf(process.getuid?.() === 0)("(needs root) the lab's network", () =>
   });
 
   test("is gone after the stop, and a second stop does nothing", async () => {
-    const before = [await links(), await namespaces()];
     await startNetwork(lab);
+    expect((await ownNamespaces()).sort()).toEqual(NAMESPACES.toSorted());
     await stopNetwork(lab);
-    expect([await links(), await namespaces()]).toEqual(before);
+    expect([await ownLinks(), await ownNamespaces()]).toEqual([[], []]);
     await stopNetwork(lab);
   });
 });
@@ -94,12 +96,16 @@ async function connects(from: string | undefined, to = ""): Promise<boolean> {
   return stderr.includes("Connection refused");
 }
 
-async function links(): Promise<string[]> {
+/** The lab's links on the host. */
+async function ownLinks(): Promise<string[]> {
   const { stdout } = await execa("ip", ["-json", "link"]);
-  return (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname);
+  const names = (JSON.parse(stdout) as { ifname: string }[]).map(({ ifname }) => ifname);
+  return names.filter((name) => LINKS.includes(name));
 }
 
-async function namespaces(): Promise<string[]> {
+/** The lab's network namespaces. */
+async function ownNamespaces(): Promise<string[]> {
   const { stdout } = await execa("ip", ["netns", "list"]);
-  return stdout.split("\n").filter(Boolean);
+  const names = stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
+  return names.filter((name) => NAMESPACES.includes(name));
 }
