@@ -83,6 +83,8 @@ function gatewayOf(found: Found): NonNullable<Measured["gateway"]> {
   };
 }
 
+const MEAN = "total_time_average_seconds";
+
 const deployment = (version: string) => `nginx-${version}`;
 
 /**
@@ -105,6 +107,7 @@ export function queriesOf(
     `histogram_quantile(${q}, sum by (${by}) ` +
     `(rate(istio_request_duration_milliseconds_bucket{${labels}}${window})))`;
   const failed = 'response_code=~"5..|0"';
+  const backends = `proxy=~"${backend}(-unchecked)?"`;
   return {
     /** Seconds since the newest sample: nothing where there is none within five minutes. */
     age: "time() - max(timestamp(up))",
@@ -116,12 +119,14 @@ export function queriesOf(
     gatewayErrors: `sum(${count(`${reporter},${failed}`)})`,
     gatewayP50: quantile(0.5, reporter, "le"),
     gatewayP99: quantile(0.99, reporter, "le"),
-    edgeRequests: `sum(increase(haproxy_frontend_http_requests_total{proxy="http"}${window}))`,
-    edgeErrors: `sum(increase(haproxy_frontend_http_responses_total{proxy="http",code="5xx"}${window}))`,
+    // Of the backends: frontends are one or two, and bear other names in a file beside others.
+    edgeRequests: `sum(increase(haproxy_backend_http_requests_total{${backends}}${window}))`,
+    edgeErrors: `sum(increase(haproxy_backend_http_responses_total{${backends},code="5xx"}${window}))`,
     serversUp: `max by (server) (haproxy_server_status{proxy="${backend}",state="UP"})`,
-    serversSent:
-      "sum by (server, code) " +
-      `(increase(haproxy_server_http_responses_total{proxy=~"${backend}(-unchecked)?"}${window}))`,
+    serversSent: `sum by (server, code) (increase(haproxy_server_http_responses_total{${backends}}${window}))`,
+    /** Of the last 1024 requests: HAProxy's exporter has no percentiles. */
+    serversMean: `max by (server) (haproxy_server_${MEAN}{${backends}})`,
+    edgeMean: `max(haproxy_backend_${MEAN}{${backends}})`,
     history: `sum by (destination_workload) (rate(istio_requests_total{${split}}${window}))`,
   };
 }
@@ -129,8 +134,10 @@ export function queriesOf(
 function haproxyOf({
   edgeRequests,
   edgeErrors,
+  edgeMean,
   serversUp,
   serversSent,
+  serversMean,
 }: Found): NonNullable<Measured["haproxy"]> {
   const total = (samples: readonly Sample[]) => samples.reduce((sum, { value }) => sum + (value ?? 0), 0);
   const servers = serversUp.map(({ labels, value }): MeasuredServer => {
@@ -140,14 +147,19 @@ function haproxyOf({
       state: value === null ? "unknown" : value > 0 ? "up" : "down",
       requests: total(answers),
       errors: total(answers.filter((sample) => sample.labels.code === "5xx")),
+      mean: milliseconds(serversMean.find((sample) => sample.labels.server === labels.server)),
     };
   });
   return {
     requests: total(edgeRequests),
     errors: total(edgeErrors),
+    mean: milliseconds(edgeMean[0]),
     servers: servers.sort((a, b) => a.name.localeCompare(b.name)),
   };
 }
+
+const milliseconds = (seconds: Sample | undefined) =>
+  seconds?.value === undefined || seconds.value === null ? null : 1000 * seconds.value;
 
 /** Rates to shares; a moment without a request has none. */
 export function historyOf(series: readonly Series[], versions: readonly string[]): Measured["history"] {

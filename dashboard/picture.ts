@@ -9,6 +9,8 @@ export interface Flow {
   readonly share: number | null;
   /** Percent of the requests that ended with a 5xx status or without an answer. */
   readonly errors: number | null;
+  /** Mean time to answer, in milliseconds, where no percentile is measured: HAProxy's. */
+  readonly mean: number | null;
   /** Median time to answer, in milliseconds. */
   readonly p50: number | null;
   /** 99th percentile of the time to answer, in milliseconds. */
@@ -94,6 +96,8 @@ export interface MeasuredServer {
   readonly state: ServerPicture["state"];
   readonly requests: number;
   readonly errors: number;
+  /** Milliseconds; null where the exporter has none. */
+  readonly mean: number | null;
 }
 
 /** What the sources report at one moment; a part is undefined where its source does not answer. */
@@ -106,6 +110,7 @@ export interface Measured {
   readonly haproxy?: {
     readonly requests: number;
     readonly errors: number;
+    readonly mean: number | null;
     readonly servers: readonly MeasuredServer[];
   };
   /** What the gateway counts for all its answers. */
@@ -128,8 +133,7 @@ export interface Setting {
 /** Puts measurements and weights together. */
 export function pictureOf(measured: Measured, setting: Setting): Picture {
   const { at, windowSeconds, haproxy, gateway, history } = measured;
-  const flow = (part: Partial<Omit<MeasuredVersion, "name">> | undefined, all: number | undefined): Flow =>
-    flowOf(part, all, windowSeconds);
+  const flow = (part: Part | undefined, all: number | undefined): Flow => flowOf(part, all, windowSeconds);
   const served = measured.versions.reduce((sum, { requests }) => sum + requests, 0);
   // The API server's clock, which dates the first change, may be ahead.
   const settling = setting.changes.some((change) => Math.abs(at - change.at) < windowSeconds * 1000);
@@ -161,18 +165,18 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
   };
 }
 
-function flowOf(
-  part: Partial<Omit<MeasuredVersion, "name">> | undefined,
-  all: number | undefined,
-  windowSeconds: number,
-): Flow {
+type Part = Partial<Omit<MeasuredVersion, "name"> & Pick<MeasuredServer, "mean">>;
+
+function flowOf(part: Part | undefined, all: number | undefined, windowSeconds: number): Flow {
   if (part?.requests === undefined)
-    return { perSecond: null, share: null, errors: null, p50: null, p99: null };
-  const { requests, errors = 0, p50 = null, p99 = null } = part;
+    return { perSecond: null, share: null, errors: null, mean: null, p50: null, p99: null };
+  const { requests, errors = 0, mean = null, p50 = null, p99 = null } = part;
   return {
     perSecond: requests / windowSeconds,
     share: all ? (100 * requests) / all : null,
     errors: requests > 0 ? (100 * errors) / requests : null,
+    // HAProxy's is of the last requests, however old.
+    mean: requests > 0 ? mean : null,
     p50,
     p99,
   };

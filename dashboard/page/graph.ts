@@ -2,7 +2,7 @@
 import type { Flow, Picture, VersionPicture } from "../picture.ts";
 import { colorOf } from "./colors.ts";
 import { type Shown, shownServers } from "./servers.ts";
-import { flowLines, percent, shortened, VERDICTS } from "./words.ts";
+import { flowLines, percent, perSecond, shortened, timeLines, VERDICTS } from "./words.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** The columns: where each begins, and the size of its boxes. */
@@ -10,8 +10,8 @@ const COLUMNS = {
   client: { x: 0, width: 110, height: 56 },
   balancer: { x: 230, width: 120, height: 56 },
   servers: { x: 490, width: 180, height: 56 },
-  gateway: { x: 750, width: 110, height: 56 },
-  versions: { x: 1050, width: 190, height: 90 },
+  gateway: { x: 740, width: 170, height: 74 },
+  versions: { x: 1100, width: 190, height: 90 },
 } as const;
 /** The frame of a box is as wide as this on each side of its edge. */
 const MARGIN = 2;
@@ -68,10 +68,10 @@ interface Boxes {
   readonly versions: readonly Placed[];
 }
 
-function boxesOf({ versions }: Picture, servers: readonly Shown[], height: number): Boxes {
+function boxesOf({ versions, gateway }: Picture, servers: readonly Shown[], height: number): Boxes {
   const column = (name: keyof typeof COLUMNS, boxes: readonly Box[]) => placed(name, boxes, height);
-  const alone = (name: keyof typeof COLUMNS, title: string, line: string) =>
-    column(name, [{ title, lines: [line], state: "plain" }])[0] as Placed;
+  const alone = (name: keyof typeof COLUMNS, title: string, ...lines: string[]) =>
+    column(name, [{ title, lines, state: "plain" }])[0] as Placed;
   return {
     client: alone("client", "Client", "browsers"),
     balancer: alone("balancer", "HAProxy", servers.length > 0 ? "load balancer" : "not measured"),
@@ -79,7 +79,7 @@ function boxesOf({ versions }: Picture, servers: readonly Shown[], height: numbe
       "servers",
       servers.map(({ name, kind, state }) => ({ title: name, lines: [`${kind}, ${state}`], state })),
     ),
-    gateway: alone("gateway", "Gateway", "Envoy"),
+    gateway: alone("gateway", "Gateway", `Envoy, ${perSecond(gateway.perSecond)}`, ...timeLines(gateway)),
     versions: column(
       "versions",
       versions.map((version, index) => ({

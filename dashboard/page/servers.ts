@@ -27,6 +27,7 @@ function together(state: Server["state"], servers: readonly Server[]): Shown {
     all.reduce((total, { flow }) => total + (of(flow) ?? 0), 0);
   const perSecond = sum((flow) => flow.perSecond);
   const failed = sum((flow) => ((flow.errors ?? 0) * (flow.perSecond ?? 0)) / 100);
+  const times = sum((flow) => (flow.mean ?? 0) * (flow.perSecond ?? 0));
   return {
     name: all.length === 1 ? (all[0]?.name ?? "") : `${all.length} servers`,
     kind: all.length === 1 ? "node" : "nodes",
@@ -35,6 +36,7 @@ function together(state: Server["state"], servers: readonly Server[]): Shown {
       perSecond,
       share: sum((flow) => flow.share),
       errors: perSecond > 0 ? (100 * failed) / perSecond : null,
+      mean: times > 0 ? times / perSecond : null,
       p50: null,
       p99: null,
     },

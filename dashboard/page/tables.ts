@@ -27,7 +27,7 @@ export function fillTables(picture: Picture): void {
     picture.servers.map(({ name, state, flow }) => ({
       name,
       state,
-      cells: [state, percent(flow.share), perSecond(flow.perSecond), percent(flow.errors)],
+      cells: [state, percent(flow.share), perSecond(flow.perSecond), percent(flow.errors), time(flow.mean)],
     })),
   );
   list(

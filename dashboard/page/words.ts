@@ -33,9 +33,13 @@ export function shortened(name: string, most: number): string {
 /** The lines beside an edge of the graph: share and rate, errors, times. */
 export function flowLines(flow: Flow): string[] {
   const errors = flow.errors === null ? [] : [`${percent(flow.errors)} errors`];
-  const times =
-    flow.p50 === null && flow.p99 === null ? [] : [`p50 ${time(flow.p50)} · p99 ${time(flow.p99)}`];
-  return [`${percent(flow.share)} · ${perSecond(flow.perSecond)}`, ...errors, ...times];
+  return [`${percent(flow.share)} · ${perSecond(flow.perSecond)}`, ...errors, ...timeLines(flow)];
+}
+
+/** Percentiles, or the mean where there are none; nothing without a request. */
+export function timeLines({ mean, p50, p99 }: Flow): string[] {
+  if (p50 !== null || p99 !== null) return [`p50 ${time(p50)} · p99 ${time(p99)}`];
+  return mean === null ? [] : [`mean ${time(mean)}`];
 }
 
 /** A moment of today. */

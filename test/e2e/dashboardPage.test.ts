@@ -16,9 +16,10 @@ const MEASURED: Omit<Measured, "at"> = {
   haproxy: {
     requests: 1000,
     errors: 0,
+    mean: 4,
     servers: [
-      { name: "node02", state: "up", requests: 1000, errors: 0 },
-      { name: "node03", state: "down", requests: 0, errors: 0 },
+      { name: "node02", state: "up", requests: 1000, errors: 0, mean: 4 },
+      { name: "node03", state: "down", requests: 0, errors: 0, mean: null },
     ],
   },
   gateway: { requests: 1000, errors: 0, p50: 3, p99: 12 },

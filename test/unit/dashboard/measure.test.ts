@@ -43,6 +43,8 @@ test("the answers find their version, server and figure", async () => {
     [QUERIES.gatewayRequests]: [{ metric: {}, value: [0, "101"] }],
     [QUERIES.edgeRequests]: [{ metric: {}, value: [0, "102"] }],
     [QUERIES.serversUp]: [server("node03", "", "0"), server("node02", "", "1")],
+    [QUERIES.serversMean]: [server("node02", "", "0.0125")],
+    [QUERIES.edgeMean]: [{ metric: {}, value: [0, "0.013"] }],
     [QUERIES.serversSent]: [server("node02", "2xx", "100"), server("node02", "5xx", "2")],
   });
   const measured = await measure({ ...ARGS, get });
@@ -55,9 +57,10 @@ test("the answers find their version, server and figure", async () => {
     gateway: { requests: 101 },
     haproxy: {
       requests: 102,
+      mean: 13,
       servers: [
-        { name: "node02", state: "up", requests: 102, errors: 2 },
-        { name: "node03", state: "down", requests: 0 },
+        { name: "node02", state: "up", requests: 102, errors: 2, mean: 12.5 },
+        { name: "node03", state: "down", requests: 0, mean: null },
       ],
     },
   });
@@ -75,10 +78,12 @@ test("the expressions use the standard names of Istio and HAProxy and the window
   expect(seen.join("\n")).toContain("[60s]");
   const names = new Set(seen.join(" ").match(/\b(istio|haproxy)_[a-z_]+/g));
   expect([...names].sort()).toEqual([
-    "haproxy_frontend_http_requests_total",
-    "haproxy_frontend_http_responses_total",
+    "haproxy_backend_http_requests_total",
+    "haproxy_backend_http_responses_total",
+    "haproxy_backend_total_time_average_seconds",
     "haproxy_server_http_responses_total",
     "haproxy_server_status",
+    "haproxy_server_total_time_average_seconds",
     "istio_request_duration_milliseconds_bucket",
     "istio_requests_total",
   ]);

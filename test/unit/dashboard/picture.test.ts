@@ -11,9 +11,10 @@ const MEASURED: Measured = {
   haproxy: {
     requests: 1000,
     errors: 10,
+    mean: 4,
     servers: [
-      { name: "node02", state: "up", requests: 1000, errors: 10 },
-      { name: "node03", state: "down", requests: 0, errors: 0 },
+      { name: "node02", state: "up", requests: 1000, errors: 10, mean: 5 },
+      { name: "node03", state: "down", requests: 0, errors: 0, mean: 900 },
     ],
   },
   gateway: { requests: 990, errors: 0, p50: 3, p99: 12 },
@@ -38,10 +39,10 @@ const versions = (weights: Setting["weights"], measured = MEASURED, changes = SE
 
 test("rates, shares and errors of each edge", () => {
   const { client, servers, gateway } = pictureOf(MEASURED, SETTING);
-  expect(client).toEqual({ perSecond: 100, share: 100, errors: 1, p50: null, p99: null });
+  expect(client).toEqual({ perSecond: 100, share: 100, errors: 1, mean: 4, p50: null, p99: null });
   expect(servers.map(({ flow }) => flow.share)).toEqual([100, 0]);
-  expect(servers[1]).toMatchObject({ state: "down", flow: { perSecond: 0, errors: null } });
-  expect(gateway).toEqual({ perSecond: 99, share: 100, errors: 0, p50: 3, p99: 12 });
+  expect(servers[1]).toMatchObject({ state: "down", flow: { perSecond: 0, errors: null, mean: null } });
+  expect(gateway).toEqual({ perSecond: 99, share: 100, errors: 0, mean: null, p50: 3, p99: 12 });
 });
 
 test("a version's share is judged against its weight, as the probe judges it", () => {

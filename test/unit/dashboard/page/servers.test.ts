@@ -7,7 +7,10 @@ type Server = Parameters<typeof shownServers>[0][number];
 const server = (name: string, state: Server["state"] = "up", errors: number | null = 0): Server => ({
   name,
   state,
-  flow: { perSecond: state === "up" ? 2 : 0, share: state === "up" ? 4 : 0, errors, p50: null, p99: null },
+  flow: {
+    ...{ perSecond: state === "up" ? 2 : 0, share: state === "up" ? 4 : 0, errors },
+    ...{ mean: state === "up" ? 3 : null, p50: null, p99: null },
+  },
 });
 const many = (count: number, state?: Server["state"], errors?: number | null) =>
   Array.from({ length: count }, (_, index) => server(`node${index}${state ?? ""}`, state, errors));
@@ -26,7 +29,7 @@ test("many servers are one box, with the sum of what they get", () => {
     name: "25 servers",
     kind: "nodes",
     state: "up",
-    flow: { perSecond: 50, share: 100, errors: 10, p50: null, p99: null },
+    flow: { perSecond: 50, share: 100, errors: 10, mean: 3, p50: null, p99: null },
   });
 });
 
