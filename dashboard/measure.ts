@@ -108,6 +108,7 @@ export function queriesOf(
     `(rate(istio_request_duration_milliseconds_bucket{${labels}}${window})))`;
   const failed = 'response_code=~"5..|0"';
   const backends = `proxy=~"${backend}(-unchecked)?"`;
+  const answers = `increase(haproxy_server_http_responses_total{${backends}}${window})`;
   return {
     /** Seconds since the newest sample: nothing where there is none within five minutes. */
     age: "time() - max(timestamp(up))",
@@ -123,7 +124,7 @@ export function queriesOf(
     edgeRequests: `sum(increase(haproxy_backend_http_requests_total{${backends}}${window}))`,
     edgeErrors: `sum(increase(haproxy_backend_http_responses_total{${backends},code="5xx"}${window}))`,
     serversUp: `max by (server) (haproxy_server_status{proxy="${backend}",state="UP"})`,
-    serversSent: `sum by (server, code) (increase(haproxy_server_http_responses_total{${backends}}${window}))`,
+    serversSent: `sum by (server, code) (${answers})`,
     /** Of the last 1024 requests: HAProxy's exporter has no percentiles. */
     serversMean: `max by (server) (haproxy_server_${MEAN}{${backends}})`,
     edgeMean: `max(haproxy_backend_${MEAN}{${backends}})`,

@@ -10,8 +10,8 @@ const COLUMNS = {
   client: { x: 0, width: 110, height: 56 },
   balancer: { x: 230, width: 120, height: 56 },
   servers: { x: 490, width: 180, height: 56 },
-  gateway: { x: 740, width: 170, height: 74 },
-  versions: { x: 1100, width: 190, height: 90 },
+  gateway: { x: 730, width: 190, height: 74 },
+  versions: { x: 1105, width: 190, height: 90 },
 } as const;
 /** The frame of a box is as wide as this on each side of its edge. */
 const MARGIN = 2;
@@ -21,7 +21,7 @@ const GAP = 32;
 /** Between two lines of figures. */
 const LINE = 16;
 /** Characters of a name that fit into a box. */
-const NAME = 16;
+const NAME = 15;
 
 interface Box {
   readonly title: string;
