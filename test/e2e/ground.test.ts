@@ -3,7 +3,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
-import { ONE_POD, type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { type Outcome, SMALL, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { trial } from "../support/e2e/trial.ts";
 
@@ -15,7 +15,7 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await lab.run("up", "--no-program");
   before = await inventory(lab);
-  await lab.set(ONE_POD);
+  await lab.set(SMALL);
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 

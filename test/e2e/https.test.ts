@@ -15,7 +15,7 @@ import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { probe } from "../../probe/probe.ts";
 import { makeCertificate } from "../support/certificates.ts";
 import { Browser } from "../support/e2e/browser.ts";
-import { type KubernetesObject, ONE_POD, TestLab } from "../support/e2e/harness.ts";
+import { type KubernetesObject, SMALL, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { picture } from "../support/e2e/picture.ts";
 import { SOON } from "../support/e2e/soon.ts";
@@ -35,7 +35,7 @@ let before: Inventory;
 
 beforeAll(async () => {
   await ensureBrowser();
-  await lab.make(ONE_POD);
+  await lab.make(SMALL);
   authority = await readFile(files.authority, "utf8");
   before = await inventory(lab);
 });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { until } from "../../clients/process.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { recoverState } from "../../embedded/lab/stackState.ts";
-import { ONE_POD, TestLab } from "../support/e2e/harness.ts";
+import { SMALL, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { SOON } from "../support/e2e/soon.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await lab.run("up", "--no-program");
   before = await inventory(lab);
-  await lab.set(ONE_POD);
+  await lab.set(SMALL);
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 

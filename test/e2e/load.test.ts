@@ -14,7 +14,7 @@ import { pulumi, stackFile } from "../../embedded/lab/stack.ts";
 import { hostKey, SSH_USER, sshKeyFile, stopLoadBalancer } from "../../embedded/machines/loadBalancer.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { makeCertificate } from "../support/certificates.ts";
-import { ONE_POD, type Outcome, TestLab } from "../support/e2e/harness.ts";
+import { type Outcome, SMALL, TestLab } from "../support/e2e/harness.ts";
 import { documentedCheck, inUse } from "../support/e2e/loadBalancer.ts";
 import { allFilesBelow, duringProcesses, foundIn, secret } from "../support/e2e/secrets.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
@@ -27,7 +27,7 @@ const PAGES = ["v1.16.1", "v1.17.9"];
 const FILE = "/etc/haproxy/haproxy.cfg";
 
 beforeAll(async () => {
-  await lab.make(ONE_POD);
+  await lab.make(SMALL);
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 

@@ -8,7 +8,7 @@ import type { MachineSpec } from "../../embedded/host/instance.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
-import { ONE_POD, TestLab } from "../support/e2e/harness.ts";
+import { SMALL, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";
@@ -19,7 +19,7 @@ const KUBE_SYSTEM = "/api/v1/namespaces/kube-system";
 const OTHER = { apiVersion: "v1", kind: "Namespace", metadata: { name: "kube-system", uid: "0000-other" } };
 
 beforeAll(async () => {
-  await lab.make(ONE_POD);
+  await lab.make(SMALL);
   await refusals.start();
 });
 afterAll(async () => {

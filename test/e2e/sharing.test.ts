@@ -12,7 +12,7 @@ import { hostKey, SSH_USER, sshKeyFile, stopLoadBalancer } from "../../embedded/
 import { initPid } from "../../embedded/machines/machine.ts";
 import { BUILT_IMAGES } from "../../embedded/toolchain/images/names.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
-import { type KubernetesObject, ONE_POD, TestLab } from "../support/e2e/harness.ts";
+import { type KubernetesObject, SMALL, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { duringTraffic, type Sightings, trial } from "../support/e2e/trial.ts";
 
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await lab.run("down", "--fast", "--quiet");
   await Promise.all([lab.run("up", "--no-program"), edge.start()]);
   before = await inventory(lab);
-  await lab.set(ONE_POD);
+  await lab.set(SMALL);
   await lab.up();
 });
 afterAll(async () => {

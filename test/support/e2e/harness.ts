@@ -16,8 +16,13 @@ import { removeIn, setIn } from "./stackSettings.ts";
 const LAUNCHER = join(PROGRAM, "lab");
 const TOOLS = ["pulumi", "istioctl", "kubectl"];
 
-/** One pod of each version, which starts and rolls sooner than the article's three. */
-export const ONE_POD = { "versions[0].replicas": "1", "versions[1].replicas": "1" };
+/** One pod of each version and no egress gateway: it starts and changes sooner than the article's stack. */
+export const SMALL = {
+  "versions[0].replicas": "1",
+  "versions[1].replicas": "1",
+  "istio.components.egressGateways[0].name": "istio-egressgateway",
+  "istio.components.egressGateways[0].enabled": "false",
+};
 
 /** The result of a command of `./lab`. */
 export interface Outcome {
