@@ -6,11 +6,11 @@ import { expect } from "vitest";
 import { until } from "../../../clients/process.ts";
 import { sshArguments } from "../../../embedded/commands/tools.ts";
 import { type Instance, instance } from "../../../embedded/host/instance.ts";
-import { labEnvironment, PROGRAM, stackFile } from "../../../embedded/lab/stack.ts";
+import { labEnvironment, PROGRAM, pageOf, requireOutputs, stackFile } from "../../../embedded/lab/stack.ts";
 import { recoverState } from "../../../embedded/lab/stackState.ts";
 import { deadDaemons } from "../../../embedded/machines/daemons.ts";
 import { processesIn } from "../../../embedded/machines/machine.ts";
-import type { ProbeResult } from "../../../probe/probe.ts";
+import { type ProbeResult, probe } from "../../../probe/probe.ts";
 import { removeIn, setIn } from "./stackSettings.ts";
 
 const LAUNCHER = join(PROGRAM, "lab");
@@ -171,11 +171,21 @@ export class TestLab {
 
   /** Expects 800 requests through the load balancer to be split by the weights, none failed. */
   async expectSplit(weights: Record<string, number>): Promise<ProbeResult> {
-    const { exitCode, stdout, stderr } = await this.try("probe", "-n", "800", "--json");
-    const result = JSON.parse(stdout) as ProbeResult;
-    expect(result, stderr).toMatchObject({ requests: 800, failed: 0, weights, ok: true });
-    expect(exitCode).toBe(0);
+    const result = await (this.#launched ? this.#launchedProbe() : this.#probe());
+    expect(result).toMatchObject({ requests: 800, failed: 0, weights, ok: true });
     return result;
+  }
+
+  /** What `./lab probe` does, in this process. */
+  async #probe(): Promise<ProbeResult> {
+    const page = await pageOf(this.instance, await requireOutputs(this.instance));
+    return probe({ ...page, requests: 800 });
+  }
+
+  async #launchedProbe(): Promise<ProbeResult> {
+    const { exitCode, stdout, stderr } = await this.try("probe", "-n", "800", "--json");
+    expect(exitCode, `${stdout}\n${stderr}`).toBe(0);
+    return JSON.parse(stdout) as ProbeResult;
   }
 
   async outputs(): Promise<Record<string, unknown>> {
