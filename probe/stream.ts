@@ -16,12 +16,13 @@ export interface StreamOptions extends Target {
  */
 export class RequestStream {
   readonly #client: Client;
-  readonly #rate: number;
+  #rate: number;
   readonly #keep: number;
   readonly #underWay = new Set<Promise<void>>();
   #answers: Answer[] = [];
   #timer: NodeJS.Timeout | undefined;
-  #startedAt = 0;
+  /** The pace counts from here: the moment, and the requests sent until then. */
+  #pace = { since: 0, sent: 0 };
   #sent = 0;
 
   constructor(options: StreamOptions) {
@@ -41,14 +42,24 @@ export class RequestStream {
   }
 
   start(): this {
-    this.#startedAt = performance.now();
+    this.#pace.since = performance.now();
     this.#sendDue();
     return this;
+  }
+
+  /** Goes on at another pace, in requests a second. Has an effect only between start and stop. */
+  changeRate(rate: number): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#rate = rate;
+    this.#pace = { since: performance.now(), sent: this.#sent };
+    this.#sendDue();
   }
 
   /** Stops sending, waits for the outstanding answers, and returns all that are kept. */
   async stop(): Promise<Answer[]> {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     await Promise.all(this.#underWay);
     await this.#client.close();
     return this.answers;
@@ -59,10 +70,11 @@ export class RequestStream {
    * due.
    */
   #sendDue(): void {
-    const elapsed = performance.now() - this.#startedAt;
-    const due = 1 + Math.floor((elapsed * this.#rate) / 1000);
+    const { since, sent } = this.#pace;
+    const elapsed = performance.now() - since;
+    const due = sent + 1 + Math.floor((elapsed * this.#rate) / 1000);
     while (this.#sent < due) this.#send();
-    this.#timer = setTimeout(() => this.#sendDue(), (this.#sent * 1000) / this.#rate - elapsed);
+    this.#timer = setTimeout(() => this.#sendDue(), ((this.#sent - sent) * 1000) / this.#rate - elapsed);
   }
 
   #send(): void {

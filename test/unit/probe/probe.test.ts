@@ -143,6 +143,21 @@ describe("RequestStream", () => {
     );
   });
 
+  it("goes on at another pace, and sends nothing after its end", async () => {
+    const { url } = remember(await pageServer((_request, response) => response.end(PAGES.v117)));
+    const oneInAnHour = 1 / 3600;
+    const stream = new RequestStream({ url, pages: PAGES, rate: oneInAnHour }).start();
+    expect(stream.sent).toBe(1);
+    stream.changeRate(1000);
+    await until(() => stream.sent >= 100);
+    stream.changeRate(oneInAnHour);
+    const { sent } = stream;
+    const answers = await stream.stop();
+    stream.changeRate(1000);
+    expect(answers).toHaveLength(sent);
+    expect(stream.sent).toBe(sent);
+  });
+
   it("counts failures, and drops answers that are older than it should keep", async () => {
     const stream = new RequestStream({ url: await deadUrl(), pages: PAGES, rate: 1000, keep: 10 }).start();
     await until(() => stream.sent >= 100);
