@@ -94,6 +94,11 @@ export class Tracing extends pulumi.ComponentResource {
 const LABELS = { app: "istio-lab-zipkin" };
 /** The user of the official image. */
 const USER = 1000;
+/**
+ * Java's first compiler alone, and its simplest collector: until Zipkin answers, it then takes 4.7 s of a
+ * processor instead of 13.6 s (measured with Java 17).
+ */
+const JAVA_OPTS = "-Xms64m -Xmx256m -XX:+ExitOnOutOfMemoryError -XX:TieredStopAtLevel=1 -XX:+UseSerialGC";
 
 const homeOf = ({ home }: TracingArgs) => (home ? { deletedWith: home } : {});
 
@@ -146,7 +151,7 @@ function zipkinPod(image: string) {
       {
         name: "zipkin",
         image,
-        env: [{ name: "JAVA_OPTS", value: "-Xms64m -Xmx256m -XX:+ExitOnOutOfMemoryError" }],
+        env: [{ name: "JAVA_OPTS", value: JAVA_OPTS }],
         ports: [{ name: "http", containerPort: ZIPKIN_PORT }],
         startupProbe: { httpGet: { path: "/health", port: "http" }, periodSeconds: 2, failureThreshold: 90 },
         readinessProbe: { httpGet: { path: "/health", port: "http" }, periodSeconds: 5 },
