@@ -34,7 +34,7 @@ const inCluster = { providers: { kubernetes: clusterProvider("cluster", config, 
 
 const istio = new Istio(
   "istio",
-  { ...config.istio, values: istioValues(config), kubeconfig, context, clusterId: cluster.id, owner },
+  { ...config.istio, labels, values: istioValues(config), kubeconfig, context, clusterId: cluster.id, owner },
   inCluster,
 );
 

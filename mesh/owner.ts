@@ -3,6 +3,9 @@
 /** Its value is `ORGANIZATION/PROJECT/STACK`. */
 export const OWNER_ANNOTATION = "istio-lab/owner";
 
+/** Every write of the stack's objects has it. */
+export const FIELD_MANAGER = "istio-lab";
+
 /**
  * Annotations of an object of that stack. They set one field manager for all updates. By default Pulumi's
  * provider draws a new one for each create. The object of a killed update would then have two, and the first
@@ -10,5 +13,5 @@ export const OWNER_ANNOTATION = "istio-lab/owner";
  */
 export const ownedBy = (owner: string): Record<string, string> => ({
   [OWNER_ANNOTATION]: owner,
-  "pulumi.com/patchFieldManager": "istio-lab",
+  "pulumi.com/patchFieldManager": FIELD_MANAGER,
 });

@@ -57,7 +57,7 @@ export async function wordsOf(trial: Promise<unknown>): Promise<string | undefin
  * missing in a new namespace; and webhooks that cannot try.
  */
 const OF_OTHER_CHECKS =
-  /cannot [a-z]+ resource "|is being terminated|field is immutable|service account|does not support dry run/;
+  /cannot [a-z]+ resource "|is being terminated|field is immutable(?! when)|service account|does not support dry run/;
 
 /** What a user can do about a refusal. */
 export function wayOutOf(refusal: string): string {
@@ -67,6 +67,8 @@ export function wayOutOf(refusal: string): string {
       "repair what answers for that webhook, or delete its configuration where that is gone (kubectl get " +
       "validatingwebhookconfigurations,mutatingwebhookconfigurations)"
     );
+  if (/field is immutable when/.test(refusal))
+    return "delete that object, so that the update makes it anew (the field immutable was set by hand)";
   if (/quota/.test(refusal)) return `have the namespace's ResourceQuota changed, ${another}`;
   return (
     "give what the policy requires (labels for each object and pod; image, resources and securityContext " +

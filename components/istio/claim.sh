@@ -16,6 +16,7 @@ main() {
   case $owner in
     "$ISTIO_LAB_OWNER")
       echo "$namespace belongs to $owner"
+      [ "$(annotation_of_claim namespace)" = existed ] || admit_pods
       return
       ;;
     "") refuse_unclaimed_istio ;;
@@ -33,6 +34,34 @@ metadata:
     istio-lab/owner: $ISTIO_LAB_OWNER
 ${existing:+    istio-lab/namespace: existed}
 YAML
+  [ -n "$existing" ] || admit_pods
+}
+
+# A namespace of the claim's own gets the label that lets Istio's pods in, where the cluster's default for Pod
+# Security refuses them. Istio's CNI writes to directories of the node.
+admit_pods() {
+  volume=
+  [ -z "${ISTIO_LAB_CNI:-}" ] || volume="{name: cni, hostPath: {path: /opt/cni/bin}}"
+  refusal=$(kube create --dry-run=server --filename=- 2>&1 >/dev/null <<YAML
+apiVersion: v1
+kind: Pod
+metadata: {name: istio-lab-trial, namespace: $namespace}
+spec:
+  containers:
+    - name: istio
+      image: istio
+      securityContext:
+        {allowPrivilegeEscalation: false, runAsNonRoot: true, runAsUser: 1337, capabilities: {drop: [ALL]}}
+  volumes: [$volume]
+YAML
+  ) && return
+  case $refusal in *"violates PodSecurity"*) ;; *) return 0 ;; esac
+  kube label namespace "$namespace" pod-security.kubernetes.io/enforce=privileged >/dev/null ||
+    fail "the cluster's Pod Security refuses Istio's pods in namespace $namespace, and this user may not" \
+      "let them in; have it done:" \
+      "kubectl label namespace $namespace pod-security.kubernetes.io/enforce=privileged"
+  echo "namespace $namespace gets the label pod-security.kubernetes.io/enforce=privileged, without which" \
+    "the cluster's Pod Security would refuse Istio's pods"
 }
 
 need_same_minor() {

@@ -2,16 +2,18 @@
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import { portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
-import type { Labels } from "../../mesh/selector.ts";
+import { injectionLabel, type Labels } from "../../mesh/selector.ts";
 import {
   type ControlPlane,
   DEFAULT_REVISION,
   type Injector,
   isAvailable,
+  isExternal,
   isScaledToZero,
   nameOf,
   revisionOf,
   servesRevision,
+  takes,
 } from "./installed.ts";
 
 /** The gateway's Service. */
@@ -31,7 +33,14 @@ export interface Existing {
   readonly service: GatewayService | undefined;
   /** Services that could be a gateway's. */
   readonly candidates: readonly string[];
+  /** False: the API server does not serve the version of Istio's kinds that the program writes. */
+  readonly servesKinds: boolean;
+  /** Labels of the application's namespace and of its pods. */
+  readonly labels: { readonly namespace: Labels; readonly pod: Labels };
 }
+
+/** The version in which the program writes Istio's kinds. */
+export const API_OF_KINDS = "/apis/networking.istio.io/v1";
 
 /** How each fault of it begins. */
 export const GIVEN = "istio.manage is false, and";
@@ -39,26 +48,51 @@ const INSTALL = "set istio.manage to true to have Istio installed, or install it
 
 /** What an Istio that is there already has to have: sidecars of the revision, by an istiod, and a gateway. */
 export function existingIstio(
-  { planes, injectors, service, candidates }: Existing,
+  found: Existing,
   { revision, gateway }: { readonly revision?: string | undefined; readonly gateway: GatewayRef },
 ): { faults: string[]; warnings?: string[] } {
+  const { injectors, service, candidates } = found;
   if (injectors.length === 0)
     return { faults: [`${GIVEN} the cluster has no Istio that injects sidecars: ${INSTALL}`] };
-  const ofGateway = service
-    ? [...unusablePorts(service, gateway), ...otherPods(service, gateway)]
-    : [missingGateway(gateway, candidates)];
-  const name = revision ?? DEFAULT_REVISION;
-  const injector = injectors.find((each) => each.name === name);
-  if (!injector) return { faults: [missingRevision(revision, injectors), ...ofGateway] };
-  const serving = planes.filter((plane) => servesRevision(plane, revisionOf(injectors, name)));
-  const running = serving.filter((plane) => !isScaledToZero(plane));
-  if (serving.length === 0) return { faults: [withoutIstiod(injector, planes), ...ofGateway] };
-  if (running.length === 0) return { faults: [scaledToZero(serving), ...ofGateway] };
-  return {
-    faults: ofGateway,
-    warnings: running.some(isAvailable) ? [] : [unavailable(running.map(nameOf))],
-  };
+  const others = [
+    ...(found.servesKinds ? [] : [TOO_OLD]),
+    ...(service
+      ? [...unusablePorts(service, gateway), ...otherPods(service, gateway)]
+      : [missingGateway(gateway, candidates)]),
+  ];
+  const injector = injectors.find(({ name }) => name === (revision ?? DEFAULT_REVISION));
+  if (!injector) return { faults: [missingRevision(revision, injectors), ...others] };
+  const leftOut = isLeftOut(injector, found.labels, revision) ? [leavesOut(injector)] : [];
+  const { faults, warnings = [] } = controlPlaneOf(injector, found);
+  return { faults: [...faults, ...leftOut, ...others], warnings };
 }
+
+/** Faults and warnings about the istiod behind an injector; one outside the cluster cannot be looked at. */
+function controlPlaneOf(injector: Injector, { planes, injectors }: Existing) {
+  if (isExternal(injector)) return { faults: [] };
+  const serving = planes.filter((plane) => servesRevision(plane, revisionOf(injectors, injector.name)));
+  const running = serving.filter((plane) => !isScaledToZero(plane));
+  if (serving.length === 0) return { faults: [withoutIstiod(injector, planes)] };
+  if (running.length === 0) return { faults: [scaledToZero(serving)] };
+  return { faults: [], warnings: running.some(isAvailable) ? [] : [unavailable(running.map(nameOf))] };
+}
+
+const TOO_OLD =
+  `${GIVEN} the cluster does not serve networking.istio.io/v1, in which Istio's objects are written: ` +
+  "upgrade Istio, and its CustomResourceDefinitions (chart istio/base), to 1.22 or later";
+
+/**
+ * By other labels than those of injection: Istio's charts, and clouds, leave out some namespaces and pods.
+ */
+function isLeftOut(injector: Injector, { namespace, pod }: Existing["labels"], revision: string | undefined) {
+  const { "istio-injection": _, "istio.io/rev": __, ...others } = namespace;
+  return !takes(injector, { ...others, ...injectionLabel(revision) }, pod);
+}
+
+const leavesOut = ({ name, configuration }: Injector) =>
+  `${GIVEN} the webhooks of revision ${name} leave out the application's pods, so that they would get no ` +
+  "sidecars: give namespace and pods (setting labels) the labels that these webhooks select (kubectl get " +
+  `mutatingwebhookconfiguration ${configuration} --output=yaml), or set istio.revision to another one`;
 
 function missingRevision(revision: string | undefined, injectors: readonly Injector[]): string {
   const wanted = revision === undefined ? "the default revision" : `revision ${revision}`;

@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { local } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import { stringify } from "yaml";
 import { quote } from "../../clients/shell.ts";
 import { type GatewayRef, ISTIO_GATEWAY } from "../../mesh/model.ts";
 import { OWNED_KINDS, resourceOf } from "../../mesh/ownedObject.ts";
+import { hasCni } from "./cni.ts";
+import { istioOperator } from "./operator.ts";
 
 export interface IstioArgs {
   /** Istio's version, e.g. `1.31.0`; istioctl must be of the same minor. */
@@ -20,6 +21,8 @@ export interface IstioArgs {
   values?: Record<string, unknown> | undefined;
   /** Components of the IstioOperator beside its values. @default none */
   components?: Readonly<Record<string, unknown>> | undefined;
+  /** Further labels of Istio's own Deployments and pods. @default none */
+  labels?: Readonly<Record<string, string>> | undefined;
   /** Revision or tag that injects sidecars. @default the default one */
   revision?: string | undefined;
   /** The gateway that requests come in through. @default the one that istioctl's profiles install */
@@ -79,6 +82,7 @@ export class Istio extends pulumi.ComponentResource {
       ...environmentOf(args),
       ISTIO_LAB_KINDS: ownedKinds(),
       ISTIO_LAB_GATEWAYS: gatewayNames(args).join(" "),
+      ...(hasCni(args) ? { ISTIO_LAB_CNI: "true" } : {}),
       ...(args.clusterId ? { ISTIO_LAB_CLUSTER: args.clusterId } : {}),
     };
     return new local.Command(
@@ -114,22 +118,6 @@ export class Istio extends pulumi.ComponentResource {
       { parent: this, dependsOn: claim },
     );
   }
-}
-
-/** The IstioOperator that istioctl reads: the profile with this lab's changes. */
-export function istioOperator({ version, profile, hub, tag, values, components }: IstioArgs): string {
-  const isGiven = (part: object | undefined) => part !== undefined && Object.keys(part).length > 0;
-  return stringify({
-    apiVersion: "install.istio.io/v1alpha1",
-    kind: "IstioOperator",
-    spec: {
-      profile,
-      ...(hub === undefined ? {} : { hub }),
-      tag: tag ?? version,
-      ...(isGiven(components) ? { components } : {}),
-      ...(isGiven(values) ? { values } : {}),
-    },
-  });
 }
 
 /**

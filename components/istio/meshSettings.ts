@@ -30,6 +30,8 @@ export interface MeshSettings {
   readonly config: MeshConfig;
   /** True: a Gateway selects pods of its own namespace only. */
   readonly scoped: boolean;
+  /** True: no pod gets a sidecar unless a label of its own demands it. @default false */
+  readonly injectionOff?: boolean;
 }
 
 /** A namespace, and the labels that it will have. */
@@ -39,7 +41,11 @@ export interface Place {
 }
 
 /** Why requests would not reach the application; one sentence each, without the way out. */
-export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Place): string[] {
+export function hiding(
+  { config, scoped, injectionOff = false }: MeshSettings,
+  app: Place,
+  gateway: Place,
+): string[] {
   const { discoverySelectors = [] } = config;
   const seen = ({ labels }: Place) =>
     discoverySelectors.length === 0 || discoverySelectors.some((selector) => selects(selector, labels));
@@ -49,6 +55,11 @@ export function hiding({ config, scoped }: MeshSettings, app: Place, gateway: Pl
       ({ name }) =>
         `meshConfig.discoverySelectors leave out namespace ${name}, of which istiod then knows nothing: ` +
         "give it a label that they select",
+    );
+  if (injectionOff)
+    unseen.push(
+      "global.proxy.autoInject is disabled, so that no pod of the application gets a sidecar: set it to " +
+        "enabled",
     );
   if (app.name === gateway.name) return unseen;
   const kept = (["Service", "VirtualService", "DestinationRule"] as const).filter((kind) => {
@@ -94,11 +105,13 @@ async function placeOf(api: KubernetesApi, name: string, own: Labels): Promise<P
 
 /** Of the values of Istio's charts. */
 function settingsOf(values: Readonly<Record<string, unknown>> = {}): MeshSettings {
-  const { meshConfig, pilot } = values as {
+  const { meshConfig, pilot, global } = values as {
     meshConfig?: MeshConfig;
     pilot?: { env?: Record<string, unknown> };
+    global?: { proxy?: { autoInject?: unknown } };
   };
-  return { config: meshConfig ?? {}, scoped: isTrue(pilot?.env?.[SCOPE]) };
+  const injectionOff = global?.proxy?.autoInject === "disabled";
+  return { config: meshConfig ?? {}, scoped: isTrue(pilot?.env?.[SCOPE]), injectionOff };
 }
 
 const SCOPE = "PILOT_SCOPE_GATEWAY_TO_NAMESPACE";
@@ -114,13 +127,17 @@ async function installedSettings(
     const rev = revisionOf(injectors, revision ?? DEFAULT_REVISION);
     const istiod = planes.find((plane) => servesRevision(plane, rev));
     if (!istiod) return undefined;
-    const name = rev === DEFAULT_REVISION ? "istio" : `istio-${rev}`;
-    const path = `/api/v1/namespaces/${istiod.metadata.namespace}/configmaps/${name}`;
-    const map = await api.get<{ data?: { mesh?: string } }>(path);
+    const suffix = rev === DEFAULT_REVISION ? "" : `-${rev}`;
+    const path = `/api/v1/namespaces/${istiod.metadata.namespace}/configmaps/istio`;
+    const [map, injector] = await Promise.all([
+      api.get<{ data?: { mesh?: string } }>(`${path}${suffix}`),
+      api.get<{ data?: { config?: string } }>(`${path}-sidecar-injector${suffix}`).catch(() => undefined),
+    ]);
     const env = istiod.spec?.template?.spec?.containers?.flatMap(({ env }) => env ?? []) ?? [];
     return {
       config: (parse(map?.data?.mesh ?? "") as MeshConfig | null) ?? {},
       scoped: env.some(({ name, value }) => name === SCOPE && isTrue(value)),
+      injectionOff: /^policy: *"?disabled/m.test(injector?.data?.config ?? ""),
     };
   } catch {
     return undefined;

@@ -1,32 +1,46 @@
 /**
  * Whether Istio can be installed, or used as it is: rights, versions, and whose the Istio in the cluster is.
  */
+import { type ApiError, type KubernetesApi, unlessForbidden } from "../../clients/kubernetes.ts";
+import { namespaceLabels } from "../../clients/namespaceLabels.ts";
 import { nodePortOf } from "../../mesh/gatewayPorts.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
+import type { Labels } from "../../mesh/selector.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Fault } from "../../settings/faults.ts";
-import { existingIstio, type GatewayService, GIVEN, gatewaysOf } from "./existing.ts";
+import { API_OF_KINDS, existingIstio, type GatewayService, GIVEN, gatewaysOf } from "./existing.ts";
 import { type ControlPlane, controlPlanes, injectorsOf, isAvailable, nameOf } from "./installed.ts";
 import { checkIstioctl, type IstioctlNeeds } from "./istioctl.ts";
 import { checkLeftovers } from "./leftovers.ts";
 import { checkMeshSettings } from "./meshSettings.ts";
+import { checkNodePorts } from "./nodePorts.ts";
+import { checkIstioPods, type IstioPodNeeds } from "./podCheck.ts";
 import { minorOf, oldestKubernetes } from "./versions.ts";
 
 /** What the checks of Istio need of the configuration. */
 export interface Needs {
   /** Namespace of the application. */
   readonly namespace: string;
-  readonly istio: IstioctlNeeds["istio"] & {
-    readonly revision?: string | undefined;
-    readonly gateway: GatewayRef;
-    readonly values?: Readonly<Record<string, unknown>> | undefined;
-  };
+  readonly labels?: Labels | undefined;
+  readonly istio: IstioctlNeeds["istio"] &
+    IstioPodNeeds["istio"] & {
+      readonly revision?: string | undefined;
+      readonly gateway: GatewayRef;
+      readonly values?: Readonly<Record<string, unknown>> | undefined;
+    };
 }
 
 export const istioPreflight = {
   permissions,
-  checks: [checkVersion, checkOwner, checkMeshSettings, checkLeftovers] as const,
+  checks: [
+    checkVersion,
+    checkOwner,
+    checkMeshSettings,
+    checkLeftovers,
+    checkIstioPods,
+    checkNodePorts,
+  ] as const,
   machineChecks: [checkIstioctl],
 } satisfies Preflight<Needs>;
 
@@ -95,15 +109,20 @@ export interface IstioFacts {
 async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<Findings<IstioFacts>> {
   const { manage, gateway } = config.istio;
   const path = `/api/v1/namespaces/${gateway.namespace}/services/${gateway.service}`;
-  const [home, planes, injectors, service] = await Promise.all([
+  const [home, planes, injectors, service, servesKinds, labels] = await Promise.all([
     api.metadata(`/api/v1/namespaces/${NAMESPACE}`),
     controlPlanes(api),
     manage ? [] : injectorsOf(api),
     api.get<GatewayService>(path),
+    manage || serves(api, API_OF_KINDS),
+    namespaceLabels(api, config.namespace),
   ]);
   const candidates = manage || service ? [] : await gatewaysOf(api);
   const installer = home?.metadata.annotations?.[OWNER_ANNOTATION];
-  const existing = { planes, injectors, service, candidates };
+  const existing = {
+    ...{ planes, injectors, service, candidates, servesKinds },
+    labels: { namespace: labels, pod: { ...config.labels, app: "nginx" } },
+  };
   const { faults, warnings = [] } = manage
     ? { faults: foreignIstio(installer, planes.map(nameOf), owner), warnings: downIstio(planes) }
     : existingIstio(existing, config.istio);
@@ -114,6 +133,13 @@ async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<
     warnings,
     facts: { gatewayPort: everywhere ? nodePortOf(service?.spec?.ports, "http2") : undefined },
   };
+}
+
+/** True also where the user may not look. */
+async function serves(api: KubernetesApi, path: string): Promise<boolean> {
+  const forbidden: ApiError[] = [];
+  const found = await unlessForbidden(api.get(path), forbidden);
+  return found !== undefined || forbidden.length > 0;
 }
 
 function foreignIstio(installer: string | undefined, planes: readonly string[], owner: string): string[] {

@@ -53,6 +53,7 @@ until_true() {
 
 # Of a cluster with several, the one that serves the revision; a tag stands for another name.
 istiod_is_available() {
+  ! is_external || return 0
   selector=app=istiod
   if [ "$revision" != default ]; then
     stands_for=$(kube get mutatingwebhookconfigurations \
@@ -62,6 +63,17 @@ istiod_is_available() {
   fi
   available=$(kube get deployments --all-namespaces --selector="$selector" \
     --output='jsonpath={.items[*].status.availableReplicas}' 2>/dev/null) && [ -n "$available" ]
+}
+
+# An istiod outside the cluster: its webhooks have a URL in place of a Service.
+is_external() {
+  for label in rev tag; do
+    urls=$(kube get mutatingwebhookconfigurations \
+      --selector="app=sidecar-injector,istio.io/$label=$revision" \
+      --output='jsonpath={.items[*].webhooks[*].clientConfig.url}' 2>/dev/null) || return 1
+    [ -z "$urls" ] || return 0
+  done
+  return 1
 }
 
 injects() {

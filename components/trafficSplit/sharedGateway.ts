@@ -18,7 +18,7 @@ interface Gateway extends KubernetesObject {
   readonly spec?: {
     readonly selector?: Readonly<Record<string, string>>;
     readonly servers?: readonly {
-      readonly port?: { readonly number?: number };
+      readonly port?: { readonly number?: number; readonly protocol?: string };
       readonly hosts?: readonly string[];
     }[];
   };
@@ -46,7 +46,11 @@ export async function checkSharedGateway({
     ({ metadata, spec }) =>
       nameOf(metadata) !== own && selectSamePods(spec?.selector ?? {}, config.istio.gateway.selector),
   );
-  const messages = [...takenPorts(sharing, config), ...takenHosts(routes, sharing, config)];
+  const messages = [
+    ...otherProtocols(sharing, config),
+    ...takenPorts(sharing, config),
+    ...takenHosts(routes, sharing, config),
+  ];
   return { faults: messages.map((message) => ({ key: "host", message })) };
 }
 
@@ -61,6 +65,27 @@ const nameOf = ({ namespace, name }: { readonly namespace?: string; readonly nam
 
 const selectSamePods = (one: Readonly<Record<string, string>>, other: Readonly<Record<string, string>>) =>
   Object.entries(one).every(([label, value]) => (other[label] ?? value) === value);
+
+/** Of two protocols on one port, Istio uses the older Gateway's and leaves the other Gateway's server out. */
+function otherProtocols(sharing: readonly Gateway[], { tls }: SharedGatewayNeeds): string[] {
+  const wanted: readonly (readonly [port: number, protocols: RegExp])[] = [
+    [80, /^(http|http2|grpc|grpc-web)$/i],
+    ...(tls?.mode === "passthrough" ? [[443, /^(https|tls)$/i] as const] : []),
+  ];
+  return wanted.flatMap(([number, protocols]) =>
+    sharing.flatMap(({ metadata, spec }) => {
+      const other = (spec?.servers ?? []).find(
+        ({ port }) => port?.number === number && port.protocol && !protocols.test(port.protocol),
+      );
+      if (!other) return [];
+      return [
+        `Gateway ${nameOf(metadata)} opens port ${number} of the same gateway for ${other.port?.protocol}, ` +
+          "and Istio would leave out this stack's server there: give that Gateway another port, or delete " +
+          "it, or set istio.gateway to another gateway",
+      ];
+    }),
+  );
+}
 
 function takenPorts(sharing: readonly Gateway[], { tls, gatewayHosts }: SharedGatewayNeeds): string[] {
   if (tls?.mode !== "passthrough") return [];

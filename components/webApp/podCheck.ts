@@ -1,9 +1,10 @@
 /** Whether the cluster would accept the application's pods: Pod Security, quotas, limits, webhooks. */
-import { type KubernetesApi, type KubernetesObject, unlessForbidden } from "../../clients/kubernetes.ts";
-import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
+import { type KubernetesApi, unlessForbidden } from "../../clients/kubernetes.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
+import { hasCni } from "../istio/cni.ts";
 import type { Version } from "./config.ts";
+import { type Deployed, ownDeployments, rolls } from "./deployed.ts";
 import { deploymentObject } from "./objects.ts";
 import { podTemplate } from "./pod.ts";
 import { type Demand, type PodSpec, type ResourceQuota, shortagesOf } from "./quota.ts";
@@ -34,20 +35,32 @@ export async function checkPods({ api, config, owner }: CheckContext<PodCheckNee
     quotasOf(api, namespace),
     ownDeployments(api, namespace, owner),
   ]);
-  const demands = tried.map(({ version, pod }): Demand => {
+  const all = tried.map(({ version, pod }) => {
     const deployment = own.get(deploymentObject(namespace, version.name).name);
-    const existing = deployment?.status?.replicas ?? 0;
-    return { pods: Math.max(0, version.replicas - existing), pod, deployment: deployment === undefined };
+    return { version, pod, deployment, existing: deployment?.status?.replicas ?? 0 };
   });
+  const demands = all.map(
+    ({ version, pod, deployment, existing }): Demand => ({
+      pods: Math.max(0, version.replicas - existing),
+      pod,
+      deployment: deployment === undefined,
+    }),
+  );
   const shortages = shortagesOf(quotas, demands);
+  const full = shortages.length > 0 || quotas.length === 0;
+  const stuck = full ? [] : await stuckRollouts({ api, config, owner }, all, quotas, demands);
   const refusals = tried.flatMap(({ version, refusal }) => {
-    // Of a stack that is up, only a rollout needs one more pod than those that are counted.
+    // Of a stack that is up, only a rollout needs one pod more than those that are counted; see below.
     const isCounted = shortages.length > 0 || own.has(deploymentObject(namespace, version.name).name);
     return refusal === undefined || (isCounted && refusal.includes("exceeded quota"))
       ? []
       : [{ version, refusal }];
   });
-  const messages = [...messagesOf(refusals, config), ...shortages.map((lack) => tooFew(lack, config))];
+  const messages = [
+    ...messagesOf(refusals, config),
+    ...shortages.map((lack) => tooFew(`all pods of ${namesOf(versions)}`, lack, config)),
+    ...stuck,
+  ];
   return { faults: messages.map((message) => ({ key: "namespace", message })) };
 }
 
@@ -70,8 +83,42 @@ function messagesOf(refusals: readonly Refusal[], config: PodCheckNeeds): string
   });
 }
 
-const tooFew = (shortage: string, { namespace, versions }: PodCheckNeeds) =>
-  `namespace ${namespace} has no room for all pods of ${versions.map(({ name }) => name).join(", ")}: ` +
+interface Counted {
+  readonly version: Version;
+  readonly pod: PodSpec;
+  /** Undefined: the update makes it. */
+  readonly deployment: Deployed | undefined;
+  /** Pods that it has. */
+  readonly existing: number;
+}
+
+/**
+ * A rollout adds a pod before it takes one away. Where a quota has no room for that pod, no rollout goes on;
+ * where there is room for one, the rollouts go on one after the other.
+ */
+async function stuckRollouts(
+  { api, config, owner }: Omit<CheckContext<PodCheckNeeds>, "signal">,
+  all: readonly Counted[],
+  quotas: readonly ResourceQuota[],
+  demands: readonly Demand[],
+): Promise<string[]> {
+  const stuck = await Promise.all(
+    all.map(async ({ version, pod, deployment, existing }) => {
+      if (!deployment || existing > version.replicas) return [];
+      const surge: Demand = { pods: 1, pod, deployment: false };
+      const lacks = shortagesOf(quotas, [...demands, surge]);
+      if (lacks.length === 0 || !(await rolls(api, deployment, version, { ...config, owner }))) return [];
+      const what = `the rollout of ${version.name}, which needs one pod more than those that run`;
+      return lacks.map((lack) => tooFew(what, lack, config));
+    }),
+  );
+  return stuck.flat();
+}
+
+const namesOf = (versions: readonly Version[]) => versions.map(({ name }) => name).join(", ");
+
+const tooFew = (what: string, shortage: string, { namespace }: PodCheckNeeds) =>
+  `namespace ${namespace} has no room for ${what}: ` +
   `${shortage}: set fewer replicas or smaller resources of the versions ` +
   "(istio.values.global.proxy.resources for the sidecar), have the ResourceQuota changed, or set namespace " +
   "to another one";
@@ -93,22 +140,6 @@ async function tryPod(api: KubernetesApi, config: PodCheckNeeds, version: Versio
 async function quotasOf(api: KubernetesApi, namespace: string): Promise<ResourceQuota[]> {
   const path = `/api/v1/namespaces/${namespace}/resourcequotas`;
   return (await unlessForbidden(api.list<ResourceQuota>(path)))?.items ?? [];
-}
-
-interface Deployment extends KubernetesObject {
-  readonly status?: { readonly replicas?: number };
-}
-
-/** By name. */
-async function ownDeployments(
-  api: KubernetesApi,
-  namespace: string,
-  owner: string,
-): Promise<ReadonlyMap<string, Deployment>> {
-  const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
-  const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
-  const own = items.filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner);
-  return new Map(own.map((deployment) => [deployment.metadata.name, deployment]));
 }
 
 function podOf(version: Version, { namespace, labels, istio }: PodCheckNeeds) {
@@ -162,12 +193,6 @@ function proxyResources(values: Readonly<Record<string, unknown>> = {}) {
       limits: { cpu: "2000m", memory: "1024Mi" },
     }
   );
-}
-
-function hasCni({ components, values }: PodCheckNeeds["istio"]): boolean {
-  const { cni } = (components ?? {}) as { cni?: { enabled?: unknown } };
-  const { pilot } = (values ?? {}) as { pilot?: { cni?: { enabled?: unknown } } };
-  return cni?.enabled === true || pilot?.cni?.enabled === true;
 }
 
 /** What a user can do about a refusal. */

@@ -1,11 +1,11 @@
 /**
  * What the web application needs of a cluster: its namespace, rights, labels, and that its pods are accepted.
  */
-import type { KubernetesObject } from "../../clients/kubernetes.ts";
 import { pathOf } from "../../mesh/ownedObject.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import type { Version } from "./config.ts";
+import { ownDeployments } from "./deployed.ts";
 import { checkNetworkPolicies, type NetworkPolicyNeeds } from "./networkPolicies.ts";
 import { serviceObject, webAppObjects } from "./objects.ts";
 import { checkPods, type PodCheckNeeds } from "./podCheck.ts";
@@ -88,13 +88,10 @@ async function checkInjection({ api, config, owner }: CheckContext<Needs>): Prom
  */
 async function checkLabels({ api, config, owner }: CheckContext<Needs>): Promise<Findings> {
   const { namespace, versions } = config;
-  const path = `/apis/apps/v1/namespaces/${namespace}/deployments`;
-  const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
-  const own = items.filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner);
+  const own = await ownDeployments(api, namespace, owner);
   const faults = versions.flatMap(({ name, version }, index) => {
     const deployment = `nginx-${name}`;
-    const label = own.find(({ metadata }) => metadata.name === deployment)?.spec?.selector?.matchLabels
-      ?.version;
+    const label = own.get(deployment)?.spec?.selector?.matchLabels?.version;
     if (label === undefined || label === version) return [];
     const key = `versions[${index}].version`;
     const message =
@@ -104,8 +101,4 @@ async function checkLabels({ api, config, owner }: CheckContext<Needs>): Promise
     return [{ key, message }];
   });
   return { faults };
-}
-
-interface Deployment extends KubernetesObject {
-  readonly spec?: { readonly selector?: { readonly matchLabels?: { readonly version?: string } } };
 }

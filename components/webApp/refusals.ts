@@ -1,11 +1,12 @@
 /** Reports at once why pods do not start: Pulumi's provider waits for minutes and does not say. */
 import { setTimeout as delay } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import type { KubernetesApi, KubernetesObject, Selection } from "../../clients/kubernetes.ts";
+import type { KubernetesApi, Selection } from "../../clients/kubernetes.ts";
 import { sharedApi } from "../../clients/sharedApi.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
+import { stalledIstio } from "./istioPods.ts";
 import { type PodCheckNeeds, wayOut } from "./podCheck.ts";
-import { type Pod, type Stall, stallsOf } from "./stalledPods.ts";
+import { type Deployment, podsOf, refusedPods, type Stall, stallsOf, type Warning } from "./stalledPods.ts";
 
 export interface RefusalsArgs {
   /** The kubeconfig and the context in it. */
@@ -13,16 +14,6 @@ export interface RefusalsArgs {
   readonly config: PodCheckNeeds & { readonly istio: { readonly manage: boolean } };
   /** The stack that owns the Deployments. */
   readonly owner: string;
-}
-
-interface Deployment extends KubernetesObject {
-  readonly status?: {
-    readonly conditions?: readonly {
-      readonly type: string;
-      readonly status: string;
-      readonly message?: string;
-    }[];
-  };
 }
 
 /** Between two checks; the first comes after this time too, so that an update without a rollout has none. */
@@ -57,7 +48,11 @@ export async function watchRefusals(
   const api = await sharedApi(args.cluster);
   const warned = new Set<string>();
   while (!isReady()) {
-    const found = await Promise.all([refusalsOf(api, args), stalledOf(api, args), stalledIstio(api, args)]);
+    const found = await Promise.all([
+      refusalsOf(api, args),
+      stalledOf(api, args),
+      args.config.istio.manage ? stalledIstio(api) : [],
+    ]);
     for (const { key, message } of found.flat()) {
       if (!warned.has(key)) warn(message);
       warned.add(key);
@@ -66,22 +61,14 @@ export async function watchRefusals(
   }
 }
 
-interface Warning {
-  /** Warnings of one key say the same. */
-  readonly key: string;
-  readonly message: string;
-}
-
 /** The API server's own words, which the ReplicaSet hands to its Deployment. */
 async function refusalsOf(api: KubernetesApi, { config, owner }: RefusalsArgs): Promise<Warning[]> {
   const path = `/apis/apps/v1/namespaces/${config.namespace}/deployments`;
   const { items } = await api.list<Deployment>(path, { labelSelector: "app=nginx" });
   const refusals = items
     .filter(({ metadata }) => metadata.annotations?.[OWNER_ANNOTATION] === owner)
-    .flatMap(({ metadata, status }) =>
-      (status?.conditions ?? [])
-        .filter((condition) => condition.type === "ReplicaFailure" && condition.status === "True")
-        .map(({ message = "" }) => `Deployment ${metadata.name} gets no pods: ${message}`),
+    .flatMap((deployment) =>
+      refusedPods(deployment).map((words) => `Deployment ${deployment.metadata.name} gets no pods: ${words}`),
     );
   return refusals.map((refusal) => ({ key: refusal, message: `${refusal}: ${wayOut(refusal, config)}` }));
 }
@@ -114,30 +101,3 @@ const WAYS_OUT: Readonly<Record<Stall["cause"], (namespace: string) => string>> 
   crash: (namespace) =>
     `look with kubectl logs --namespace=${namespace} --selector=app=nginx --all-containers --previous`,
 };
-
-/** Pods of the Istio that the stack installs. */
-async function stalledIstio(api: KubernetesApi, { config }: RefusalsArgs): Promise<Warning[]> {
-  if (!config.istio.manage) return [];
-  const pods = await podsOf(api, "istio-system", "install.operator.istio.io/owning-resource");
-  const istiod = await podsOf(api, "istio-system", "app=istiod");
-  return [...pods, ...istiod].flatMap((pod) =>
-    stallsOf(pod).map(({ cause, key, words }) => {
-      const part = pod.metadata.labels?.app ?? "Istio";
-      const stall = `pods of ${part} in namespace istio-system do not start: ${words}`;
-      return { key: `istio ${part} ${key}`, message: `${stall}: ${ISTIO_WAYS_OUT[cause]}` };
-    }),
-  );
-}
-
-const ISTIO_WAYS_OUT: Readonly<Record<Stall["cause"], string>> = {
-  image: "set istio.hub and istio.tag to images that the nodes can pull",
-  place: "give the cluster more room, or set smaller requests in istio.values (pilot.resources for istiod)",
-  configuration: "look with kubectl describe pods --namespace=istio-system",
-  crash: "look with kubectl logs --namespace=istio-system, or with kubectl describe pods",
-};
-
-/** None where the user may not list them: the report is a help, not a need. */
-async function podsOf(api: KubernetesApi, namespace: string, labelSelector: string): Promise<Pod[]> {
-  const path = `/api/v1/namespaces/${namespace}/pods`;
-  return (await api.list<Pod>(path, { labelSelector }).catch(() => ({ items: [] }))).items;
-}

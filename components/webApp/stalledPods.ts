@@ -1,5 +1,5 @@
-/** Which pods do not start, and why, in the words of the scheduler and the kubelet. Pure. */
-import type { KubernetesObject } from "../../clients/kubernetes.ts";
+/** Which pods do not start, and why, in the words of the API server, the scheduler and the kubelet. */
+import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 
 interface ContainerStatus {
   readonly name: string;
@@ -22,6 +22,24 @@ export interface Pod extends KubernetesObject {
   };
 }
 
+/** As the API server has it. */
+export interface Deployment extends KubernetesObject {
+  readonly status?: {
+    readonly conditions?: readonly {
+      readonly type: string;
+      readonly status: string;
+      readonly reason?: string;
+      readonly message?: string;
+    }[];
+  };
+}
+
+export interface Warning {
+  /** Warnings of one key say the same. */
+  readonly key: string;
+  readonly message: string;
+}
+
 /** Why a pod does not start. */
 export interface Stall {
   readonly cause: "image" | "place" | "configuration" | "crash";
@@ -29,6 +47,23 @@ export interface Stall {
   readonly key: string;
   /** Without the pod's name. */
   readonly words: string;
+}
+
+/** The API server's words where it refuses the pods of a Deployment, or the ReplicaSet that makes them. */
+export function refusedPods({ status }: Deployment): string[] {
+  return (status?.conditions ?? [])
+    .filter(
+      ({ type, status, reason }) =>
+        (type === "ReplicaFailure" && status === "True") ||
+        (type === "Progressing" && status === "False" && reason === "ReplicaSetCreateError"),
+    )
+    .map(({ message = "" }) => message);
+}
+
+/** None where the user may not list them: the report is a help, not a need. */
+export async function podsOf(api: KubernetesApi, namespace: string, labelSelector: string): Promise<Pod[]> {
+  const path = `/api/v1/namespaces/${namespace}/pods`;
+  return (await api.list<Pod>(path, { labelSelector }).catch(() => ({ items: [] }))).items;
 }
 
 const IMAGE = /^(ErrImage|ImagePullBackOff|InvalidImageName|ImageInspectError|RegistryUnavailable)/;

@@ -12,11 +12,11 @@ import { SMALL, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";
+import { WipedCluster } from "../support/e2e/wipedCluster.ts";
 
 const lab = new TestLab("other-cluster-test", { workers: 2 });
 const refusals = new Refusals(lab);
-const KUBE_SYSTEM = "/api/v1/namespaces/kube-system";
-const OTHER = { apiVersion: "v1", kind: "Namespace", metadata: { name: "kube-system", uid: "0000-other" } };
+let wiped: WipedCluster | undefined;
 
 beforeAll(async () => {
   await lab.make(SMALL);
@@ -24,6 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await refusals.stop();
+  await wiped?.stop();
   await lab.run("down", "--fast", "--quiet");
 });
 
@@ -32,7 +33,7 @@ async function elsewhere(server: string, action: () => Promise<void>): Promise<v
   const file = adminKubeconfig(lab.instance);
   const before = await readFile(file, "utf8");
   const config = parse(before) as { clusters: { cluster: object }[] };
-  for (const entry of config.clusters) entry.cluster = { server };
+  for (const entry of config.clusters) entry.cluster = { ...entry.cluster, server };
   await writeFile(file, stringify(config));
   try {
     await action();
@@ -54,6 +55,15 @@ async function relativeKubeconfig(): Promise<string> {
     user: { "client-certificate": "./admin.crt", "client-key": "admin.key" },
   });
 }
+
+const resourceCount = async () => (await lab.run("pulumi", "stack", "--show-urns")).split("\n").length;
+
+/** The identities of the application's objects: what was deleted and made anew has another one. */
+const ownUids = () =>
+  lab.kubectl(
+    ...["get", "deployments,services,configmaps,gateways,virtualservices,destinationrules"],
+    "--output=jsonpath={.items[*].metadata.uid}",
+  );
 
 describe("nodes that come and go", () => {
   trial("are named by status, with the command that takes them", async () => {
@@ -136,31 +146,45 @@ describe("the kubeconfig leads to another cluster", () => {
     expect(weights.split(" ").sort()).toEqual(["40", "60"]);
   });
 
-  trial("up names both clusters, and touches nothing", async (seen) => {
-    const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
+  trial("a wiped one: up names both, and touches nothing", async (seen) => {
+    wiped = await WipedCluster.start(lab.instance);
     const uid = await lab.kubectl("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}");
-    const kubeconfig = await refusals.kubeconfig({ cluster: { server } });
+    const kubeconfig = await refusals.kubeconfig({ cluster: { server: wiped.server } });
     await refusals.refused(
       seen,
       { settings: { kubeconfig } },
       new RegExp(
-        `^cluster http://\\S+ .* is another cluster than the one of this stack: .* the UID 0000-other here, and the last update was on cluster https://\\S+ \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* \\(pulumi state delete --all --yes\\) and run pulumi up$`,
+        `^cluster https://\\S+:6444 .* is another cluster than the one of this stack: .* has the UID \\S+ here, and the last update was on cluster https://\\S+:6443 \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* \\(pulumi state delete --all --yes\\) and run pulumi up$`,
       ),
+      /^nodes is empty, and no node of cluster/,
     );
   });
 
-  trial("destroy deletes nothing", async (seen) => {
-    const before = await inventory(lab);
-    const resources = (await lab.run("pulumi", "stack", "--show-urns")).split("\n").length;
-    const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
-    await elsewhere(server, async () => {
-      const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
-      expect(exitCode).not.toBe(0);
-      expect(stdout + stderr).toMatch(/leads to another cluster .* has the UID 0000-other/);
-    });
-    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
-    expect((await lab.run("pulumi", "stack", "--show-urns")).split("\n")).toHaveLength(resources);
-  });
+  trial(
+    "a wiped one: destroy deletes nothing; a refresh forgets, and the next up takes all back",
+    async (seen) => {
+      const before = await inventory(lab);
+      const uids = await ownUids();
+      await elsewhere(wiped?.server ?? "", async () => {
+        const refused = async () => {
+          const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
+          expect(exitCode).not.toBe(0);
+          expect(stdout + stderr).toMatch(/leads to another cluster .*:6444 has the UID /);
+        };
+        const resources = await resourceCount();
+        await refused();
+        expect(await resourceCount()).toBe(resources);
+        await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
+        expect(await resourceCount()).toBeLessThan(resources);
+        await refused();
+      });
+      expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+      await lab.up();
+      expect(await ownUids()).toEqual(uids);
+      await lab.up("--expect-no-changes");
+      await lab.expectSplit({ v116: 50, v117: 50 });
+    },
+  );
 
   trial("a stack that forgets its resources goes up again", async () => {
     await lab.run("pulumi", "state", "delete", "--all", "--yes");

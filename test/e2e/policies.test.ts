@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { until } from "../../clients/process.ts";
 import { adminKubeconfig } from "../../embedded/machines/controlPlane.ts";
 import { IMAGE_HUB, ISTIO_VERSION } from "../../embedded/toolchain/versions/versions.ts";
+import { CONTROLLER_RULES, DEFAULT_RULES, denyIn, TEAM_RULES } from "../support/e2e/admissionPolicies.ts";
 import { type KubernetesObject, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { createLimitedUser } from "../support/e2e/limitedUser.ts";
@@ -28,7 +29,14 @@ afterAll(async () => {
 describe("policies of the namespace", () => {
   trial("Pod Security is named at preview, with the settings that satisfy it", async () => {
     await label("pod-security.kubernetes.io/enforce=restricted");
+    await lab.kubectl("create", "service", "nodeport", "theirs", "--tcp=80", "--node-port=30999", SHOP);
+    const nodePort = "istio.values.gateways.istio-ingressgateway.ports[0].nodePort";
+    await lab.set({ [nodePort]: "30999" });
     const said = await refusedPreview();
+    await lab.unset("istio.values.gateways");
+    expect(said).toMatch(
+      /NodePorts of Istio's gateways in istio \(30999\) cannot be had: .*already allocated/,
+    );
     expect(said).toContain("namespace shop does not accept pods of v116, v117: ");
     expect(said).toContain('violates PodSecurity "restricted:latest"');
     expect(said).toContain(
@@ -45,7 +53,7 @@ describe("policies of the namespace", () => {
   });
 
   trial("a policy on Deployments is named at preview; labels satisfies it", async () => {
-    for (const object of [TEAM_POLICY, TEAM_BINDING]) await lab.create(object);
+    await denyIn(lab, ["shop", "istio-system"], TEAM_RULES);
     const without = ["create", "deployment", "any", "--image=any", "--dry-run=server", SHOP];
     await until(
       "the policy to be in force",
@@ -59,6 +67,8 @@ describe("policies of the namespace", () => {
   });
 
   trial("a quota on limits is named at preview; versions with resources satisfy it", async () => {
+    // As a cluster has it whose default for Pod Security is restricted.
+    await denyIn(lab, ["istio-system"], DEFAULT_RULES);
     await create("ResourceQuota", "limits", { hard: { "limits.cpu": "40", "limits.memory": "40Gi" } });
     expect(await refusedPreview()).toMatch(
       /failed quota: limits: must specify limits\.cpu.*set resources of/,
@@ -73,21 +83,40 @@ describe("policies of the namespace", () => {
     await lab.expectSplit({ v116: 50, v117: 50 });
     const [pod] = await lab.list<Pod>("pods", SHOP, "--selector=app=nginx");
     expect(pod?.spec.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 101 });
+    // Istio's own Deployments have passed the same policy, and the namespace has let their pods in.
+    expect(await lab.list("pods", "--namespace=istio-system", "--selector=team=shop,istio")).toHaveLength(3);
+    const { metadata } = await lab.get<KubernetesObject>("namespace", "istio-system");
+    expect(metadata.labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "privileged" });
   });
 
-  trial(
-    "a quota that is used up in the middle of an update is reported in the API server's words",
-    async () => {
-      await create("ResourceQuota", "few", { hard: { pods: "6" } });
-      // A rollout needs one more pod than those that run.
-      await lab.set({ "versions[1].page": "another page" });
-      const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
-      await update.said("exceeded quota: few");
-      await lab.kubectl("delete", "resourcequota", "few", SHOP);
-      expect((await update.process).exitCode).toBe(0);
-      await lab.expectSplit({ v116: 50, v117: 50 });
-    },
-  );
+  trial("pods that only their controller may not make are reported in the API server's words", async () => {
+    await denyIn(lab, ["shop"], CONTROLLER_RULES);
+    const as = "--as=system:serviceaccount:kube-system:replicaset-controller";
+    const create = ["run", "any", "--image=any", "--dry-run=server", as, SHOP];
+    await until("the policy to be in force", async () =>
+      (await lab.try("kubectl", ...create)).stderr.includes("no pods of controllers"),
+    );
+    await lab.set({ "versions[1].page": "another page" });
+    const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+    await update.said("no pods of controllers");
+    await lab.kubectl("delete", "validatingadmissionpolicybinding", "controllers");
+    expect((await update.process).exitCode).toBe(0);
+    await lab.expectSplit({ v116: 50, v117: 50 });
+  });
+
+  trial("a full quota and a ConfigMap made immutable keep a rollout back: named at preview", async () => {
+    await create("ResourceQuota", "few", { hard: { pods: "6" } });
+    const immutable = ["--type=merge", '--patch={"immutable":true}'];
+    await lab.kubectl("patch", "configmap", "nginx-static-files", ...immutable, SHOP);
+    await lab.run("pulumi", "preview");
+    await lab.set({ "versions[1].page": "a third page" });
+    const said = await refusedPreview();
+    expect(said).toContain(
+      "no room for the rollout of v117, which needs one pod more than those that run: ResourceQuota few",
+    );
+    expect(said).toMatch(/ConfigMap nginx-static-files .* field is immutable when .*: delete that object/);
+    await lab.kubectl("delete", "resourcequota/few", "configmap/nginx-static-files", SHOP);
+  });
 
   trial("a quota with room for one more pod, and not for all of them, is named at preview", async () => {
     await create("ResourceQuota", "few", { hard: { pods: "7" } });
@@ -113,9 +142,18 @@ describe("policies of the namespace", () => {
   trial("labels of another owner that decide about injection are named at preview", async () => {
     await lab.run("pulumi", "destroy", "--yes", "--skip-preview");
     await lab.kubectl("delete", "resourcequota", "limits", SHOP);
-    await lab.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "team");
+    await lab.kubectl("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "--all");
     await label("istio-injection=disabled");
-    expect(await refusedPreview()).toContain("kubectl label namespace shop istio-injection-");
+    await lab.kubectl("create", "namespace", "istio-system");
+    await lab.kubectl("label", "namespace", "istio-system", "pod-security.kubernetes.io/enforce=baseline");
+    await lab.set({ "istio.components.cni.enabled": "true" });
+    const said = await refusedPreview();
+    expect(said).toContain("kubectl label namespace shop istio-injection-");
+    expect(said).toMatch(
+      /namespace istio-system does not accept pods of istio-cni-node: .*PodSecurity "baseline/,
+    );
+    await lab.unset("istio.components");
+    await lab.kubectl("delete", "namespace", "istio-system");
     await label("istio-injection-", "istio.io/rev=canary");
     expect(await refusedPreview()).toContain("set istio.revision to canary, or remove it");
     await label("istio.io/rev-");
@@ -172,42 +210,6 @@ describe("an Istio that is there already", () => {
     expect(await refusedPreview()).toContain("VirtualService theirs/site routes nginx.hung.org.hk");
   });
 });
-
-/** Not on pods, as companies have it: those of Deployments get their labels with them. */
-const TEAM_POLICY = {
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "ValidatingAdmissionPolicy",
-  metadata: { name: "team" },
-  spec: {
-    matchConstraints: {
-      resourceRules: [
-        {
-          apiGroups: ["apps"],
-          apiVersions: ["v1"],
-          operations: ["CREATE", "UPDATE"],
-          resources: ["deployments"],
-        },
-      ],
-    },
-    validations: [
-      {
-        expression: "has(object.metadata.labels) && 'team' in object.metadata.labels",
-        message: "every Deployment needs the label team",
-      },
-    ],
-  },
-};
-
-const TEAM_BINDING = {
-  apiVersion: "admissionregistration.k8s.io/v1",
-  kind: "ValidatingAdmissionPolicyBinding",
-  metadata: { name: "team" },
-  spec: {
-    policyName: "team",
-    validationActions: ["Deny"],
-    matchResources: { namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": "shop" } } },
-  },
-};
 
 /** A control plane with a revision only. It has no Service istiod and no default webhook. */
 const CONTROL_PLANE = [

@@ -60,6 +60,10 @@ export interface FakeCluster {
   readonly purgeFails?: boolean;
   /** True: the deletion of Istio's pods does not end in time. @default false */
   readonly podsStay?: boolean;
+  /** True: the cluster's own Pod Security refuses Istio's pods. @default false */
+  readonly restricted?: boolean;
+  /** URL of an istiod outside the cluster. @default none */
+  readonly external?: string;
   /** Ports of the gateway's Service, `NAME/NUMBER/NODEPORT`. @default those of Istio's charts */
   readonly gatewayPorts?: string;
   /** True: nothing of Istio is installed. @default false */
@@ -130,6 +134,7 @@ function kubectl(root: string, cluster: FakeCluster): string {
   } = cluster;
   const { objects = "", pods = "", crds = "other.example.org", gateways = "", orphan = "nothing" } = cluster;
   const { inNamespace = "", broken = "", silent = "nothing", absent = false, podsStay = false } = cluster;
+  const { restricted = false, external = "" } = cluster;
   const { gatewayPorts = "status-port/15021/30580 http2/80/30934" } = cluster;
   return `
 case "$1" in --context=*) shift;; esac
@@ -161,6 +166,9 @@ case "$verb $*" in
   "api-resources "*) printf 'configmaps\\nsecrets\\nevents\\nvirtualservices.networking.istio.io\\ndeployments.apps\\n';;
   "get get mutatingwebhookconfigurations"*metadata.labels*) echo "${tagged}";;
   "get get mutatingwebhookconfigurations"*caBundle*) echo bundle;;
+  "get get mutatingwebhookconfigurations"*clientConfig.url*) echo "${external}";;
+  "create create --dry-run=server"*) cat >> ${root}/inputs
+    ${restricted ? 'echo "Error: violates PodSecurity" >&2; exit 1' : ""};;
   "get get service "*) echo " ${gatewayPorts} ";;
   "delete delete pods "*) exit ${podsStay ? 1 : 0};;
   "delete delete --filename=-"*|"apply apply "*) cat >> ${root}/inputs;;

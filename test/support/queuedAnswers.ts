@@ -6,7 +6,7 @@
 export const server = {
   /** The answers of the reads of one object, in turn; an error is thrown. */
   answers: [] as (object | undefined)[],
-  /** The answer of every list. */
+  /** What lists find. A namespace and a kind leave an object out of the lists of others. */
   items: [] as object[],
   /** Paths of the reads of one object. */
   paths: [] as string[],
@@ -19,6 +19,14 @@ export function answerWith(...answers: (object | undefined)[]): void {
   Object.assign(server, { answers, paths: [] });
 }
 
+function isAt(path: string, item: { kind?: string; metadata?: { namespace?: string } }): boolean {
+  const { kind, metadata: { namespace } = {} } = item;
+  return (
+    (namespace === undefined || path.includes(`/namespaces/${namespace}/`)) &&
+    (kind === undefined || path.endsWith(`/${kind.toLowerCase()}s`))
+  );
+}
+
 export const KubernetesApi = {
   connect: async () => {
     server.clients++;
@@ -29,7 +37,7 @@ export const KubernetesApi = {
         if (answer instanceof Error) throw answer;
         return answer;
       },
-      list: async () => ({ items: server.items }),
+      list: async (path: string) => ({ items: server.items.filter((item) => isAt(path, item)) }),
     };
   },
 };

@@ -59,6 +59,11 @@ describe("a refusal", () => {
       /: repair what answers for that webhook, or delete its configuration/,
     ],
     [
+      "of an object that was made immutable by hand",
+      new ApiError(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set"),
+      /`immutable` is set: delete that object, so that the update makes it anew/,
+    ],
+    [
       "by silence",
       new NoAnswer("time", "no answer within 6 s"),
       /no answer to a dry run within 6 s, as with a webhook that is silent: repair/,

@@ -23,6 +23,26 @@ describe("claim.sh", () => {
     expect(runScript("claim.sh", { existed: true }).inputs).toContain("    istio-lab/namespace: existed");
   });
 
+  it("lets Istio's pods into its own namespace where the cluster's Pod Security refuses them", () => {
+    const label = "kubectl label namespace istio-system pod-security.kubernetes.io/enforce=privileged";
+    const { status, stdout, calls, inputs } = runScript("claim.sh", { restricted: true });
+    expect(status).toBe(0);
+    expect(calls).toContain(label);
+    expect(stdout).toContain(
+      "namespace istio-system gets the label pod-security.kubernetes.io/enforce=privileged",
+    );
+    expect(inputs).toContain("  volumes: []");
+    expect(runScript("claim.sh", { restricted: true, owner: OWNER }).calls).toContain(label);
+    for (const there of [
+      { restricted: true, existed: true },
+      { restricted: true, existed: true, owner: OWNER },
+    ])
+      expect(runScript("claim.sh", there).calls).not.toContain(label);
+    expect(runScript("claim.sh").calls).not.toContain(label);
+    const cni = runScript("claim.sh", {}, { ISTIO_LAB_CNI: "true" });
+    expect(cni.inputs.join()).toContain("hostPath: {path: /opt/cni/bin}");
+  });
+
   it("does nothing where the claim is its own", () => {
     const { status, calls } = runScript("claim.sh", { owner: OWNER });
     expect(status).toBe(0);

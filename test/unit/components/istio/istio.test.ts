@@ -1,8 +1,7 @@
 /** Tests of components/istio/istio.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it } from "vitest";
-import { parse } from "yaml";
-import { Istio, type IstioArgs, istioOperator } from "../../../../components/istio/istio.ts";
+import { Istio, type IstioArgs } from "../../../../components/istio/istio.ts";
 import { find, settled, startMocks } from "../../../support/mocks.ts";
 
 afterEach(() => pulumi.runtime.disconnect());
@@ -71,23 +70,6 @@ describe("Istio", () => {
     expect(find(resources, "istio-claim").inputs.environment.ISTIO_LAB_GATEWAYS).toBe(
       "istio-system/istio-ingressgateway istio-system/istio-egressgateway ingress/door istio-system/side",
     );
-  });
-
-  it("describes the profile with its changes", () => {
-    expect(parse(istioOperator(ARGS))).toEqual({
-      apiVersion: "install.istio.io/v1alpha1",
-      kind: "IstioOperator",
-      spec: { profile: "demo", tag: "1.31.0" },
-    });
-    const components = { cni: { enabled: true } };
-    const values = { telemetry: { enabled: false }, pilot: { env: { A: "yes: no" } } };
-    expect(parse(istioOperator({ ...ARGS, hub: "lab", tag: "1.31", values, components })).spec).toEqual({
-      profile: "demo",
-      hub: "lab",
-      tag: "1.31",
-      components,
-      values,
-    });
   });
 });
 

@@ -45,6 +45,12 @@ it("Gateways that select pods of their own namespace only need the gateway's", (
   expect(hiding(settings, APP, APP)).toEqual([]);
 });
 
+it("injection that is switched off for all is named", () => {
+  expect(hiding({ config: {}, scoped: false, injectionOff: true }, APP, APP)).toEqual([
+    expect.stringMatching(/^global\.proxy\.autoInject is disabled, .*: set it to enabled$/),
+  ]);
+});
+
 describe("the check", () => {
   const check = async (paths: Paths, istio: object) => {
     const { api } = await apiOf(paths);
@@ -71,6 +77,8 @@ describe("the check", () => {
       pilot: { env: { PILOT_SCOPE_GATEWAY_TO_NAMESPACE: true } },
     };
     expect(await check({}, { values })).toHaveLength(3);
+    const off = { global: { proxy: { autoInject: "disabled" } } };
+    expect(await check({}, { values: off })).toEqual([expect.stringMatching(/^istio\.values: .*autoInject/)]);
     expect(await check({}, {})).toEqual([]);
   });
 
@@ -79,6 +87,12 @@ describe("the check", () => {
       expect.stringMatching(/^the Istio in this cluster: meshConfig\.defaultServiceExportTo/),
       expect.stringMatching(/^the Istio in this cluster: PILOT_SCOPE/),
     ]);
+  });
+
+  it("reads the injector's policy", async () => {
+    const off = { data: { config: "defaultTemplates: [sidecar]\npolicy: disabled\n" } };
+    const paths = { ...THERE, "/api/v1/namespaces/mesh/configmaps/istio-sidecar-injector-canary": off };
+    expect(await check(paths, { manage: false, revision: "stable" })).toHaveLength(3);
   });
 
   it("has no fault where the settings cannot be read", async () => {

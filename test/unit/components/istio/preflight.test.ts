@@ -14,6 +14,7 @@ const WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigura
 const injectors = (...labels: object[]) => ({
   [WEBHOOKS]: { items: labels.map((of) => ({ metadata: { name: "injector", labels: of } })) },
 });
+const KINDS = { "/apis/networking.istio.io/v1": {} };
 const DEFAULT = { "istio.io/rev": "default" };
 const CANARY = { "istio.io/rev": "canary" };
 const gateway = ISTIO_GATEWAY;
@@ -29,7 +30,7 @@ const door = (ports: object[] = GATEWAY_PORTS) => ({ metadata: { name: "door" },
 const claimedBy = (owner: string) => ({ metadata: { annotations: { "istio-lab/owner": owner } } });
 
 const check = async (paths: Paths, istio: { manage?: boolean; revision?: string } = {}, otherwise = 404) => {
-  const there: Paths = istio.manage === false ? { [ISTIODS]: istiod("istio-system") } : {};
+  const there: Paths = istio.manage === false ? { [ISTIODS]: istiod("istio-system"), ...KINDS } : {};
   const { api } = await apiOf({ ...VERSION, ...there, ...paths }, { otherwise });
   const config = { namespace: "default", istio: { version: "1.31.0", manage: true, gateway, ...istio } };
   return (await runChecks({ checks: istioPreflight.checks }, api, config)).faults;
@@ -173,6 +174,49 @@ it.each<[string, Paths, object, RegExp[]]>([
     [],
   ],
   [
+    "one outside the cluster",
+    {
+      [WEBHOOKS]: {
+        items: [
+          {
+            metadata: { name: "i", labels: DEFAULT },
+            webhooks: [{ clientConfig: { url: "https://i.test" } }],
+          },
+        ],
+      },
+      [ISTIODS]: { items: [] },
+      [GATEWAY]: door(),
+    },
+    { manage: false },
+    [],
+  ],
+  [
+    "one whose webhooks are switched off",
+    {
+      [WEBHOOKS]: {
+        items: [
+          {
+            metadata: { name: "istio-sidecar-injector", labels: DEFAULT },
+            webhooks: [{ namespaceSelector: { matchLabels: { "istio.io/deactivated": "never-match" } } }],
+          },
+        ],
+      },
+      [GATEWAY]: door(),
+    },
+    { manage: false },
+    [
+      /^istio\.manage is false, and the webhooks of revision default leave out the application's pods, .* \(kubectl get mutatingwebhookconfiguration istio-sidecar-injector --output=yaml\)/,
+    ],
+  ],
+  [
+    "one that does not know the version of its kinds",
+    { ...injectors(DEFAULT), [GATEWAY]: door(), "/apis/networking.istio.io/v1": 404 },
+    { manage: false },
+    [
+      /^istio\.manage is false, and the cluster does not serve networking\.istio\.io\/v1, .* to 1\.22 or later$/,
+    ],
+  ],
+  [
     "this stack's, to be used only",
     { ...injectors(DEFAULT), [HOME]: claimedBy(OWNER), [GATEWAY]: door() },
     { manage: false },
@@ -187,7 +231,14 @@ it.each<[string, Paths, object, RegExp[]]>([
 it("an istiod that is not ready is a warning; that of another revision does not count", async () => {
   const warn = async (manage: boolean, ...items: object[]) => {
     const home = { [HOME]: claimedBy(OWNER) };
-    const paths = { ...VERSION, ...injectors(CANARY), [GATEWAY]: door(), [ISTIODS]: { items }, ...home };
+    const paths = {
+      ...VERSION,
+      ...KINDS,
+      ...injectors(CANARY),
+      [GATEWAY]: door(),
+      [ISTIODS]: { items },
+      ...home,
+    };
     const { api } = await apiOf(paths);
     const istio = { version: "1.31.0", manage, revision: "canary", gateway };
     const context = { api, config: { namespace: "default", istio }, owner: OWNER };

@@ -32,6 +32,13 @@ describe("install.sh and wait.sh", () => {
     expect(calls.join("\n")).toContain(`get deployments --all-namespaces --selector=${selector} `);
   });
 
+  it("do not wait for an istiod outside the cluster", () => {
+    const external = "https://istiod.example.org/inject";
+    const { status, calls } = runScript("wait.sh istiod", { owner: OWNER, absent: true, external });
+    expect(status).toBe(0);
+    expect(calls.join("\n")).not.toContain("get deployments");
+  });
+
   it("take the gateway's ports by number where they have other names", () => {
     const gatewayPorts = "health/15021/30580 web/80/30934";
     expect(runScript("wait.sh gateway", { owner: OWNER, gatewayPorts })).toMatchObject({ status: 0 });

@@ -57,6 +57,20 @@ describe("a gateway that others use too", () => {
     expect(await faults([elsewhere], [], PASSTHROUGH)).toEqual([]);
   });
 
+  it("must not open the stack's ports for another protocol", async () => {
+    const opened = (number: number, protocol: string) => ({
+      metadata: { namespace: "shop", name: "door" },
+      spec: { selector: ISTIO_GATEWAY.selector, servers: [{ port: { number, protocol }, hosts: ["*"] }] },
+    });
+    expect(await faults([opened(80, "HTTP2")], [])).toEqual([]);
+    expect(await faults([opened(443, "TCP")], [])).toEqual([]);
+    expect(await faults([opened(80, "TCP")], [])).toEqual([
+      expect.stringMatching(/^Gateway shop\/door opens port 80 of the same gateway for TCP, and Istio would/),
+    ]);
+    expect(await faults([opened(443, "TCP")], [], PASSTHROUGH)).toHaveLength(1);
+    expect(await faults([opened(443, "HTTPS")], [], PASSTHROUGH)).toEqual([]);
+  });
+
   it("must not route the stack's host name elsewhere", async () => {
     const refused = [
       "VirtualService shop/web routes nginx.hung.org.hk on the same gateway already: set host to " +

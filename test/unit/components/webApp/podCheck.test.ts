@@ -30,10 +30,15 @@ interface There {
   readonly deployments?: readonly object[];
   /** @default none; 403: they may not be listed */
   readonly quotas?: readonly object[] | 403;
+  /** The template of each Deployment after the update. @default as it is */
+  readonly template?: object;
 }
 
 /** An API server that refuses pods, and the pods that it was to try. */
-function server(refusal?: (pod: Pod) => ApiError | undefined, { deployments = [], quotas = [] }: There = {}) {
+function server(
+  refusal?: (pod: Pod) => ApiError | undefined,
+  { deployments = [], quotas = [], template = TEMPLATE }: There = {},
+) {
   const tried: Pod[] = [];
   const create = async (path: string, pod: Pod, { dryRun }: { dryRun?: boolean }) => {
     expect(path).toBe("/api/v1/namespaces/shop/pods");
@@ -48,7 +53,12 @@ function server(refusal?: (pod: Pod) => ApiError | undefined, { deployments = []
     if (quotas === 403) throw new ApiError(403, "Forbidden", "resourcequotas is forbidden");
     return { items: quotas };
   };
-  return { api: { create, list } as unknown as KubernetesApi, tried };
+  const apply = async (path: string, _: object, options: object) => {
+    expect(path).toMatch(/\/deployments\/nginx-v11[67]$/);
+    expect(options).toMatchObject({ dryRun: true, force: true, fieldManager: "istio-lab" });
+    return { spec: { template } };
+  };
+  return { api: { create, list, apply } as unknown as KubernetesApi, tried };
 }
 
 async function check(api: KubernetesApi, config = CONFIG): Promise<string[]> {
@@ -58,8 +68,11 @@ async function check(api: KubernetesApi, config = CONFIG): Promise<string[]> {
 
 const own = (name: string, replicas: number) => ({
   metadata: { name: `nginx-${name}`, annotations: { "istio-lab/owner": OWNER } },
+  spec: { template: TEMPLATE },
   status: { replicas },
 });
+
+const TEMPLATE = { metadata: { annotations: { "istio-lab/page": "now" } } };
 
 const forbidden = (why: string) => (pod: Pod) =>
   new ApiError(403, "Forbidden", `pods "${pod.metadata.name}" is forbidden: ${why}`);
@@ -136,6 +149,28 @@ describe("pods that the cluster would not accept", () => {
     expect(await check(server(undefined, there).api, scaled(4))).toEqual([
       expect.stringContaining("allows pods 7, of which 6 is used and 2 more is needed"),
     ]);
+  });
+
+  it("a rollout needs room for one pod more than those that run", async () => {
+    const full = (used: string) => [
+      { metadata: { name: "few" }, spec: { hard: { pods: "7" } }, status: { used: { pods: used } } },
+    ];
+    const deployments = [own("v116", 3), own("v117", 3)];
+    const template = { metadata: { annotations: { "istio-lab/page": "another" } } };
+    expect(await check(server(undefined, { deployments, quotas: full("7") }).api)).toEqual([]);
+    expect(await check(server(undefined, { deployments, template, quotas: full("6") }).api)).toEqual([]);
+    expect(await check(server(undefined, { deployments, template, quotas: full("7") }).api)).toEqual(
+      ["v116", "v117"].map((name) =>
+        expect.stringContaining(
+          `namespace shop has no room for the rollout of ${name}, which needs one pod more than those that run: ` +
+            "ResourceQuota few allows pods 7, of which 7 is used and 1 more is needed: set fewer replicas",
+        ),
+      ),
+    );
+    const fewer = { ...CONFIG, versions: CONFIG.versions.map((version) => ({ ...version, replicas: 2 })) };
+    expect(await check(server(undefined, { deployments, template, quotas: full("7") }).api, fewer)).toEqual(
+      [],
+    );
   });
 
   it("the resources that the API server gives the pod count, e.g. those of a LimitRange", async () => {

@@ -7,7 +7,8 @@ import { server } from "../../../support/queuedAnswers.ts";
 vi.mock("../../../../clients/kubernetes.ts", () => import("../../../support/queuedAnswers.ts"));
 
 const deployment = (name: string, message: string, owner = OWNER) => ({
-  metadata: { name, annotations: { "istio-lab/owner": owner } },
+  kind: "Deployment",
+  metadata: { name, namespace: "shop", annotations: { "istio-lab/owner": owner } },
   status: {
     conditions: [
       { type: "Available", status: "False", message: "no" },
@@ -44,6 +45,17 @@ it("reports a refusal once, in the API server's words, with the way out", async 
   expect(await reported([], [refused], [refused])).toEqual([
     expect.stringMatching(
       /^Deployment nginx-v116 gets no pods: pods "x" is forbidden: exceeded quota: few: set resources of each version/,
+    ),
+  ]);
+});
+
+it("reports a ReplicaSet that is refused itself", async () => {
+  const message = 'replicasets.apps "nginx-v116-1" is forbidden: exceeded quota: sets';
+  const conditions = [{ type: "Progressing", status: "False", reason: "ReplicaSetCreateError", message }];
+  const refused = { ...deployment("nginx-v116", ""), status: { conditions } };
+  expect(await reported([refused])).toEqual([
+    expect.stringMatching(
+      /^Deployment nginx-v116 gets no pods: replicasets\.apps .* exceeded quota: sets: set/,
     ),
   ]);
 });
