@@ -68,9 +68,12 @@ export async function failureOf(
   noticesBefore: (error: string) => Promise<readonly string[]>,
 ): Promise<ApiError | NoAnswer> {
   if (!isOfProxy(response)) return apiError(response.statusCode ?? 0, text);
-  const message = text.trim();
-  const kind = kindOf(message);
-  const notices = kind === "credentials" ? (await noticesBefore(message)).slice(-MOST_NOTICES) : [];
+  const whole = text.trim();
+  const kind = kindOf(whole);
+  // Of several lines where a credential plugin is missing, with the kubeconfig's own hint.
+  const message = whole.replace(/\s+/g, " ");
+  const printed = kind === "credentials" ? await noticesBefore(whole) : [];
+  const notices = printed.filter((line) => !message.includes(line.trim())).slice(-MOST_NOTICES);
   return new NoAnswer(kind, [message, ...notices].join(": "));
 }
 

@@ -1,4 +1,5 @@
 /** Turns an error of the Kubernetes client into a fault with the way out. */
+import { delimiter } from "node:path";
 import {
   ApiError,
   KubectlError,
@@ -20,10 +21,12 @@ export async function adviceOn(
   if (signal.aborted) return tooLate(where);
   if (!(error instanceof ApiError)) return undefined;
   if (error.status === 401) return await onUnknownUser(where, api);
-  return `${where} answers with an error: ${error.message} (HTTP ${error.status}); ${onStatus(error.status)}`;
+  return `${where} answers with an error: ${error.message} (HTTP ${error.status}); ${onStatus(error)}`;
 }
 
-function onStatus(status: number): string {
+function onStatus({ status, message }: ApiError): string {
+  if (/HTTP request to an HTTPS server/.test(message))
+    return "write the server of that cluster in the kubeconfig with https://";
   if (status === 403) return "use a context whose user may do that";
   if (status === 404)
     return "is it the URL of an API server? correct server of that cluster in the kubeconfig";
@@ -62,10 +65,22 @@ function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, contex
       );
     case "kubeconfig":
       return (
-        `kubeconfig ${files ?? "of KUBECONFIG or ~/.kube/config"} cannot be used: ${message}; correct ` +
-        "it, or set kubeconfig to the path of another one"
+        `kubeconfig ${files ?? "of KUBECONFIG or ~/.kube/config"} cannot be used: ${message}; ` +
+        correction(message, kubeconfig)
       );
   }
+}
+
+function correction(message: string, kubeconfig: string | undefined): string {
+  if (message.includes("exec plugin: invalid apiVersion"))
+    return (
+      "have it written anew by the tool that made it (for EKS: aws eks update-kubeconfig), or set " +
+      "apiVersion of the user's exec to client.authentication.k8s.io/v1, and its interactiveMode to " +
+      "IfAvailable"
+    );
+  if (message.includes("no such file") && kubeconfig?.includes(delimiter))
+    return "kubeconfig is one path: for a list of paths, leave it out and set KUBECONFIG";
+  return "correct it, or set kubeconfig to the path of another one";
 }
 
 function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
@@ -77,6 +92,11 @@ function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
         return (
           `${where}: its credential plugin wants a terminal, and an update has none (${message}): ` +
           "set interactiveMode of the user to IfAvailable, or set context to one with another user"
+        );
+      if (/executable \S+ not found/.test(message))
+        return (
+          `${where}: its credential plugin is not installed: ${withoutPreamble(message)}; install it, or ` +
+          "add its directory to PATH"
         );
       return (
         `${where}: its credential plugin fails: ${message.replace("getting credentials: ", "")}; log on ` +
@@ -102,6 +122,13 @@ function onNoAnswer({ kind, message }: NoAnswer, where: string): string {
   }
 }
 
+/** Leaves the name of the plugin, and the kubeconfig's own hint where it has one. */
+const withoutPreamble = (message: string) =>
+  message
+    .replace("getting credentials: ", "")
+    .replace(/ ?It looks like you are trying .*#client-go-credential-plugins/, "")
+    .replace(/( not found) (.+)/, "$1: $2");
+
 const tooLate = (where: string) =>
   `${where} does not answer in time; is the cluster up, and is it reachable from here? set context or ` +
   "kubeconfig to another one otherwise";
@@ -113,6 +140,12 @@ async function onUnknownUser(where: string, api: KubernetesApi | undefined): Pro
     return (
       `${where}: the user's certificate expired on ${until.toISOString()}; get a new kubeconfig from the ` +
       "cluster's administrator"
+    );
+  const plugin = api?.target.credentialPlugin;
+  if (plugin)
+    return (
+      `${where} does not know the user of the credential plugin ${plugin}: log on anew with it, or have ` +
+      "the cluster's administrator let that user in"
     );
   return (
     `${where} does not know this user: its certificate or token may have expired; get a new kubeconfig ` +

@@ -44,8 +44,8 @@ export async function checkNodePorts({ api, config }: CheckContext<NodePortNeeds
   const refusal = await wordsOf(api.create(path, service, { dryRun: true, answerMs: TRIAL_MS }));
   if (!refusal?.includes("nodePort")) return { faults: [] };
   const message =
-    `the NodePorts of Istio's gateways in istio (${added.join(", ")}) cannot be had: ${refusal}: give others ` +
-    "(kubectl get services --all-namespaces shows those in use), or leave them out";
+    `the NodePorts of Istio's gateways in istio (${added.join(", ")}) cannot be had: ${refusal}: give ` +
+    "others (kubectl get services --all-namespaces shows those in use), or leave them out";
   return { faults: [{ key: "istio", message }] };
 }
 

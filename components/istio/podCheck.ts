@@ -1,4 +1,4 @@
-/** Whether namespace istio-system, where it is there already, accepts the pods of the Istio to be installed. */
+/** Whether namespace istio-system, where it is there already, accepts the pods of Istio. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
@@ -20,7 +20,9 @@ export interface IstioPodNeeds {
 
 const NAMESPACE = "istio-system";
 
-/** Has the API server try a pod of each kind that an update adds. A namespace that the claim makes suits them. */
+/**
+ * Has the API server try a pod of each kind that an update adds. A namespace that the claim makes suits them.
+ */
 export async function checkIstioPods({ api, config }: CheckContext<IstioPodNeeds>): Promise<Findings> {
   if (!config.istio.manage) return { faults: [] };
   const home = await api.metadata(`/api/v1/namespaces/${NAMESPACE}`);
@@ -60,7 +62,8 @@ export function wayOutOfIstio(refusal: string): string {
   if (/quota|limit|usage per|priority ?class/i.test(refusal))
     return (
       "set other resources in istio.values (pilot.resources for istiod), or have the ResourceQuota or " +
-      `LimitRange of namespace ${NAMESPACE} changed (Istio's CNI needs the PriorityClass system-node-critical)`
+      `LimitRange of namespace ${NAMESPACE} changed (Istio's CNI needs the PriorityClass ` +
+      "system-node-critical)"
     );
   if (/webhook/.test(refusal) && !/denied/.test(refusal)) return wayOutOf(refusal);
   return (

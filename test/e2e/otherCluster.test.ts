@@ -1,15 +1,19 @@
 /** The same kubeconfig leads to another cluster than at the previous update. */
+import { existsSync } from "node:fs";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { parse, stringify } from "yaml";
+import { until } from "../../clients/process.ts";
 import type { MachineSpec } from "../../embedded/host/instance.ts";
+import { PLUGINS_VARIABLE } from "../../embedded/lab/plugins.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
 import { SMALL, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { cacheOfVersions, processesOfPulumi } from "../support/e2e/plugins.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";
 import { WipedCluster } from "../support/e2e/wipedCluster.ts";
@@ -212,3 +216,33 @@ describe("the cluster does not answer any more", () => {
     expect(await lab.run("ssh", "head -n 1 /etc/haproxy/haproxy.cfg")).not.toContain("istio-lab");
   });
 });
+
+describe("Pulumi's plugins", () => {
+  trial(
+    "of several versions the program's own is used; after a kill -9, down leaves none running",
+    async () => {
+      const home = join(refusals.work, "pulumi-home");
+      const { wanted, started } = await cacheOfVersions(home);
+      const env = { ...process.env, PULUMI_HOME: home, PATH: withoutPlugins(process.env.PATH ?? "") };
+      const flags = ["--no-program", "--no-monitoring", `--name=${lab.instance.name}`];
+      await execa("./lab", ["up", ...flags], { cwd: PROGRAM, env: { ...env, [PLUGINS_VARIABLE]: "" } });
+      const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+      const installs = async () =>
+        (await processesOfPulumi(lab.instance)).some((line) => line.startsWith("istioctl install"));
+      await until("istioctl to install", installs, { timeoutMs: 120_000 });
+      update.process.kill("SIGKILL");
+      await update.process;
+      expect(await processesOfPulumi(lab.instance)).not.toEqual([]);
+      await lab.run("down", "--fast", "--quiet");
+      expect(await processesOfPulumi(lab.instance)).toEqual([]);
+      expect(await started()).toEqual([wanted]);
+    },
+  );
+});
+
+/** PATH without the directories that have plugins of Pulumi, which come before its cache. */
+const withoutPlugins = (path: string) =>
+  path
+    .split(delimiter)
+    .filter((directory) => !existsSync(join(directory, "pulumi-resource-kubernetes")))
+    .join(delimiter);

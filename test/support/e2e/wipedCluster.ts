@@ -1,4 +1,4 @@
-/** A cluster that was wiped and installed anew: a second API server on a lab's control plane, with no objects. */
+/** A cluster that was wiped and installed anew: a second API server on a lab's control plane. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
