@@ -93,8 +93,9 @@ export const webAppSettings = slice({
           { error: "give labels as names and values, e.g. team: shop" },
         )
         .default({}),
-      "Further labels of each object and pod of the application, of monitoring and of tracing, e.g. " +
-        "`team: shop` where a policy requires it",
+      "Further labels of each object and pod of the application, of monitoring and of tracing, and of the " +
+        "Deployments and pods of the Istio that the stack installs, e.g. `team: shop` where a policy " +
+        "requires it",
       { otherwise: "none" },
     ),
     versions: key(
