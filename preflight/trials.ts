@@ -68,7 +68,7 @@ export function wayOutOf(refusal: string): string {
       "validatingwebhookconfigurations,mutatingwebhookconfigurations)"
     );
   if (/field is immutable when/.test(refusal))
-    return "delete that object, so that the update makes it anew (the field immutable was set by hand)";
+    return "delete that object, whose field immutable was set by hand, and run pulumi up --refresh";
   if (/quota/.test(refusal)) return `have the namespace's ResourceQuota changed, ${another}`;
   return (
     "give what the policy requires (labels for each object and pod; image, resources and securityContext " +

@@ -132,7 +132,7 @@ describe("policies of the namespace", () => {
     const of = "--output=jsonpath={.spec.template.spec.containers[0].image}";
     const image = await lab.kubectl("get", "deployment", "nginx-v117", SHOP, of);
     await lab.set({ "versions[1].image": "docker.io/lab/nginx:none" });
-    const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+    const update = lab.start("pulumi", "up", "--yes", "--skip-preview", "--refresh");
     await update.said("do not start: container nginx has no image docker.io/lab/nginx:none");
     await lab.kubectl("set", "image", "deployment/nginx-v117", `nginx=${image}`, SHOP);
     expect((await update.process).exitCode).toBe(0);

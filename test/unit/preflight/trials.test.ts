@@ -61,7 +61,7 @@ describe("a refusal", () => {
     [
       "of an object that was made immutable by hand",
       new ApiError(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set"),
-      /`immutable` is set: delete that object, so that the update makes it anew/,
+      /`immutable` is set: delete that object, .*, and run pulumi up --refresh$/,
     ],
     [
       "by silence",
