@@ -32,11 +32,14 @@ const CONFIG_MAP_BYTES = 1_048_576;
 const CPU = /^([0-9]+m|[0-9]+(\.[0-9]{1,3})?)$/;
 const MEMORY = /^[0-9]+(\.[0-9]+)?(k|Ki|M|Mi|G|Gi)$/;
 
-/** Of CPU and memory. */
+/** Some quotas demand the last one too. */
+const RESOURCES = ["cpu", "memory", "ephemeral-storage"] as const;
+
 function amounts() {
-  return object("give an object with cpu and memory", {
+  return object("give an object with cpu, memory and ephemeral-storage", {
     cpu: quantity("give cores or thousandths of one, e.g. 0.5 or 500m", CPU).optional(),
     memory: quantity("give bytes with a unit, e.g. 64Mi", MEMORY).optional(),
+    "ephemeral-storage": quantity("give bytes with a unit, e.g. 64Mi", MEMORY).optional(),
   }).optional();
 }
 
@@ -53,10 +56,14 @@ const version = object("give an object with name, version and image", {
   replicas: field(integer("give an integer from 1 to 1000", 1, 1000).default(3), "Number of pods"),
   resources: field(
     object("give an object with requests and limits", {
-      requests: field(amounts(), "What is reserved: `cpu`, e.g. `100m`, and `memory`, e.g. `64Mi`", "none"),
+      requests: field(
+        amounts(),
+        "What is reserved: `cpu`, e.g. `100m`; `memory` and `ephemeral-storage`, e.g. `64Mi`",
+        "none",
+      ),
       limits: field(amounts(), "What may be used at most, in the same form", "none"),
     }).optional(),
-    "CPU and memory of each pod's nginx",
+    "CPU, memory and local disk of each pod's nginx",
     "",
   ),
   securityContext: field(
@@ -160,7 +167,7 @@ const tagOf = (image: string) => /:([^:/@]+)$/.exec(image.replace(/@.*$/, ""))?.
 /** The API server refuses a request above its limit. */
 function checkResources(versions: readonly GivenVersion[], fault: CheckContext["fault"]): void {
   for (const [index, { resources }] of versions.entries()) {
-    for (const name of ["cpu", "memory"] as const) {
+    for (const name of RESOURCES) {
       const [request, limit] = [resources?.requests?.[name], resources?.limits?.[name]];
       if (request === undefined || limit === undefined || amountOf(request) <= amountOf(limit)) continue;
       fault(

@@ -94,7 +94,8 @@ const WAYS_OUT: Readonly<Record<Stall["cause"], (namespace: string) => string>> 
     "registry (a Secret in imagePullSecrets of ServiceAccount default: kubectl edit serviceaccount default " +
     `--namespace=${namespace})`,
   place: () =>
-    "give the cluster more room, or that version fewer replicas or smaller requests in resources " +
+    "give the cluster more room, or for a taint a node without it; or that version fewer replicas or " +
+    "smaller requests in resources " +
     "(istio.values.global.proxy.resources for the sidecar)",
   configuration: (namespace) =>
     `look with kubectl describe pods --namespace=${namespace} --selector=app=nginx`,

@@ -129,6 +129,18 @@ describe("versions and namespace", () => {
       ],
     ],
     [
+      {
+        resources: {
+          requests: { "ephemeral-storage": "2Gi" },
+          limits: { "ephemeral-storage": "1Gi" },
+        },
+      },
+      [
+        'versions[0].resources.requests.ephemeral-storage is "2Gi": give 1Gi at most, the limit in ' +
+          "versions[0].resources.limits.ephemeral-storage",
+      ],
+    ],
+    [
       { resources: { limits: { memory: "100m", cpu: true } } },
       [
         "versions[0].resources.limits.cpu is true: give cores or thousandths of one, e.g. 0.5 or 500m",
