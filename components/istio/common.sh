@@ -10,6 +10,7 @@
 #                        uninstall.sh; optional
 #   ISTIO_LAB_GATEWAYS   namespace/name of each gateway's Deployment that the stack installs, with spaces; for
 #                        uninstall.sh; optional
+#   ISTIO_LAB_MANAGE     false: another tool installed Istio; for wait.sh; optional
 #   ISTIO_LAB_CNI        not empty: Istio's CNI is installed; for claim.sh; optional
 #   ISTIO_LAB_CLUSTER    UID of the cluster's namespace kube-system; for uninstall.sh; optional
 

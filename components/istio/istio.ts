@@ -112,9 +112,13 @@ export class Istio extends pulumi.ComponentResource {
     args: IstioArgs,
     claim: pulumi.Resource[],
   ): local.Command {
+    const environment = {
+      ...environmentOf(args),
+      ...((args.manage ?? true) ? {} : { ISTIO_LAB_MANAGE: "false" }),
+    };
     return new local.Command(
       `${name}-${part}`,
-      { ...run(`wait.sh ${part}`), environment: environmentOf(args), addPreviousOutputInEnv: false },
+      { ...run(`wait.sh ${part}`), environment, addPreviousOutputInEnv: false },
       { parent: this, dependsOn: claim },
     );
   }

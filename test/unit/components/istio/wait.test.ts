@@ -34,7 +34,8 @@ describe("install.sh and wait.sh", () => {
 
   it("do not wait for an istiod outside the cluster", () => {
     const external = "https://istiod.example.org/inject";
-    const { status, calls } = runScript("wait.sh istiod", { owner: OWNER, absent: true, external });
+    const env = { ISTIO_LAB_MANAGE: "false" };
+    const { status, calls } = runScript("wait.sh istiod", { owner: OWNER, absent: true, external }, env);
     expect(status).toBe(0);
     expect(calls.join("\n")).not.toContain("get deployments");
   });
