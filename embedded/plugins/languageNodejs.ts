@@ -1,6 +1,6 @@
 /**
  * A stand-in for pulumi-language-nodejs: runs a Node program for Pulumi's engine as the official language
- * host does, with the Node that runs this file. It lists no required plugins, so the engine downloads none,
+ * host does, with the Node on PATH. It lists no required plugins, so the engine downloads none,
  * and installs no dependencies.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -72,7 +72,7 @@ async function run(request: RunRequest, engineAddress: string, programs: Set<Chi
   const { typescript, ...others } = request.getInfo()?.getOptions()?.toJavaScript() ?? {};
   if (typescript !== false) return response.setError(unsupported("Pulumi's own TypeScript loader"));
   for (const option of Object.keys(others)) return response.setError(unsupported(`runtime option ${option}`));
-  const program = spawn(process.execPath, [runner, ...programArguments(request, engineAddress, directory)], {
+  const program = spawn("node", [runner, ...programArguments(request, engineAddress, directory)], {
     env: { ...process.env, ...programEnvironment(request) },
     stdio: ["ignore", "inherit", "inherit"],
   });

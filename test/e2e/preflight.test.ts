@@ -241,11 +241,12 @@ async function expiredCertificate(subject: string): Promise<{ cert: string; key:
   return { cert: `${cert}`, key: `${key}` };
 }
 
-/** A PATH with these scripts, Pulumi, kubectl and the system's own programs. */
+/** A PATH with these scripts, Pulumi, kubectl, this Node and the system's own programs. */
 async function pathWith(scripts: Readonly<Record<string, string>>): Promise<string> {
   const bin = await mkdtemp(join(refusals.work, "bin-"));
   const { stdout: kubectl } = await execa("which", ["kubectl"], { env: labEnvironment(lab.instance) });
   await symlink(kubectl, join(bin, "kubectl"));
+  await symlink(process.execPath, join(bin, "node"));
   for (const [name, body] of Object.entries(scripts)) {
     await writeFile(join(bin, name), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
   }
