@@ -32,7 +32,9 @@ export class WipedCluster {
     this.#process = process;
   }
 
+  /** Does nothing where it has ended, with the lab. */
   async stop(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const end = once(this.#process, "exit");
     // nsenter waits for the API server, which is its child.
     await execa("pkill", ["-KILL", "-P", String(this.#process.pid)], { reject: false });
