@@ -5,18 +5,22 @@ import { OWNER_ANNOTATION } from "../mesh/owner.ts";
 import type { Fault } from "../settings/faults.ts";
 import type { Permission } from "./capability.ts";
 
-/** A fault for each object that exists and is not this stack's. */
+/**
+ * A fault for each object that exists and is not this stack's.
+ * @param namespace the setting of that name, which decides where some of the objects are
+ */
 export async function ownershipFaults(
   api: KubernetesApi,
   objects: readonly OwnedObject[],
   owner: string,
+  namespace?: string | undefined,
 ): Promise<Fault[]> {
   const found = await Promise.all(
     objects.map(async (object) => ({ object, live: await api.metadata(pathOf(object)) })),
   );
   return found.flatMap(({ object, live }) => {
     const other = live && otherOwner(live, owner);
-    return other ? [{ key: "", message: taken(object, other, owner) }] : [];
+    return other ? [{ key: "", message: taken(object, other, owner, namespace) }] : [];
   });
 }
 
@@ -40,11 +44,19 @@ function otherOwner({ metadata }: KubernetesObject, owner: string): string | und
   return `is not this stack's (field manager: ${managers.join(", ") || "none"})`;
 }
 
-function taken({ kind, namespace, name }: OwnedObject, other: string, owner: string): string {
-  const own = `${OWNER_ANNOTATION}=${owner}`;
-  const annotate = `kubectl annotate --overwrite --namespace=${namespace} ${kind} ${name} ${own}`;
+function taken(
+  { kind, namespace, name }: OwnedObject,
+  other: string,
+  owner: string,
+  setting: string | undefined,
+): string {
+  const where = namespace ? ` in namespace ${namespace}` : "";
+  const inNamespace = namespace ? ` --namespace=${namespace}` : "";
+  const annotate = `kubectl annotate --overwrite${inNamespace} ${kind} ${name} ${OWNER_ANNOTATION}=${owner}`;
+  const elsewhere = namespace && namespace === setting ? ", or set namespace to another one" : "";
+  const all = kind === "Namespace" ? ", whose destroy then deletes all that is in it" : "";
   return (
-    `${kind} ${name} in namespace ${namespace} exists already and ${other}: delete it, or set namespace ` +
-    `to another one, or let this stack take it over (${annotate})`
+    `${kind} ${name}${where} exists already and ${other}: delete it${elsewhere}, or let this stack take it ` +
+    `over${all} (${annotate})`
   );
 }

@@ -145,7 +145,7 @@ async function runChecks<Config>(
     permissionFaults(api, permissions),
     ...[
       ...checks.map((check) => check(context)),
-      ownershipFaults(api, objects, owner).then(asFindings),
+      ownershipFaults(api, objects, owner, (config as { namespace?: string }).namespace).then(asFindings),
       trialFaults(api, trials).then(asFindings),
     ].map((findings) => unlessForbidden(findings, forbidden)),
   ]);

@@ -7,10 +7,13 @@ import { OWNER } from "../../support/preflight.ts";
 
 const SERVICE = ownedObject("Service", "default", "nginx-svc");
 const GATEWAY = ownedObject("Gateway", "default", "nginx-gateway");
+const TELEMETRY = ownedObject("Telemetry", "istio-system", "istio-lab-tracing");
+const NAMESPACE = ownedObject("Namespace", "", "istio-lab-observability");
 
 async function faultsFor(metadata: object, object = SERVICE): Promise<string[]> {
   const { api } = await apiOf({ [pathOf(object)]: { metadata: { name: object.name, ...metadata } } });
-  return (await ownershipFaults(api, [SERVICE, GATEWAY], OWNER)).map(({ message }) => message);
+  const objects = [SERVICE, GATEWAY, TELEMETRY, NAMESPACE];
+  return (await ownershipFaults(api, objects, OWNER, "default")).map(({ message }) => message);
 }
 
 it("this stack's object, and a free name, are right", async () => {
@@ -38,6 +41,22 @@ it("an object without an owner: names its field managers, without controllers", 
     ),
   ]);
   expect(await faultsFor({})).toEqual([expect.stringMatching(/\(field manager: none\)/)]);
+});
+
+it("an object whose namespace no setting moves: the way out is another one", async () => {
+  expect(await faultsFor({}, TELEMETRY)).toEqual([
+    "Telemetry istio-lab-tracing in namespace istio-system exists already and is not this stack's (field " +
+      "manager: none): delete it, or let this stack take it over (kubectl annotate --overwrite " +
+      `--namespace=istio-system Telemetry istio-lab-tracing istio-lab/owner=${OWNER})`,
+  ]);
+});
+
+it("a namespace of others: the message says what taking it over means", async () => {
+  expect(await faultsFor({}, NAMESPACE)).toEqual([
+    "Namespace istio-lab-observability exists already and is not this stack's (field manager: none): delete " +
+      "it, or let this stack take it over, whose destroy then deletes all that is in it (kubectl annotate " +
+      `--overwrite Namespace istio-lab-observability istio-lab/owner=${OWNER})`,
+  ]);
 });
 
 it("an update and a destroy wait: they list and watch each kind that the stack owns", () => {
