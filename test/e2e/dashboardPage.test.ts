@@ -4,7 +4,13 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";
 import { type Dashboard, startDashboard } from "../../dashboard/dashboard.ts";
-import { type Measured, type Picture, pictureOf } from "../../dashboard/picture.ts";
+import {
+  type Measured,
+  type MeasuredServer,
+  type Picture,
+  pictureOf,
+  type Setting,
+} from "../../dashboard/picture.ts";
 import { Browser } from "../support/e2e/browser.ts";
 import { SOON } from "../support/e2e/soon.ts";
 
@@ -30,13 +36,15 @@ const MEASURED: Omit<Measured, "at"> = {
   history: { times: [1, 2], shares: { v116: [50, 88], v117: [50, 12] } },
 };
 
-const pictureAt = (at: number): Picture =>
+const WEIGHTS: Setting["weights"] = { v116: 90, v117: 10 };
+
+const pictureAt = (at: number, measured: Omit<Measured, "at"> = MEASURED, weights = WEIGHTS): Picture =>
   pictureOf(
-    { ...MEASURED, at },
+    { ...measured, at },
     {
       url: "http://nginx.example/echo/test.txt",
-      weights: { v116: 90, v117: 10 },
-      changes: [{ at: at - 60_000, weights: { v116: 90, v117: 10 } }],
+      weights,
+      changes: [{ at: at - 60_000, weights }],
       pods: { v116: { ready: 3, wanted: 3 }, v117: { ready: 0, wanted: 3 } },
       links: [
         { label: "The latest traces", href: LINK },
@@ -129,6 +137,52 @@ test("nothing is loaded from elsewhere", async () => {
     '[...new Set(performance.getEntriesByType("resource").map(({ name }) => new URL(name).origin))]',
   );
   expect(origins).toEqual([new URL(dashboard.url).origin]);
+});
+
+test("many nodes and long names fit the graph: one box for nodes that are alike, no text beyond its box", async () => {
+  const servers = Array.from({ length: 25 }, (_, index): MeasuredServer => {
+    const name = `ip-10-0-12-${100 + index}.eu-central-1.compute.internal`;
+    return { name, state: index === 7 ? "down" : "up", requests: 40, errors: 0, mean: 4 };
+  });
+  const long = "candidate-of-the-next-version";
+  const measured = {
+    ...MEASURED,
+    haproxy: { requests: 1000, errors: 0, mean: 1234, servers },
+    gateway: { requests: 123_456, errors: 0, p50: 123, p99: 12_345 },
+    versions: [...MEASURED.versions, { name: long, requests: 100, errors: 1, p50: 123, p99: 12_345 }],
+  };
+  const weights = { v116: 60, v117: 30, [long]: 10 };
+  measure = async () => pictureAt(Date.now(), measured, weights);
+  const titles = () =>
+    browser.evaluate('[...document.querySelectorAll(".box .name")].map((name) => name.textContent)');
+  await expect.poll(titles, SOON).toContain("24 servers");
+  expect(await titles()).toEqual(expect.arrayContaining(["ip-10-0-12-107…", "candida…version"]));
+  const outside = await browser.evaluate(`[...document.querySelectorAll(".box")].flatMap((box) => {
+    const frame = box.querySelector(".frame").getBBox();
+    return [...box.querySelectorAll("text")].filter((text) => {
+      const { x, y, width, height } = text.getBBox();
+      return x < frame.x || x + width > frame.x + frame.width || y + height > frame.y + frame.height;
+    }).map((text) => text.textContent);
+  })`);
+  expect(outside).toEqual([]);
+  expect(await browser.evaluate('document.querySelectorAll("#servers tbody tr").length')).toBe(25);
+});
+
+test("alerts are above the graph; without requests the page says what to do", async () => {
+  const notices = () =>
+    browser.evaluate('[...document.querySelectorAll("header #problems li")].map((item) => item.innerText)');
+  const alert = "Alert VersionSlow: v117 is slow.";
+  await expect.poll(notices, SOON).toEqual([alert]);
+  const none = MEASURED.versions.map((version) => ({
+    ...version,
+    requests: 0,
+    errors: 0,
+    p50: null,
+    p99: null,
+  }));
+  measure = async () => pictureAt(Date.now(), { ...MEASURED, versions: none });
+  const idle = "No request in the last 10 s: open the address above, or send some with the probe.";
+  await expect.poll(notices, SOON).toEqual([idle, alert]);
 });
 
 test("old data are reported as old, and the last measurement stays", async () => {
