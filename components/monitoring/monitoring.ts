@@ -164,6 +164,7 @@ function filesOf(args: MonitoringArgs): { "prometheus.yml": string; "rules.yml":
   return {
     "prometheus.yml": prometheusConfig({
       namespaces: scrapedNamespaces(args),
+      gateway,
       istiodNamespace: istioNamespace,
       scrapeSeconds,
       haproxy,

@@ -1,10 +1,13 @@
 /** What Prometheus scrapes: the mesh's proxies, istiod, HAProxy, itself. Pure. */
 import { stringify } from "yaml";
-import { OWN_SERVICE_RELABELING, STANDARD_METRICS_RELABELING } from "./standardMetrics.ts";
+import type { GatewayRef } from "../../mesh/model.ts";
+import { OWN_SERVICE_RELABELING, standardMetricsRelabeling } from "./standardMetrics.ts";
 
 export interface ScrapeArgs {
   /** Namespaces with pods that have a sidecar or are a gateway. */
   readonly namespaces: readonly string[];
+  /** The ingress gateway, which the stand-in knows as a caller. */
+  readonly gateway: Pick<GatewayRef, "namespace" | "service">;
   /** Namespace of istiod. */
   readonly istiodNamespace: string;
   /** Seconds between two scrapes. */
@@ -44,7 +47,7 @@ const MERGED_PORT = 15020;
  * One target a pod. A pod has a target for each port of each container; Envoy's own port `http-envoy-prom` is
  * the one that every proxy has and no other container.
  */
-function proxies({ namespaces, standIn }: ScrapeArgs) {
+function proxies({ namespaces, gateway, standIn }: ScrapeArgs) {
   return {
     job_name: "istio-proxies",
     metrics_path: "/stats/prometheus",
@@ -59,7 +62,7 @@ function proxies({ namespaces, standIn }: ScrapeArgs) {
       ...podLabels,
       ...(standIn ? OWN_SERVICE_RELABELING : []),
     ],
-    ...(standIn ? { metric_relabel_configs: STANDARD_METRICS_RELABELING } : {}),
+    ...(standIn ? { metric_relabel_configs: standardMetricsRelabeling(gateway) } : {}),
   };
 }
 

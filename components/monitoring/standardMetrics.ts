@@ -1,10 +1,11 @@
 /**
  * A stand-in for Istio's telemetry filter, which a plain Envoy lacks: Envoy's stats access logger counts the
  * requests, and Prometheus' relabeling gives the series Istio's standard names and labels
- * (https://istio.io/latest/docs/reference/config/metrics/). What only Istio's metadata exchange carries is
- * `unknown`: on the answering side the caller's workload, though not its principal. Sizes are those of the
- * bodies.
+ * (https://istio.io/latest/docs/reference/config/metrics/). On the answering side, the caller's workload comes
+ * with Istio's metadata exchange alone. Here the gateway is known by its principal, and any other caller's
+ * workload is `unknown`. Sizes are those of the bodies.
  */
+import type { GatewayRef } from "../../mesh/model.ts";
 
 const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
 const PACKAGE = "type.googleapis.com/envoy.extensions";
@@ -154,10 +155,34 @@ const service = [
 ]);
 
 /**
+ * The gateway as the caller. Its service account bears the name of its Service, in some charts with an end.
+ * A half-known caller would be worse than an unknown one: Kiali leaves such a series out.
+ */
+function fromGateway({ namespace, service }: Gateway) {
+  const caller = `destination;spiffe://[^/]+/ns/${namespace}/sa/${service}(?:-service-account)?`;
+  const known = {
+    source_workload: service,
+    source_workload_namespace: namespace,
+    source_canonical_service: service,
+    source_app: service,
+    source_canonical_revision: "latest",
+    source_version: "latest",
+  };
+  return [
+    ...Object.entries(known).map(([label, value]) =>
+      relabel("reporter source_principal", caller, label, value),
+    ),
+    relabel("reporter source_principal destination_cluster", `${caller};(.+)`, "source_cluster"),
+  ];
+}
+
+type Gateway = Pick<GatewayRef, "namespace" | "service">;
+
+/**
  * Prometheus' metric_relabel_configs: series of the access logger under Istio's names, all others as they
  * are.
  */
-export const STANDARD_METRICS_RELABELING = [
+export const standardMetricsRelabeling = (gateway: Gateway) => [
   relabel("__name__", "envoy_istiocustom_(istio_.+)", "__name__"),
   ...ownService,
   ...WORKLOAD.flatMap((labels, index) =>
@@ -167,11 +192,7 @@ export const STANDARD_METRICS_RELABELING = [
     ]),
   ),
   ...service,
-  relabel(
-    "reporter source_principal",
-    "destination;spiffe://[^/]+/ns/([^/]+)/sa/.+",
-    "source_workload_namespace",
-  ),
+  ...fromGateway(gateway),
   relabel("reporter source_principal", "destination;spiffe://.+", "connection_security_policy", "mutual_tls"),
   relabel("reporter source_principal", "destination;-", "connection_security_policy", "none"),
   ...["source_principal", "destination_principal"].map((name) => relabel(name, "-", name, "unknown")),

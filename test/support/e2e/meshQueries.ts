@@ -30,11 +30,14 @@ const DURATION = "istio_request_duration_milliseconds";
 
 const INTO_APP = 'reporter="destination",destination_workload_namespace="default"';
 const INTO_SERVICE = 'reporter="destination",destination_service_namespace="default"';
+const FROM_GATEWAY =
+  'source_workload="istio-ingressgateway",source_workload_namespace="istio-system",source_cluster!="unknown"';
 const OUT_OF_GATEWAY = 'reporter="source",source_workload_namespace="istio-system"';
 const VERSION = 'destination_canonical_service="nginx",destination_canonical_revision="1.16"';
 
 const kiali = {
   "graph, incoming": `${sumBy(EDGE, rate(REQUESTS, `${INTO_APP},${WHOLE}`))} > 0`,
+  "graph of one namespace, its callers": `${sumBy(EDGE, rate(REQUESTS, `${INTO_APP},${FROM_GATEWAY}`))} > 0`,
   "graph, outgoing": `${sumBy(EDGE, rate(REQUESTS, `${OUT_OF_GATEWAY},${WHOLE}`))} > 0`,
   "graph, security": `${sumBy(SECURE, rate(REQUESTS, INTO_SERVICE))} > 0`,
   "graph, response time": `${quantile(DURATION, OUT_OF_GATEWAY, EDGE)} > 0`,

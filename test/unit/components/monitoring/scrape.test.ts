@@ -6,6 +6,7 @@ import { prometheusConfig, type ScrapeArgs } from "../../../../components/monito
 
 const ARGS: ScrapeArgs = {
   namespaces: ["default", "istio-system"],
+  gateway: { namespace: "istio-system", service: "istio-ingressgateway" },
   istiodNamespace: "istio-system",
   scrapeSeconds: 15,
   standIn: false,

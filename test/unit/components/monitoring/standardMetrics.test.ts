@@ -1,8 +1,8 @@
 /** Tests of components/monitoring/standardMetrics.ts. */
 import { expect, test } from "vitest";
 import {
-  STANDARD_METRICS_RELABELING,
   standardMetricsFilter,
+  standardMetricsRelabeling,
 } from "../../../../components/monitoring/standardMetrics.ts";
 
 interface Relabeling {
@@ -13,10 +13,13 @@ interface Relabeling {
   readonly action?: string;
 }
 
+const GATEWAY = { namespace: "istio-system", service: "istio-ingressgateway" };
+const PRINCIPAL = "spiffe://cluster.local/ns/istio-system/sa/istio-ingressgateway-service-account";
+
 /** Prometheus' relabeling, as far as it is used: replace and labeldrop, with anchored expressions. */
 function relabel(labels: Record<string, string>): Record<string, string> {
   const result = { ...labels };
-  for (const rule of STANDARD_METRICS_RELABELING as readonly Relabeling[]) {
+  for (const rule of standardMetricsRelabeling(GATEWAY) as readonly Relabeling[]) {
     const regex = new RegExp(`^(?:${rule.regex})$`);
     if (rule.action === "labeldrop") {
       for (const name of Object.keys(result)) if (regex.test(name)) delete result[name];
@@ -36,9 +39,9 @@ const VALUES: Record<string, string> = {
   "%ENVIRONMENT(ISTIO_META_CLUSTER_ID)%": "Kubernetes",
   "%UPSTREAM_METADATA(istio:workload)%": "nginx-v116;default;nginx;1.16;Kubernetes",
   "%UPSTREAM_CLUSTER_RAW%": "outbound|80|v116|nginx-svc.default.svc.cluster.local",
-  "%UPSTREAM_LOCAL_URI_SAN%": "spiffe://cluster.local/ns/istio-system/sa/gateway",
+  "%UPSTREAM_LOCAL_URI_SAN%": PRINCIPAL,
   "%UPSTREAM_PEER_URI_SAN%": "spiffe://cluster.local/ns/default/sa/default",
-  "%DOWNSTREAM_PEER_URI_SAN%": "spiffe://cluster.local/ns/istio-system/sa/gateway",
+  "%DOWNSTREAM_PEER_URI_SAN%": PRINCIPAL,
   "%DOWNSTREAM_LOCAL_URI_SAN%": "spiffe://cluster.local/ns/default/sa/default",
   "%REQUESTED_SERVER_NAME%": "outbound_.80_.v116_.nginx-svc.default.svc.cluster.local",
   "%RESPONSE_CODE%": "200",
@@ -72,7 +75,7 @@ test("a gateway's series have Istio's names", () => {
     source_app: "istio-ingressgateway",
     source_version: "latest",
     source_cluster: "Kubernetes",
-    source_principal: "spiffe://cluster.local/ns/istio-system/sa/gateway",
+    source_principal: PRINCIPAL,
     destination_workload: "nginx-v116",
     destination_workload_namespace: "default",
     destination_canonical_service: "nginx",
@@ -92,23 +95,37 @@ test("a gateway's series have Istio's names", () => {
   });
 });
 
-test("an answering sidecar's series have the pod's own version and the caller's principal", () => {
+test("an answering sidecar's series have the pod's own version, and the gateway as the caller", () => {
   const own = {
     "%ENVIRONMENT(POD_NAMESPACE)%": "default",
     "%ENVIRONMENT(ISTIO_META_WORKLOAD_NAME)%": "nginx-v116",
   };
   expect(series("SIDECAR_INBOUND", own)).toMatchObject({
     reporter: "destination",
-    source_workload: "unknown",
+    source_workload: "istio-ingressgateway",
     source_workload_namespace: "istio-system",
-    source_canonical_service: "unknown",
-    source_cluster: "unknown",
-    source_principal: "spiffe://cluster.local/ns/istio-system/sa/gateway",
+    source_canonical_service: "istio-ingressgateway",
+    source_canonical_revision: "latest",
+    source_cluster: "Kubernetes",
+    source_principal: PRINCIPAL,
     destination_workload: "nginx-v116",
     destination_canonical_service: "nginx",
     destination_canonical_revision: "1.16",
     destination_service_name: "nginx-svc",
     destination_service_namespace: "default",
+    connection_security_policy: "mutual_tls",
+  });
+});
+
+test("a gateway of another chart is known too; of another caller only the principal is", () => {
+  const own = { "%DOWNSTREAM_PEER_URI_SAN%": "spiffe://x/ns/istio-system/sa/istio-ingressgateway" };
+  expect(series("SIDECAR_INBOUND", own)).toMatchObject({ source_workload: "istio-ingressgateway" });
+  const principal = "spiffe://cluster.local/ns/shop/sa/istio-ingressgateway";
+  expect(series("SIDECAR_INBOUND", { "%DOWNSTREAM_PEER_URI_SAN%": principal })).toMatchObject({
+    source_workload: "unknown",
+    source_workload_namespace: "unknown",
+    source_cluster: "unknown",
+    source_principal: principal,
     connection_security_policy: "mutual_tls",
   });
 });

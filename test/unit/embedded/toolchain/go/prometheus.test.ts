@@ -17,6 +17,7 @@ const SOON = { timeout: 20_000, interval: 50 };
 
 const CONFIG = prometheusConfig({
   namespaces: ["shop", "istio-ingress"],
+  gateway: { namespace: "istio-ingress", service: "ingress" },
   istiodNamespace: "istio-system",
   scrapeSeconds: 2,
   haproxy: "[fd00::1]:8404",
