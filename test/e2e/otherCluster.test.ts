@@ -1,22 +1,26 @@
 /** The same kubeconfig leads to another cluster than at the previous update. */
+import { existsSync } from "node:fs";
 import { copyFile, readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, onTestFinished } from "vitest";
 import { parse, stringify } from "yaml";
+import { until } from "../../clients/process.ts";
 import type { MachineSpec } from "../../embedded/host/instance.ts";
+import { PLUGINS_VARIABLE } from "../../embedded/lab/plugins.ts";
 import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import type { Status } from "../../embedded/lab/status.ts";
 import { adminKubeconfig, pkiDir } from "../../embedded/machines/controlPlane.ts";
 import { SMALL, TestLab } from "../support/e2e/harness.ts";
 import { inventory, leaksSince } from "../support/e2e/inventory.ts";
+import { cacheOfVersions, processesOfPulumi } from "../support/e2e/plugins.ts";
 import { Refusals } from "../support/e2e/refusals.ts";
 import { trial } from "../support/e2e/trial.ts";
+import { WipedCluster } from "../support/e2e/wipedCluster.ts";
 
 const lab = new TestLab("other-cluster-test", { workers: 2 });
 const refusals = new Refusals(lab);
-const KUBE_SYSTEM = "/api/v1/namespaces/kube-system";
-const OTHER = { apiVersion: "v1", kind: "Namespace", metadata: { name: "kube-system", uid: "0000-other" } };
+let wiped: WipedCluster | undefined;
 
 beforeAll(async () => {
   await lab.make(SMALL);
@@ -24,6 +28,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await refusals.stop();
+  await wiped?.stop();
   await lab.run("down", "--fast", "--quiet");
 });
 
@@ -32,7 +37,7 @@ async function elsewhere(server: string, action: () => Promise<void>): Promise<v
   const file = adminKubeconfig(lab.instance);
   const before = await readFile(file, "utf8");
   const config = parse(before) as { clusters: { cluster: object }[] };
-  for (const entry of config.clusters) entry.cluster = { server };
+  for (const entry of config.clusters) entry.cluster = { ...entry.cluster, server };
   await writeFile(file, stringify(config));
   try {
     await action();
@@ -54,6 +59,15 @@ async function relativeKubeconfig(): Promise<string> {
     user: { "client-certificate": "./admin.crt", "client-key": "admin.key" },
   });
 }
+
+const resourceCount = async () => (await lab.run("pulumi", "stack", "--show-urns")).split("\n").length;
+
+/** The identities of the application's objects: what was deleted and made anew has another one. */
+const ownUids = () =>
+  lab.kubectl(
+    ...["get", "deployments,services,configmaps,gateways,virtualservices,destinationrules"],
+    "--output=jsonpath={.items[*].metadata.uid}",
+  );
 
 describe("nodes that come and go", () => {
   trial("are named by status, with the command that takes them", async () => {
@@ -121,6 +135,46 @@ describe("the kubeconfig leads to another cluster", () => {
     },
   );
 
+  trial("a wiped one: up names both, and touches nothing", async (seen) => {
+    wiped = await WipedCluster.start(lab.instance);
+    const uid = await lab.kubectl("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}");
+    const kubeconfig = await refusals.kubeconfig({ cluster: { server: wiped.server } });
+    await refusals.refused(
+      seen,
+      { settings: { kubeconfig } },
+      new RegExp(
+        `^cluster https://\\S+:6444 .* is another cluster than the one of this stack: .* has the UID \\S+ here, and the last update was on cluster https://\\S+:6443 \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* \\(pulumi state delete --all --yes\\) and run pulumi up$`,
+      ),
+      /^nodes is empty, and no node of cluster/,
+    );
+  });
+
+  trial(
+    "a wiped one: destroy deletes nothing; a refresh forgets, and the next up takes all back",
+    async (seen) => {
+      const before = await inventory(lab);
+      const uids = await ownUids();
+      await elsewhere(wiped?.server ?? "", async () => {
+        const refused = async () => {
+          const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
+          expect(exitCode).not.toBe(0);
+          expect(stdout + stderr).toMatch(/leads to another cluster .*:6444 has the UID /);
+        };
+        const resources = await resourceCount();
+        await refused();
+        expect(await resourceCount()).toBe(resources);
+        await lab.run("pulumi", "refresh", "--yes", "--skip-preview");
+        expect(await resourceCount()).toBeLessThan(resources);
+        await refused();
+      });
+      expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
+      await lab.up();
+      expect(await ownUids()).toEqual(uids);
+      await lab.up("--expect-no-changes");
+      await lab.expectSplit({ v116: 50, v117: 50 });
+    },
+  );
+
   trial("a kubeconfig with paths relative to its own directory passes", async () => {
     await lab.set({ kubeconfig: await relativeKubeconfig(), "weights.v116": "40", "weights.v117": "60" });
     onTestFinished(async () => {
@@ -134,32 +188,6 @@ describe("the kubeconfig leads to another cluster", () => {
     expect(await lab.lastChanges()).toMatchObject({ update: 2 });
     const weights = await lab.kubectl("get", "virtualservice", "nginx", "--output=jsonpath={..weight}");
     expect(weights.split(" ").sort()).toEqual(["40", "60"]);
-  });
-
-  trial("up names both clusters, and touches nothing", async (seen) => {
-    const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
-    const uid = await lab.kubectl("get", "namespace", "kube-system", "--output=jsonpath={.metadata.uid}");
-    const kubeconfig = await refusals.kubeconfig({ cluster: { server } });
-    await refusals.refused(
-      seen,
-      { settings: { kubeconfig } },
-      new RegExp(
-        `^cluster http://\\S+ .* is another cluster than the one of this stack: .* the UID 0000-other here, and the last update was on cluster https://\\S+ \\(context \\S+\\) with the UID ${uid}; set kubeconfig and context back .* \\(pulumi state delete --all --yes\\) and run pulumi up$`,
-      ),
-    );
-  });
-
-  trial("destroy deletes nothing", async (seen) => {
-    const before = await inventory(lab);
-    const resources = (await lab.run("pulumi", "stack", "--show-urns")).split("\n").length;
-    const server = `http://${await refusals.apiServerWith({ [KUBE_SYSTEM]: OTHER })}`;
-    await elsewhere(server, async () => {
-      const { exitCode, stdout, stderr } = await lab.try("pulumi", "destroy", "--yes", "--skip-preview");
-      expect(exitCode).not.toBe(0);
-      expect(stdout + stderr).toMatch(/leads to another cluster .* has the UID 0000-other/);
-    });
-    expect(await leaksSince(before, lab, seen)).toEqual({ leaks: [], missing: [] });
-    expect((await lab.run("pulumi", "stack", "--show-urns")).split("\n")).toHaveLength(resources);
   });
 
   trial("a stack that forgets its resources goes up again", async () => {
@@ -188,3 +216,33 @@ describe("the cluster does not answer any more", () => {
     expect(await lab.run("ssh", "head -n 1 /etc/haproxy/haproxy.cfg")).not.toContain("istio-lab");
   });
 });
+
+describe("Pulumi's plugins", () => {
+  trial(
+    "of several versions the program's own is used; after a kill -9, down leaves none running",
+    async () => {
+      const home = join(refusals.work, "pulumi-home");
+      const { wanted, started } = await cacheOfVersions(home);
+      const env = { ...process.env, PULUMI_HOME: home, PATH: withoutPlugins(process.env.PATH ?? "") };
+      const flags = ["--no-program", "--no-monitoring", `--name=${lab.instance.name}`];
+      await execa("./lab", ["up", ...flags], { cwd: PROGRAM, env: { ...env, [PLUGINS_VARIABLE]: "" } });
+      const update = lab.start("pulumi", "up", "--yes", "--skip-preview");
+      const installs = async () =>
+        (await processesOfPulumi(lab.instance)).some((line) => line.startsWith("istioctl install"));
+      await until("istioctl to install", installs, { timeoutMs: 120_000 });
+      update.process.kill("SIGKILL");
+      await update.process;
+      expect(await processesOfPulumi(lab.instance)).not.toEqual([]);
+      await lab.run("down", "--fast", "--quiet");
+      expect(await processesOfPulumi(lab.instance)).toEqual([]);
+      expect(await started()).toEqual([wanted]);
+    },
+  );
+});
+
+/** PATH without the directories that have plugins of Pulumi, which come before its cache. */
+const withoutPlugins = (path: string) =>
+  path
+    .split(delimiter)
+    .filter((directory) => !existsSync(join(directory, "pulumi-resource-kubernetes")))
+    .join(delimiter);
