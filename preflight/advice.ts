@@ -44,7 +44,7 @@ function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, contex
         ? `kubeconfig ${kubeconfig} holds no context; set kubeconfig to the path of one that does`
         : process.env.KUBECONFIG
           ? `there is no kubeconfig: KUBECONFIG names ${process.env.KUBECONFIG}, which does not exist or ` +
-            "is empty; set kubeconfig to the path of one"
+            `is empty${unexpanded(process.env.KUBECONFIG)}; set kubeconfig to the path of one`
           : "there is no kubeconfig: neither KUBECONFIG nor ~/.kube/config; set kubeconfig to the path " +
             "of one";
     case "no-context":
@@ -70,6 +70,10 @@ function onKubectl({ kind, message, target }: KubectlError, { kubeconfig, contex
       );
   }
 }
+
+/** A shell expands a tilde only at the beginning of an unquoted value. */
+const unexpanded = (paths: string) =>
+  paths.split(delimiter).some((path) => path.startsWith("~")) ? " (kubectl does not know ~: use $HOME)" : "";
 
 function correction(message: string, kubeconfig: string | undefined): string {
   if (message.includes("exec plugin: invalid apiVersion"))

@@ -1,5 +1,5 @@
 /** Tests of preflight/advice.ts, on the words of kubectl. */
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { ApiError, KubectlError, KubernetesApi, NoAnswer } from "../../../clients/kubernetes.ts";
 import { adviceOn } from "../../../preflight/advice.ts";
 import { clusterOf, kubeconfigOf } from "../../support/clusterServer.ts";
@@ -39,6 +39,18 @@ it.each<[string, string, RegExp]>([
   ["stat /a: no such file or directory", "/a", /; correct it, or set kubeconfig to the path of another one$/],
 ])("a kubeconfig that kubectl cannot read: %s", async (message, kubeconfig, words) => {
   expect(await advice(new KubectlError("kubeconfig", message), kubeconfig)).toMatch(words);
+});
+
+it("a tilde in KUBECONFIG is named", async () => {
+  const nothing = () => advice(new KubectlError("no-kubeconfig", "there is no kubeconfig"), "");
+  for (const [paths, words] of [
+    ["/a:~/.kube/b", "is empty (kubectl does not know ~: use $HOME); set"],
+    ["/a:/b", "is empty; set"],
+  ] as const) {
+    vi.stubEnv("KUBECONFIG", paths);
+    expect(await nothing()).toContain(`KUBECONFIG names ${paths}, which does not exist or ${words}`);
+  }
+  vi.unstubAllEnvs();
 });
 
 it("plain HTTP to a port for HTTPS has the scheme as its way out", async () => {
