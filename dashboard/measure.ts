@@ -83,7 +83,8 @@ function gatewayOf(found: Found): NonNullable<Measured["gateway"]> {
   };
 }
 
-const MEAN = "total_time_average_seconds";
+/** Without the time that a kept connection was idle, which HAProxy's total has in it. */
+const MEAN = "response_time_average_seconds";
 
 const deployment = (version: string) => `nginx-${version}`;
 

@@ -47,7 +47,8 @@ export function drawGraph(svg: SVGSVGElement, picture: Picture): void {
     rows(COLUMNS.versions, picture.versions.length),
     rows(COLUMNS.client, 1),
   );
-  svg.setAttribute("viewBox", `${-MARGIN} 0 ${WIDTH + 2 * MARGIN} ${height}`);
+  // The figures of the first and of the last row stand out by a line.
+  svg.setAttribute("viewBox", `${-MARGIN} ${-LINE} ${WIDTH + 2 * MARGIN} ${height + 2 * LINE}`);
   const boxes = boxesOf(picture, servers, height);
   const edges = edgesOf(picture, servers, boxes);
   const title = svg.querySelector("title") as unknown as SVGTitleElement;

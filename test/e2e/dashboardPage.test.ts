@@ -165,6 +165,12 @@ test("many nodes and long names fit the graph: one box for nodes that are alike,
     }).map((text) => text.textContent);
   })`);
   expect(outside).toEqual([]);
+  const cut = await browser.evaluate(`[...document.querySelectorAll("#graph text")].filter((text) => {
+    const { x, y, width, height } = document.getElementById("graph").viewBox.baseVal;
+    const box = text.getBBox();
+    return box.x < x || box.y < y || box.x + box.width > x + width || box.y + box.height > y + height;
+  }).map((text) => text.textContent)`);
+  expect(cut).toEqual([]);
   expect(await browser.evaluate('document.querySelectorAll("#servers tbody tr").length')).toBe(25);
 });
 

@@ -80,10 +80,10 @@ test("the expressions use the standard names of Istio and HAProxy and the window
   expect([...names].sort()).toEqual([
     "haproxy_backend_http_requests_total",
     "haproxy_backend_http_responses_total",
-    "haproxy_backend_total_time_average_seconds",
+    "haproxy_backend_response_time_average_seconds",
     "haproxy_server_http_responses_total",
+    "haproxy_server_response_time_average_seconds",
     "haproxy_server_status",
-    "haproxy_server_total_time_average_seconds",
     "istio_request_duration_milliseconds_bucket",
     "istio_requests_total",
   ]);
