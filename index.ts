@@ -6,6 +6,7 @@ import { clusterProvider } from "./components/cluster/provider.ts";
 import { siteUrl } from "./components/haproxyEdge/config.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
+import { ProxyProtocol, proxiedPorts } from "./components/haproxyEdge/proxyProtocol.ts";
 import { Istio } from "./components/istio/istio.ts";
 import { Observability } from "./components/observability/observability.ts";
 import { TrafficSplit } from "./components/trafficSplit/trafficSplit.ts";
@@ -76,6 +77,26 @@ const ingress = new IngressPorts("ingress", {
   reinstall: istio.reinstall,
 });
 
+const proxied = proxiedPorts(config);
+const proxyProtocol =
+  proxied.length > 0
+    ? new ProxyProtocol(
+        "proxy-protocol",
+        {
+          ports: proxied,
+          reads: cluster.readsProxy,
+          namespace,
+          targetPorts: ingress.targetPorts,
+          gateway: config.istio.gateway,
+          manage: config.istio.manage,
+          live,
+          labels,
+          owner,
+        },
+        { ...inCluster, dependsOn: istio.ready },
+      )
+    : undefined;
+
 const edge = new HaproxyEdge(
   "edge",
   {
@@ -87,10 +108,17 @@ const edge = new HaproxyEdge(
     edits: cluster.edits,
     privateKey: config.loadBalancerPrivateKey,
     tls,
+    proxyProtocol: proxyProtocol?.ports,
     stats: config.stats,
   },
   // On destroy, haproxy.cfg is restored before Istio is uninstalled.
-  { dependsOn: gatewayTls ? [istio.ready, split.gateway] : istio.ready },
+  {
+    dependsOn: [
+      istio.ready,
+      ...(gatewayTls ? [split.gateway] : []),
+      ...(proxyProtocol ? [proxyProtocol] : []),
+    ],
+  },
 );
 
 const observability =
@@ -111,10 +139,12 @@ const observability =
       )
     : undefined;
 
+const others = [proxyProtocol, observability].filter((each) => each !== undefined);
+
 new ClusterGuard(
   "guard",
   { id: cluster.id, namespace, ownNamespace: observability?.namespace, kubeconfig, context },
-  { dependsOn: [istio, mesh, app, split, ingress, edge, ...(observability ? [observability] : [])] },
+  { dependsOn: [istio, mesh, app, split, ingress, edge, ...others] },
 );
 
 /** The test page, through the load balancer. */

@@ -52,7 +52,7 @@ export function requestRules(
     "# Envoy routes by the name without the dot of the root at its end.",
     "http-request replace-header Host ^(.*)\\.(:[0-9]+)?$ \\1\\2",
     ...(host === undefined ? [] : hostOfOldClients(host)),
-    ...(behind ? clientOfProxy(scheme) : []),
+    ...(behind ? clientOfProxy(scheme, trustedProxies) : []),
     "# Gateway and application trust what they get of their one proxy, so a client's own is removed, also " +
       "with `_` for `-`.",
     `http-request del-header ${PROXY_HEADERS} -m reg`,
@@ -67,12 +67,26 @@ export function requestRules(
   ];
 }
 
-/** A variable that a missing or faulty header leaves as it is. */
-function clientOfProxy(scheme: string): string[] {
+/** Of proxies one behind the other, so many may name the next one. */
+const LONGEST_CHAIN = 4;
+
+/**
+ * From the end of X-Forwarded-For, the first address that is no proxy's: what stands before it, that client
+ * may have written. A missing or faulty address leaves the variable as it is, and ends the search.
+ */
+function clientOfProxy(scheme: string, networks: readonly string[]): string[] {
+  const named = (index: number) => `req.hdr_ip(X-Forwarded-For,-${index})`;
+  const further = Array.from({ length: LONGEST_CHAIN - 1 }, (_, index) => index + 2).map(
+    (index) =>
+      `http-request set-var(txn.client) ${named(index)} if of_proxy names_proxy ` +
+      `{ ${named(index - 1)} -m found }`,
+  );
   return [
-    "# A proxy of loadBalancer.trustedProxies names its client and the scheme.",
+    "# A proxy of loadBalancer.trustedProxies names its client, which may be another one, and the scheme.",
+    ...networks.map((network) => `acl names_proxy var(txn.client) -m ip ${word(network)}`),
     "http-request set-var(txn.client) src",
-    "http-request set-var(txn.client) req.hdr_ip(X-Forwarded-For,-1) if of_proxy",
+    `http-request set-var(txn.client) ${named(1)} if of_proxy`,
+    ...further,
     `http-request set-var(txn.scheme) str(${scheme})`,
     "acl names_scheme req.hdr(X-Forwarded-Proto) -i http https",
     "http-request set-var(txn.scheme) req.hdr(X-Forwarded-Proto),lower if of_proxy names_scheme",

@@ -43,6 +43,8 @@ export interface HaproxyModel {
     readonly name: string;
     /** Nodes with the NodePort of the gateway's port `http2`. */
     readonly servers: readonly Server[];
+    /** True: a connection to a node begins with the client's address, by the PROXY protocol. */
+    readonly proxyProtocol: boolean;
     readonly check: HealthCheck;
   };
 }
@@ -63,7 +65,12 @@ export interface Listen {
 /** Decrypted requests to the one backend, or bytes unchanged to the gateway's port `https`. */
 export type Https =
   | { readonly mode: "terminate" /** Chain and key in PEM. */; readonly certificateFile: string }
-  | { readonly mode: "passthrough"; readonly servers: readonly Server[] };
+  | {
+      readonly mode: "passthrough";
+      readonly servers: readonly Server[];
+      /** As for the backend of port 80. */
+      readonly proxyProtocol: boolean;
+    };
 
 export interface Server {
   /** Server name; one word. */
@@ -118,6 +125,8 @@ export interface LabModelArgs {
   readonly trustedProxies?: readonly string[] | undefined;
   /** True: the ports for clients are open on IPv6, too. @default IPv4 alone */
   readonly ipv6?: boolean | undefined;
+  /** Ports of the gateway that get the client's address by the PROXY protocol. @default none */
+  readonly proxyProtocol?: readonly ("http" | "https")[] | undefined;
   /** True: a file beside those of other sites, without `global`. @default a file of its own */
   readonly include?: boolean | undefined;
   /** @default the admin socket alone */
@@ -159,6 +168,7 @@ export function labModel({
   connectionsPerSource = CONNECTIONS_PER_SOURCE,
   trustedProxies = [],
   ipv6 = false,
+  proxyProtocol = [],
   include = false,
 }: LabModelArgs): HaproxyModel {
   const prefix = include ? ownNames(owner) : undefined;
@@ -179,11 +189,13 @@ export function labModel({
     port: ports.http,
     redirect: tls?.redirect ?? false,
     httpsPort: ports.https,
-    https: tls && httpsOf(tls, nodes, nodePorts.https),
+    https:
+      tls && httpsOf(tls, nodes, { port: nodePorts.https, proxyProtocol: proxyProtocol.includes("https") }),
     stats,
     backend: {
       name: `${prefix ? `${prefix}-` : ""}k8s-istio-ingress-gateway`,
       servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
+      proxyProtocol: proxyProtocol.includes("http"),
       check: {
         port: nodePorts.statusPort,
         path: "/healthz/ready",
@@ -218,12 +230,12 @@ const sha256 = (text: string) => createHash("sha256").update(text).digest("hex")
 function httpsOf(
   { mode, certificateFile }: LabTls,
   nodes: LabModelArgs["nodes"],
-  port: number | undefined,
+  { port, proxyProtocol }: { readonly port: number | undefined; readonly proxyProtocol: boolean },
 ): Https {
   if (mode === "terminate") return { mode, certificateFile };
   if (port === undefined)
     throw new Error(
       "tls.mode is passthrough, but the ingress gateway has no NodePort of the name https: use terminate",
     );
-  return { mode, servers: nodes.map(({ name, address }) => ({ name, address, port })) };
+  return { mode, servers: nodes.map(({ name, address }) => ({ name, address, port })), proxyProtocol };
 }

@@ -25,7 +25,8 @@ export function renderHaproxy(model: HaproxyModel): string {
     ...plainBackends(backend),
   ];
   if (https?.mode === "terminate") sections.push(terminating(model, https.certificateFile));
-  if (https?.mode === "passthrough") sections.push(...passingThrough(model, https.servers));
+  if (https?.mode === "passthrough")
+    sections.push(...passingThrough(model, serverLines(https.servers, https.proxyProtocol)));
   if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
   if (stats?.page) sections.push(statsPage(stats.page));
   const body = sections.map((each) => apart(each, model.include)).join("\n");
@@ -141,15 +142,16 @@ function frontend(model: HaproxyModel): string {
   ]);
 }
 
-function plainBackends({ name, servers, check }: HaproxyModel["backend"]): string[] {
+function plainBackends({ name, servers, proxyProtocol, check }: HaproxyModel["backend"]): string[] {
   const retries = [
     "# Retry a GET on another node when a node closes the connection without an answer.",
     "retry-on conn-failure empty-response",
     "http-request disable-l7-retry unless METH_GET",
   ];
+  const lines = serverLines(servers, proxyProtocol);
   return [
-    section(`backend ${word(name)}`, [...retries, ...checks(check), ...servers.map(server)]),
-    lastResort(name, [...retries, ...servers.map(server)]),
+    section(`backend ${word(name)}`, [...retries, ...checks(check), ...lines]),
+    lastResort(name, [...retries, ...lines]),
   ];
 }
 
@@ -182,7 +184,7 @@ function terminating(model: HaproxyModel, certificateFile: string): string {
   ]);
 }
 
-function passingThrough(model: HaproxyModel, servers: readonly Server[]): string[] {
+function passingThrough(model: HaproxyModel, servers: readonly string[]): string[] {
   const { backend } = model;
   const name = `${backend.name}-https`;
   return [
@@ -194,8 +196,8 @@ function passingThrough(model: HaproxyModel, servers: readonly Server[]): string
       ...limits(model),
       ...toBackend(name),
     ]),
-    section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers.map(server)]),
-    lastResort(name, ["mode tcp", ...servers.map(server)]),
+    section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers]),
+    lastResort(name, ["mode tcp", ...servers]),
   ];
 }
 
@@ -232,10 +234,13 @@ function checks(check: HealthCheck): string[] {
 
 /**
  * A server that does not acknowledge data within 2 s is gone. HAProxy 2.6 ignores `tcp-ut` on
- * `default-server`.
+ * `default-server`. Checks have a port of their own, and so go without the PROXY protocol.
  */
-function server({ name, address, port }: Server): string {
-  return `server ${word(name)} ${socket({ address, port })} tcp-ut 2s`;
+function serverLines(servers: readonly Server[], proxyProtocol: boolean): string[] {
+  const more = proxyProtocol ? " send-proxy-v2" : "";
+  return servers.map(
+    ({ name, address, port }) => `server ${word(name)} ${socket({ address, port })} tcp-ut 2s${more}`,
+  );
 }
 
 function socket({ address, port }: Listen): string {

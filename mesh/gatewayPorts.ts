@@ -5,6 +5,8 @@ export interface ServicePort {
   readonly name?: string;
   readonly port?: number;
   readonly nodePort?: number;
+  /** The pods' port, or its name. */
+  readonly targetPort?: number | string;
 }
 
 /** The ports that the load balancer needs: name in Istio's charts, and number. */
@@ -17,9 +19,20 @@ export function nodePortOf(
   ports: readonly ServicePort[] | undefined,
   which: GatewayPort,
 ): number | undefined {
-  const found = ports?.find(({ name }) => name === which) ?? ports?.find(({ port }) => port === PORTS[which]);
-  return found?.nodePort;
+  return portOf(ports, which)?.nodePort;
 }
+
+/** The pods' port; undefined where the Service gives its name. */
+export function targetPortOf(
+  ports: readonly ServicePort[] | undefined,
+  which: GatewayPort,
+): number | undefined {
+  const { port, targetPort = port } = portOf(ports, which) ?? {};
+  return typeof targetPort === "number" ? targetPort : undefined;
+}
+
+const portOf = (ports: readonly ServicePort[] | undefined, which: GatewayPort) =>
+  ports?.find(({ name }) => name === which) ?? ports?.find(({ port }) => port === PORTS[which]);
 
 /** Why the load balancer cannot use that port, and the way out; undefined where it has a NodePort. */
 export function portFault(

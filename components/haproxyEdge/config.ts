@@ -76,6 +76,12 @@ const loadBalancer = object("give an object with host, user and hostKey, or with
       "scheme counts, and the limit of one address does not hold for them",
     "none: each client speaks for itself",
   ),
+  proxyProtocol: field(
+    flag().optional(),
+    "The gateway gets each client's address by the PROXY protocol (version 2). `true`: on all ports, " +
+      "`false`: on none",
+    "on port 443 with `tls.mode: passthrough`, where this stack installs Istio",
+  ),
   ipv6: field(flag().default(false), "The ports for clients are open on the machine's IPv6 addresses, too"),
   configFile: field(
     text("give an absolute path of letters, digits, dots, dashes and underscores", isFilePath).optional(),
@@ -123,6 +129,8 @@ export interface LoadBalancer {
   readonly connectionsPerSource?: number | undefined;
   /** Addresses and networks of proxies in front. @default none */
   readonly trustedProxies?: readonly string[] | undefined;
+  /** Whether the gateway gets clients' addresses by the PROXY protocol. @default see proxiedPorts */
+  readonly proxyProtocol?: boolean | undefined;
   /** True: the ports for clients are open on IPv6, too. @default IPv4 alone */
   readonly ipv6?: boolean | undefined;
   readonly configFile: string;

@@ -29,6 +29,8 @@ export interface HaproxyEdgeArgs {
   privateKey: pulumi.Input<string>;
   /** Port 443. @default none */
   tls?: Tls | undefined;
+  /** Ports of the gateway that read the PROXY protocol. @default none */
+  proxyProtocol?: pulumi.Input<LabModelArgs["proxyProtocol"]> | undefined;
   /** Where HAProxy's metrics and stats page are. @default the admin socket alone */
   stats?: Stats | undefined;
 }
@@ -102,9 +104,12 @@ function renderedConfig(args: HaproxyEdgeArgs, resource: pulumi.Resource): pulum
   const { ports, connectionsPerSource, trustedProxies, ipv6, mode } = machine;
   const clients = { host: args.host, ports, connectionsPerSource, trustedProxies, ipv6 };
   return pulumi
-    .all([args.nodes, args.nodePorts, endpoints(args.stats)])
-    .apply(([nodes, nodePorts, stats]) =>
-      render({ owner, nodes, nodePorts, tls, stats, ...clients, include: mode === "include" }, resource),
+    .all([args.nodes, args.nodePorts, endpoints(args.stats), args.proxyProtocol])
+    .apply(([nodes, nodePorts, stats, proxyProtocol]) =>
+      render(
+        { owner, nodes, nodePorts, proxyProtocol, tls, stats, ...clients, include: mode === "include" },
+        resource,
+      ),
     );
 }
 

@@ -2,7 +2,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { KubernetesObject, Selection } from "../../clients/kubernetes.ts";
 import { sharedApi } from "../../clients/sharedApi.ts";
-import { type GatewayPort, nodePortOf, portFault, type ServicePort } from "../../mesh/gatewayPorts.ts";
+import {
+  type GatewayPort,
+  nodePortOf,
+  portFault,
+  type ServicePort,
+  targetPortOf,
+} from "../../mesh/gatewayPorts.ts";
+import type { TargetPorts } from "./proxyProtocol.ts";
 
 export interface IngressPortsArgs {
   /** `namespace/name` of the gateway's Service; unknown until that Service has its NodePorts. */
@@ -28,10 +35,14 @@ export interface NodePorts {
  */
 export class IngressPorts extends pulumi.ComponentResource {
   public readonly nodePorts: pulumi.Output<NodePorts>;
+  /** The gateway's own. */
+  public readonly targetPorts: pulumi.Output<TargetPorts>;
 
   constructor(name: string, args: IngressPortsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("istio-lab:index:IngressPorts", name, {}, opts);
-    this.nodePorts = args.gatewayService.apply((service) => readNodePorts(service, args, this));
+    const ports = args.gatewayService.apply((service) => readPorts(service, args, this));
+    this.nodePorts = ports.apply(({ nodePorts }) => nodePorts);
+    this.targetPorts = ports.apply(({ targetPorts }) => targetPorts);
     this.registerOutputs({ nodePorts: this.nodePorts });
   }
 }
@@ -41,13 +52,17 @@ interface Service extends KubernetesObject {
 }
 
 /** @param service `namespace/name` */
-export async function readNodePorts(
+export async function readPorts(
   service: string,
   { cluster, reinstall }: Omit<IngressPortsArgs, "gatewayService">,
   resource?: pulumi.Resource,
-): Promise<NodePorts> {
+): Promise<{ readonly nodePorts: NodePorts; readonly targetPorts: TargetPorts }> {
   const found = await readService(service, cluster);
-  if (found) return nodePortsOf(found.spec?.ports, service, resource);
+  if (found) {
+    const ports = found.spec?.ports;
+    const targetPorts = { http: targetPortOf(ports, "http2"), https: targetPortOf(ports, "https") };
+    return { nodePorts: nodePortsOf(ports, service, resource), targetPorts };
+  }
   const wayOut = reinstall
     ? `install Istio again, then run pulumi up:\n${reinstall}`
     : "install the gateway again, then run pulumi up";

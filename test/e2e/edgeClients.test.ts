@@ -1,6 +1,5 @@
 // Real kinds of clients, through a real HAProxy and a real Envoy with the configuration of Istio's gateway.
 import { once } from "node:events";
-import { connect as http2, type IncomingHttpHeaders, type OutgoingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
 import { setTimeout } from "node:timers/promises";
 import { request } from "undici";
@@ -9,16 +8,17 @@ import { until } from "../../clients/process.ts";
 import { certificateFile } from "../../haproxy/push.ts";
 import { makeCertificate } from "../support/certificates.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
-import { type EchoedRequest, GatewayStandIn, PROTOCOL_HEADER } from "../support/e2e/gatewayStandIn.ts";
-import { callGrpc } from "../support/e2e/grpcEcho.ts";
+import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
 import { LateGateway } from "../support/e2e/lateGateway.ts";
 import { inUse, workDone } from "../support/e2e/loadBalancer.ts";
-import { halfRequest, lines, raw as rawTo, SPOOFED, textOf } from "../support/e2e/rawClients.ts";
+import { halfRequest, lines, SPOOFED, textOf } from "../support/e2e/rawClients.ts";
+import { PROXY_HEADER, SiteClient } from "../support/e2e/siteClient.ts";
 import { trial } from "../support/e2e/trial.ts";
 
 const HOST = "nginx.hung.org.hk";
 const site = new EdgeSite("edge-clients");
 const made = makeCertificate(HOST);
+const client = new SiteClient(site.machine.host, HOST, made.certificate);
 let gateway: GatewayStandIn;
 
 beforeAll(async () => {
@@ -27,7 +27,7 @@ beforeAll(async () => {
   expect(await site.push(site.config("a", { port: gateway.port, host: HOST }))).toMatchObject({
     exitCode: 0,
   });
-  await until("the first answer", async () => (await get()).statusCode === 200);
+  await until("the first answer", async () => (await client.get()).statusCode === 200);
 });
 afterAll(async () => {
   await gateway?.stop();
@@ -37,11 +37,11 @@ afterAll(async () => {
 describe("a client of the load balancer", () => {
   trial("speaks HTTP/1.0, as ApacheBench does, and as monitors do that name no host", async () => {
     for (const host of [[`Host: ${HOST}`], []]) {
-      const answer = await raw(lines("GET / HTTP/1.0", ...host));
+      const answer = await client.raw(lines("GET / HTTP/1.0", ...host));
       expect(answer).toMatch(/^HTTP\/1\.[01] 200 OK\r\n/);
       expect(answer).toContain(`"host":"${HOST}"`);
     }
-    expect(await raw(lines("GET / HTTP/1.1", "Connection: close"))).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await client.raw(lines("GET / HTTP/1.1", "Connection: close"))).toMatch(/^HTTP\/1\.1 400 /);
   });
 
   trial(
@@ -49,7 +49,7 @@ describe("a client of the load balancer", () => {
     async () => {
       for (const upgrade of ["TLS/1.2", "h2c"]) {
         const offer = ["Connection: Upgrade, close", `Upgrade: ${upgrade}`];
-        expect(await raw(lines("GET / HTTP/1.1", `Host: ${HOST}`, ...offer))).toMatch(
+        expect(await client.raw(lines("GET / HTTP/1.1", `Host: ${HOST}`, ...offer))).toMatch(
           /^HTTP\/1\.1 200 OK\r\n/,
         );
       }
@@ -73,19 +73,20 @@ describe("a client of the load balancer", () => {
 
   trial("writes the host with the dot of the root, with a port or without", async () => {
     for (const host of [`${HOST}.`, `${HOST}.:80`, `${HOST}:80`, HOST.toUpperCase()])
-      expect((await get({ host })).statusCode, host).toBe(200);
+      expect((await client.get({ host })).statusCode, host).toBe(200);
   });
 
   trial(
     "reaches the application under its own address and scheme, and cannot pretend another one",
     async () => {
-      const answer = await raw(lines("GET / HTTP/1.1", `Host: ${HOST}.`, "Connection: close", ...SPOOFED));
+      const answer = await client.raw(
+        lines("GET / HTTP/1.1", `Host: ${HOST}.`, "Connection: close", ...SPOOFED),
+      );
       const { headers } = JSON.parse(
         answer.slice(answer.indexOf("{"), answer.lastIndexOf("}") + 1),
       ) as EchoedRequest;
-      const client = site.lab.gateway;
-      expect(headers["x-forwarded-for"]?.split(",")[0]).toBe(client);
-      expect(headers["x-envoy-external-address"]).toBe(client);
+      expect(headers["x-forwarded-for"]?.split(",")[0]).toBe(site.lab.gateway);
+      expect(headers["x-envoy-external-address"]).toBe(site.lab.gateway);
       expect(headers).toMatchObject({ "x-forwarded-proto": "http", "x-forwarded-host": HOST, host: HOST });
       expect(JSON.stringify(headers)).not.toMatch(/203\.0\.113\.7|2001:db8|evil|666/);
     },
@@ -100,11 +101,11 @@ describe("a client of the load balancer", () => {
       "x-b3-sampled": "1",
       b3: "80f198ee56343ba864fe8b2a57d3eff7-e457b5a2e4d86bd1-1",
     };
-    expect((await get({ headers: trace })).echoed.headers).toMatchObject(trace);
+    expect((await client.get({ headers: trace })).echoed.headers).toMatchObject(trace);
   });
 
   trial("sends large headers, a large body, 100-continue, and trailers", async () => {
-    expect((await get({ headers: { "x-large": "x".repeat(12_000) } })).statusCode).toBe(200);
+    expect((await client.get({ headers: { "x-large": "x".repeat(12_000) } })).statusCode).toBe(200);
     const body = Buffer.alloc(20_000_000, "x");
     const answer = await request(`http://${site.machine.host}/`, {
       method: "POST",
@@ -121,7 +122,7 @@ describe("a client of the load balancer", () => {
     expect(await textOf(socket)).toMatch(/HTTP\/1\.1 200 OK[\s\S]*"bytes":4/);
     const encoding = "Transfer-Encoding: chunked\r\nTrailer: x-sum";
     const chunked = `${start}${encoding}\r\n\r\n4\r\nbody\r\n0\r\nx-sum: 42\r\n\r\n`;
-    expect(await raw(chunked)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*"bytes":4,"trailers":\{\}/);
+    expect(await client.raw(chunked)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*"bytes":4,"trailers":\{\}/);
   });
 });
 
@@ -129,16 +130,16 @@ describe("the load balancer's log", () => {
   test("has a line for a request that fails, and none for one that does not", async () => {
     const logged = () => site.inside("journalctl --unit=haproxy --output=cat --grep='HTTP/1.1' | cat");
     const before = await logged();
-    for (let i = 0; i < 5; i++) expect((await get()).statusCode).toBe(200);
+    for (let i = 0; i < 5; i++) expect((await client.get()).statusCode).toBe(200);
     expect(await site.push(site.config("a", { port: 9, host: HOST }))).toMatchObject({ exitCode: 0 });
-    await until("a failure", async () => (await get()).statusCode === 503);
+    await until("a failure", async () => (await client.get()).statusCode === 503);
     // The journal keeps the order of the requests.
     await until("its line", async () => / 503 .*"GET \/ HTTP\/1\.1"$/m.test(await logged()));
     expect((await logged()).slice(before.length)).not.toMatch(/ 200 /);
     expect(await site.push(site.config("a", { port: gateway.port, host: HOST }))).toMatchObject({
       exitCode: 0,
     });
-    await until("an answer", async () => (await get()).statusCode === 200);
+    await until("an answer", async () => (await client.get()).statusCode === 200);
   });
 });
 
@@ -148,42 +149,50 @@ describe("a client of port 443", () => {
     const tls = { mode: "terminate", redirect: false, certificateFile: file } as const;
     const config = site.config("a", { port: gateway.port, tls });
     expect(await site.push(config, { pem: made.certificate + made.key })).toMatchObject({ exitCode: 0 });
-    const { status, protocol, echoed } = await getHttp2({ "x-forwarded-for": "203.0.113.7" });
+    const { status, protocol, echoed } = await client.getHttp2({ "x-forwarded-for": "203.0.113.7" });
     expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/1.1" });
-    const client = site.lab.gateway;
     expect(echoed?.headers).toMatchObject({
       "x-forwarded-proto": "https",
-      "x-envoy-external-address": client,
+      "x-envoy-external-address": site.lab.gateway,
     });
     // gRPC's status is a trailer, which Envoy does not pass on in HTTP/1.1.
-    await expect(say("hello")).rejects.toThrow(/INTERNAL|UNKNOWN/);
+    await expect(client.say("hello")).rejects.toThrow(/INTERNAL|UNKNOWN/);
   });
 
-  trial("that the gateway decrypts: HTTP/2 and gRPC end to end, no header of HAProxy's", async () => {
-    const tls = { mode: "passthrough", redirect: false, certificateFile: "" } as const;
-    const config = site.config("a", { port: gateway.port, httpsPort: gateway.httpsPort, tls });
-    expect(await site.push(config)).toMatchObject({ exitCode: 0 });
+  trial("that the gateway decrypts: HTTP/2 and gRPC end to end, its address by PROXY protocol", async () => {
     const spoofed = { "x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "http" };
-    const { status, protocol, echoed } = await getHttp2(spoofed);
-    expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/2" });
-    expect(echoed?.headers).toMatchObject({
-      "x-forwarded-proto": "https",
-      "x-envoy-external-address": site.machine.host,
-    });
-    expect(await say("hello")).toBe("hello");
-    expect((await getHttp2({ ":authority": `${HOST}.` })).status).toBe(404);
+    for (const [proxyProtocol, address] of [
+      [[], site.machine.host],
+      [["https"], site.lab.gateway],
+    ] as const) {
+      expect(await site.push(passthrough({ proxyProtocol }))).toMatchObject({ exitCode: 0, stderr: "" });
+      const { status, protocol, echoed } = await client.getHttp2(spoofed);
+      expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/2" });
+      expect(echoed?.headers).toMatchObject({
+        "x-forwarded-proto": "https",
+        "x-envoy-external-address": address,
+      });
+      expect((await client.get({ headers: spoofed })).echoed.headers).toMatchObject({
+        "x-forwarded-proto": "http",
+        "x-envoy-external-address": site.lab.gateway,
+      });
+    }
+    // A header of the protocol that the client writes itself is no part of TLS.
+    await expect(client.getHttp2({}, PROXY_HEADER)).rejects.toThrow();
+    expect(await client.say("hello")).toBe("hello");
+    expect((await client.getHttp2({ ":authority": `${HOST}.` })).status).toBe(404);
   });
 });
 
 describe("a client behind a proxy that the load balancer trusts", () => {
   trial("reaches the application under its own address and scheme; the proxy alone is believed", async () => {
-    const client = { "x-forwarded-for": "evil, 203.0.113.7", "x-forwarded-proto": "https" };
+    const named = { "x-forwarded-for": "evil, 203.0.113.7", "x-forwarded-proto": "https" };
     const forwarded = async (trustedProxies: string[]) => {
       const tls = { mode: "passthrough", redirect: true, certificateFile: "" } as const;
       const more = { tls, trustedProxies, host: HOST, httpsPort: gateway.httpsPort };
       const config = site.config("a", { port: gateway.port, ...more });
       expect(await site.push(config)).toMatchObject({ exitCode: 0, stderr: "" });
-      return (await get({ headers: client })).echoed.headers;
+      return (await client.get({ headers: named })).echoed.headers;
     };
     const headers = await forwarded([`${site.lab.gateway}/32`, "2001:db8::/32"]);
     expect(headers).toMatchObject({
@@ -193,10 +202,21 @@ describe("a client behind a proxy that the load balancer trusts", () => {
     });
     expect(JSON.stringify(headers)).not.toContain("evil");
     // Without a scheme in the header the request came by http, and is redirected.
-    expect((await get()).statusCode).toBe(308);
-    const faulty = { "x-forwarded-for": "unknown", "x-forwarded-proto": "https" };
-    const { echoed } = await get({ headers: faulty });
-    expect(echoed.headers["x-envoy-external-address"]).toBe(site.lab.gateway);
+    expect((await client.get()).statusCode).toBe(308);
+    for (const [chain, address] of [
+      ["unknown", site.lab.gateway],
+      ["203.0.113.7, unknown", site.lab.gateway],
+      // Proxies one behind the other: what stands before the first of them, a client has written.
+      ["203.0.113.7, 2001:db8::1", "203.0.113.7"],
+      ["198.51.100.9, 203.0.113.7, 2001:db8::1, 2001:db8::2", "203.0.113.7"],
+      ["198.51.100.9, evil, 2001:db8::1", "2001:db8::1"],
+      [["2001:db8::5, 203.0.113.7", "2001:db8::1"], "203.0.113.7"],
+    ] as const) {
+      const of = { "x-forwarded-for": [chain].flat(), "x-forwarded-proto": "https" };
+      const { headers } = (await client.get({ headers: of })).echoed;
+      expect(headers["x-envoy-external-address"], String(chain)).toBe(address);
+      expect(headers["x-forwarded-for"]?.split(",")[0], String(chain)).toBe(address);
+    }
     // Of another address, the same headers are a client's own.
     expect(await forwarded(["198.51.100.0/24"])).toBeUndefined();
     expect(await site.push(site.config("a", { port: gateway.port }))).toMatchObject({ exitCode: 0 });
@@ -226,7 +246,7 @@ describe("2,100 clients that send half a request", () => {
         );
         expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
         await ended;
-        expect((await get()).statusCode).toBe(200);
+        expect((await client.get()).statusCode).toBe(200);
       } finally {
         for (const { socket } of slow) socket.destroy();
       }
@@ -266,33 +286,11 @@ describe("requests that come before the gateway is there", () => {
   });
 });
 
-async function get({ host = HOST, headers = {} }: { host?: string; headers?: Record<string, string> } = {}) {
-  const { statusCode, body } = await request(`http://${site.machine.host}/`, {
-    headers: { host, ...headers },
-    reset: true,
+/** A push of the gateway with TLS passed through. */
+const passthrough = (more: Parameters<typeof site.config>[1]) =>
+  site.config("a", {
+    port: gateway.port,
+    httpsPort: gateway.httpsPort,
+    tls: { mode: "passthrough", redirect: false, certificateFile: "" },
+    ...more,
   });
-  const text = await body.text();
-  const echoed = (statusCode === 200 ? JSON.parse(text) : {}) as EchoedRequest;
-  return { statusCode, echoed };
-}
-
-/** Uses HTTP/2, which the other end of the TLS connection has to offer. */
-async function getHttp2(headers: OutgoingHttpHeaders) {
-  const { certificate } = made;
-  const session = http2(`https://${site.machine.host}`, { ca: certificate, servername: HOST });
-  try {
-    const stream = session.request({ ":path": "/", ":authority": HOST, ...headers });
-    const [answer] = (await once(stream, "response")) as [IncomingHttpHeaders];
-    const text = (await stream.setEncoding("utf8").toArray()).join("");
-    const status = Number(answer[":status"]);
-    const echoed = status === 200 ? (JSON.parse(text) as EchoedRequest) : undefined;
-    return { status, protocol: answer[PROTOCOL_HEADER], echoed };
-  } finally {
-    session.close();
-  }
-}
-
-const raw = (bytes: string) => rawTo(site.machine.host, bytes);
-
-const say = (text: string) =>
-  callGrpc(`${site.machine.host}:443`, { host: HOST, ca: made.certificate, text });

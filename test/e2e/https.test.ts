@@ -123,6 +123,7 @@ describe("https at the gateway", () => {
     await expectVerified();
     expect(await gatewaySecrets()).toEqual([SECRET]);
     expect(await lab.run("ssh", "sudo ls /etc/haproxy")).not.toContain(".pem");
+    await expectOwnAddress();
     await expectShift(seen, { v116: 50, v117: 50 });
   });
 
@@ -206,6 +207,27 @@ async function expectShift(seen: Sightings, weights: Record<"v116" | "v117", num
   seen.failed += shift.failed;
   expect(shift).toMatchObject({ times: { method: "access log" }, failed: 0 });
   await lab.expectSplit(weights);
+}
+
+/** The gateway's access log has each request under its client's own address, on both ports. */
+async function expectOwnAddress(): Promise<void> {
+  const log = async () => {
+    const pods = ["--namespace=istio-system", "--selector=istio=ingressgateway"];
+    return (await lab.kubectl("logs", ...pods, "--tail=-1", "--prefix=false")).split("\n");
+  };
+  for (const [index, url] of [lab.url, securely].entries()) {
+    const path = `/echo/test.txt?own=${index}`;
+    await probe({
+      url: url.replace("/echo/test.txt", path),
+      host: HOST,
+      ca: authority,
+      pages: PAGES,
+      weights: {},
+      requests: 1,
+    });
+    const line = async () => (await log()).find((line) => line.includes(path)) ?? "";
+    await expect.poll(line, SOON).toContain(` ${lab.instance.gateway}:`);
+  }
 }
 
 /** Names of the Secrets beside the gateway that hold a certificate for it. */

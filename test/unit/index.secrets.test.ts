@@ -63,7 +63,11 @@ describe("https", () => {
     const gateway = find(resources, "split-gateway");
     expect(gateway.dependencies).toEqual(["split-certificate"]);
     // The load balancer forwards nothing to a port that is not open yet.
-    expect(find(resources, "edge", "HaproxyEdge").dependencies).toEqual(["istio-istiod", "split-gateway"]);
+    expect(find(resources, "edge", "HaproxyEdge").dependencies).toEqual([
+      "istio-istiod",
+      "proxy-protocol-https",
+      "split-gateway",
+    ]);
     expect(gateway.inputs.spec.servers[1]).toEqual({
       port: { number: 443, name: "https", protocol: "HTTPS" },
       hosts: ["*.hung.org.hk"],

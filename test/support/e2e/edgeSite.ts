@@ -19,7 +19,7 @@ import type { Sightings } from "./trial.ts";
 export type Page = "a" | "b";
 
 export interface ConfigOptions
-  extends Pick<LabModelArgs, "tls" | "stats" | "host" | "trustedProxies" | "ipv6"> {
+  extends Pick<LabModelArgs, "tls" | "stats" | "host" | "trustedProxies" | "ipv6" | "proxyProtocol"> {
   /** How many servers of that page. @default 1 */
   servers?: number;
   /** Of the server behind HAProxy. @default the page's */

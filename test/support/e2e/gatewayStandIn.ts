@@ -12,6 +12,7 @@ import { execa, type ResultPromise } from "execa";
 import { until } from "../../../clients/process.ts";
 import { TRUSTED_PROXIES } from "../../../components/haproxyEdge/gateway.ts";
 import { wheels } from "../../../embedded/toolchain/wheels/wheels.ts";
+import { proxyProtocolSpec } from "../../../mesh/proxyProtocol.ts";
 import type { Certificate } from "../certificates.ts";
 import { startGrpcEcho } from "./grpcEcho.ts";
 
@@ -83,6 +84,9 @@ function envoyConfig(to: {
 }) {
   const listener = (port: number, trusted: number, transport = {}) => ({
     address: socketAddress(to.address, port),
+    listener_filters: proxyProtocolSpec({ selector: {} }).configPatches.flatMap(({ patch }) =>
+      patch.operation === "INSERT_FIRST" ? [patch.value] : [],
+    ),
     filter_chains: [
       {
         filters: [

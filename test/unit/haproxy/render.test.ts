@@ -36,6 +36,20 @@ describe("renderHaproxy", () => {
     },
   );
 
+  it("sends the PROXY protocol to the ports that read it, and never with a check", () => {
+    const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
+    const tls = { mode: "passthrough" as const, redirect: false, certificateFile: "" };
+    const render = (proxyProtocol: readonly ("http" | "https")[]) =>
+      renderHaproxy(labModel({ ...ARTICLE, nodePorts, tls, proxyProtocol }));
+    const senders = (config: string) => [
+      ...new Set([...config.matchAll(/:(\d+) tcp-ut 2s send-proxy-v2$/gm)].map(([, port]) => port)),
+    ];
+    expect(senders(render([]))).toEqual([]);
+    expect(senders(render(["https"]))).toEqual(["30895"]);
+    expect(senders(render(["http", "https"]))).toEqual([String(nodePorts.http2), "30895"]);
+    expect(render(["http", "https"])).not.toContain("check-send-proxy");
+  });
+
   it("renders exporter and stats page as the golden file has it, without the password", () => {
     const stats = {
       prometheus: { address: "10.0.0.1", port: 9101 },

@@ -30,7 +30,7 @@ describe("the load balancer", () => {
       "a misspelt field",
       { loadBalancer: { ...MACHINE, hostkey: HOST_KEY } },
       [
-        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are local, host, port, user, hostKey, httpPort, httpsPort, connectionsPerSource, trustedProxies, ipv6, configFile, mode, unit, reloadCommand",
+        "loadBalancer.hostkey is no key of this project (did you mean hostKey?); the keys are local, host, port, user, hostKey, httpPort, httpsPort, connectionsPerSource, trustedProxies, proxyProtocol, ipv6, configFile, mode, unit, reloadCommand",
       ],
     ],
     [

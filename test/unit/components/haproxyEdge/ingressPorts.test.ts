@@ -1,7 +1,7 @@
 /** Tests of components/haproxyEdge/ingressPorts.ts. */
 import * as pulumi from "@pulumi/pulumi";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { IngressPorts, nodePortsOf, readNodePorts } from "../../../../components/haproxyEdge/ingressPorts.ts";
+import { IngressPorts, nodePortsOf, readPorts } from "../../../../components/haproxyEdge/ingressPorts.ts";
 import { GATEWAY_PORTS, settled, startMocks } from "../../../support/mocks.ts";
 import { answerWith, server } from "../../../support/queuedAnswers.ts";
 
@@ -42,7 +42,7 @@ describe("IngressPorts", () => {
   it("says how a gateway that was deleted comes back", async () => {
     answerWith(undefined);
     const reinstall = "istioctl install --filename=-";
-    await expect(readNodePorts(SERVICE, { cluster: {}, reinstall })).rejects.toThrow(
+    await expect(readPorts(SERVICE, { cluster: {}, reinstall })).rejects.toThrow(
       `Service ${SERVICE} does not exist: install Istio again, then run pulumi up:\n${reinstall}`,
     );
   });

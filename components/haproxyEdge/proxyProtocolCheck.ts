@@ -1,0 +1,101 @@
+/** Whether the gateway reads the PROXY protocol already, and whether it refuses connections without it. */
+import { parse } from "yaml";
+import { type KubernetesApi, type KubernetesObject, unlessForbidden } from "../../clients/kubernetes.ts";
+import type { GatewayRef } from "../../mesh/model.ts";
+import { metadataOf, pathOf } from "../../mesh/ownedObject.ts";
+import type { ProxiedPort } from "../../mesh/proxyProtocol.ts";
+import type { CheckContext, Findings, Trial } from "../../preflight/capability.ts";
+import {
+  type ProxyProtocolNeeds,
+  proxiedPorts,
+  proxyProtocolObject,
+  proxyProtocolObjects,
+  specOf,
+} from "./proxyProtocol.ts";
+
+export interface ProxyProtocolFacts {
+  /** Where this stack has the gateway read it. */
+  readonly readsProxy: readonly ProxiedPort[];
+}
+
+/** Istio's webhook does not answer where the update is yet to install what answers. */
+const NO_ISTIOD_YET = /failed calling webhook "[^"]*istio\.io"|no answer to a dry run/;
+
+/** Ports as Istio's profiles have them: the true ones are known when there is a gateway. */
+const USUAL = { http: 8080, https: 8443 };
+
+/** An Istio that is too old knows no patch of a listener's filters; its API server then refuses the object. */
+export function proxyProtocolTrials(
+  config: ProxyProtocolNeeds & { readonly labels?: Readonly<Record<string, string>> | undefined },
+  owner: string,
+): Trial[] {
+  const { istio, labels } = config;
+  const objects = proxyProtocolObjects(config);
+  return proxiedPorts(config).flatMap((port, index) => {
+    const object = objects[index];
+    if (!object) return [];
+    const body = { metadata: metadataOf(object, { owner, labels }), spec: specOf(port, istio, USUAL) };
+    return [{ object, body, tolerates: istio.manage ? NO_ISTIOD_YET : undefined }];
+  });
+}
+
+export async function checkProxyProtocol({
+  api,
+  config,
+}: CheckContext<ProxyProtocolNeeds>): Promise<Findings<ProxyProtocolFacts>> {
+  const { namespace, istio } = config;
+  const sent = proxiedPorts(config);
+  const [found, demands] = await Promise.all([
+    Promise.all(
+      sent.map((port) => api.metadata(pathOf(proxyProtocolObject(port, namespace, istio.gateway)))),
+    ),
+    istio.manage || sent.includes("http") ? [] : demandingWorkloads(api, istio.gateway),
+  ]);
+  const messages = demands.map(
+    (name) =>
+      `the gateway (${name}) refuses connections without the PROXY protocol ` +
+      "(gatewayTopology.proxyProtocol): set loadBalancer.proxyProtocol to true",
+  );
+  return {
+    faults: messages.map((message) => ({ key: "loadBalancer.proxyProtocol", message })),
+    facts: { readsProxy: sent.filter((_, index) => found[index] !== undefined) },
+  };
+}
+
+interface Workload extends KubernetesObject {
+  readonly spec?: {
+    readonly template?: {
+      readonly metadata?: {
+        readonly labels?: Readonly<Record<string, string>>;
+        readonly annotations?: Readonly<Record<string, string>>;
+      };
+    };
+  };
+}
+
+/** Deployments of the gateway whose proxy is set to the protocol. */
+async function demandingWorkloads(
+  api: KubernetesApi,
+  { namespace, selector }: GatewayRef,
+): Promise<string[]> {
+  const list = await unlessForbidden(api.list<Workload>(`/apis/apps/v1/namespaces/${namespace}/deployments`));
+  return (list?.items ?? [])
+    .filter(({ spec }) => {
+      const { labels = {}, annotations = {} } = spec?.template?.metadata ?? {};
+      return (
+        Object.entries(selector).every(([name, value]) => labels[name] === value) &&
+        demands(annotations["proxy.istio.io/config"])
+      );
+    })
+    .map(({ metadata }) => `Deployment ${metadata.namespace}/${metadata.name}`);
+}
+
+/** @param text the proxy's configuration, in YAML */
+function demands(text: string | undefined): boolean {
+  try {
+    const config = parse(text ?? "") as { gatewayTopology?: { proxyProtocol?: unknown } } | null;
+    return config?.gatewayTopology?.proxyProtocol !== undefined;
+  } catch {
+    return false;
+  }
+}
