@@ -65,6 +65,7 @@ set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads
   case $(unit_property LoadState) in
     loaded)
       check_program
+      check_user
       check_boot
       [ "$(unit_property CanReload)" != no ] || fault "$unit.service cannot be reloaded; \
 give it an ExecReload, as the unit of your distribution has: systemctl edit $unit"

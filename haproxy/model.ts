@@ -26,7 +26,14 @@ export interface HaproxyModel {
   /** Until a connection to a node has to be open; less than the 1 s after which a kernel repeats its SYN. */
   readonly connectMilliseconds: number;
   /** Idle times, in seconds. */
-  readonly timeoutSeconds: { readonly server: number; readonly client: number };
+  readonly timeoutSeconds: {
+    readonly server: number;
+    readonly client: number;
+    /** Of a WebSocket. */
+    readonly tunnel: number;
+    /** Of TLS that is passed through, in which HAProxy sees no stream. */
+    readonly bytes: number;
+  };
   /** True: the ports for clients are open on all IPv6 addresses, too. */
   readonly ipv6: boolean;
   /** Port for clients, on all IPv4 addresses. */
@@ -185,7 +192,7 @@ export function labModel({
     requestSeconds: 10,
     retries: 5,
     connectMilliseconds: 900,
-    timeoutSeconds: { server: 30, client: 30 },
+    timeoutSeconds: { server: 30, client: 30, tunnel: 3600, bytes: 300 },
     port: ports.http,
     redirect: tls?.redirect ?? false,
     httpsPort: ports.https,

@@ -105,6 +105,14 @@ function defaults({ connectMilliseconds, timeoutSeconds, retries }: HaproxyModel
     "option dontlog-normal",
     `timeout server ${whole(timeoutSeconds.server)}s`,
     `timeout client ${whole(timeoutSeconds.client)}s`,
+    "# An open WebSocket may be silent for longer; TCP keepalive finds a client that is gone.",
+    `timeout tunnel ${whole(timeoutSeconds.tunnel)}s`,
+    `timeout client-fin ${whole(timeoutSeconds.client)}s`,
+    `timeout server-fin ${whole(timeoutSeconds.server)}s`,
+    "option clitcpka",
+    "clitcpka-idle 60s",
+    "clitcpka-intvl 10s",
+    "clitcpka-cnt 3",
     "# Below the 1 s of a repeated SYN. Where the first SYN brings an ICMP error (a node without a " +
       "gateway) and the second",
     "# one succeeds, the error stays queued, and HAProxy 2.6 uses a whole core for as long as that " +
@@ -185,8 +193,9 @@ function terminating(model: HaproxyModel, certificateFile: string): string {
 }
 
 function passingThrough(model: HaproxyModel, servers: readonly string[]): string[] {
-  const { backend } = model;
+  const { backend, timeoutSeconds } = model;
   const name = `${backend.name}-https`;
+  const tcp = ["mode tcp", `timeout tunnel ${whole(timeoutSeconds.bytes)}s`];
   return [
     section("frontend https", [
       "mode tcp",
@@ -196,8 +205,8 @@ function passingThrough(model: HaproxyModel, servers: readonly string[]): string
       ...limits(model),
       ...toBackend(name),
     ]),
-    section(`backend ${word(name)}`, ["mode tcp", ...checks(backend.check), ...servers]),
-    lastResort(name, ["mode tcp", ...servers]),
+    section(`backend ${word(name)}`, [...tcp, ...checks(backend.check), ...servers]),
+    lastResort(name, [...tcp, ...servers]),
   ];
 }
 

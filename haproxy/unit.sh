@@ -43,6 +43,14 @@ unit_property() {
   systemctl show --property="$1" --value "$unit" 2>/dev/null || true
 }
 
+# A file with `global` of its own needs root for chroot, ports and keys; HAProxy goes on as user haproxy.
+check_user() {
+  case $(unit_property User) in '' | root | 0) return ;; esac
+  [ "$mode" = include ] || fault "$unit.service starts HAProxy as user $(unit_property User), not as root, \
+without whom it cannot enter its chroot; let it start as root (systemctl edit $unit: User=root under \
+[Service]), or set loadBalancer.mode (or --mode) to include"
+}
+
 # files_of PATHS: the files, in the order in which HAProxy reads them. $file is among those of its directory.
 files_of() {
   printf '%s\n' "$1" | while read -r path; do

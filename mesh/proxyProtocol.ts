@@ -17,9 +17,9 @@ const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
 const PROXY_FILTER = "envoy.filters.listener.proxy_protocol";
 
 /**
- * The EnvoyFilter's spec. The gateway takes connections with the protocol and without, so that neither side of
- * a change has to come at the same moment as the other. `gatewayTopology.proxyProtocol` of Istio refuses
- * those without, needs new pods, and holds for all ports.
+ * The EnvoyFilter's spec. The gateway takes connections with the protocol and without, so that the two sides
+ * of a change need not come at the same moment. Istio's `gatewayTopology.proxyProtocol` refuses those
+ * without, needs new pods, and holds for all ports.
  */
 export function proxyProtocolSpec({ selector, port, trusted }: ProxyProtocolArgs) {
   const at = (portNumber: number | undefined, more: object = {}) => ({

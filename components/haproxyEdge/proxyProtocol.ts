@@ -22,8 +22,8 @@ export interface ProxyProtocolNeeds {
 }
 
 /**
- * Without a setting, port 443 where the gateway decrypts it: nothing else can name the client there. A gateway
- * that is not this stack's is changed with consent only.
+ * Without a setting, port 443 where the gateway decrypts it: nothing else can name the client there. A
+ * gateway that is not this stack's is changed with consent only.
  */
 export function proxiedPorts({
   loadBalancer: { proxyProtocol },

@@ -24,7 +24,7 @@ const NO_ISTIOD_YET = /failed calling webhook "[^"]*istio\.io"|no answer to a dr
 /** Ports as Istio's profiles have them: the true ones are known when there is a gateway. */
 const USUAL = { http: 8080, https: 8443 };
 
-/** An Istio that is too old knows no patch of a listener's filters; its API server then refuses the object. */
+/** The API server of an Istio that is too old refuses a patch of a listener's filters. */
 export function proxyProtocolTrials(
   config: ProxyProtocolNeeds & { readonly labels?: Readonly<Record<string, string>> | undefined },
   owner: string,

@@ -10,7 +10,7 @@ import { makeCertificate } from "../support/certificates.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
 import { LateGateway } from "../support/e2e/lateGateway.ts";
-import { inUse, workDone } from "../support/e2e/loadBalancer.ts";
+import { inUse, longestRest, workDone } from "../support/e2e/loadBalancer.ts";
 import { halfRequest, lines, SPOOFED, textOf } from "../support/e2e/rawClients.ts";
 import { PROXY_HEADER, SiteClient } from "../support/e2e/siteClient.ts";
 import { trial } from "../support/e2e/trial.ts";
@@ -68,6 +68,7 @@ describe("a client of the load balancer", () => {
       socket.write("ping");
       const [echoed] = (await once(socket, "data")) as [Buffer];
       expect(echoed.toString()).toBe("ping");
+      expect(await longestRest(site.lab, "http")).toBeGreaterThan(3500);
       socket.destroy();
     });
 

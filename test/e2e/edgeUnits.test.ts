@@ -74,6 +74,19 @@ describe("a file of its own", () => {
     expect(await site.look()).toEqual({ faults: [], edits: [] });
   });
 
+  test("of a unit that starts HAProxy as a user without root's rights: named at preview", async () => {
+    const drop = "/run/systemd/system/haproxy.service.d";
+    await site.inside(`
+      mkdir -p ${drop}; printf '[Service]\\nUser=haproxy\\nAmbientCapabilities=CAP_NET_BIND_SERVICE\\n' >${drop}/x.conf
+      systemctl daemon-reload`);
+    const { faults } = await site.look();
+    const { exitCode, stderr } = await site.push(site.config("a"));
+    await site.inside(`rm -r ${drop}; systemctl daemon-reload`);
+    const said = "haproxy.service starts HAProxy as user haproxy, not as root, without whom it cannot enter";
+    expect(faults).toEqual([expect.stringContaining(`${where}: ${said}`)]);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining(`error: ${said}`) });
+  });
+
   test("with the ports for clients on IPv6, too: served there, and a taken port is named", async () => {
     expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
     const listen = ["*:80", ":::80"];
@@ -111,6 +124,14 @@ ${configOfSite(site.lab.gateway, site.portOf("a"), 8070)}
 END
 sed -i '/stats socket/d' /srv/old/main.cfg; systemctl restart haproxy-old`);
     Object.assign(site.machine, { mode: "include", configFile: "/srv/old/conf.d/lab.cfg" });
+    await pushesAndRestores();
+    // A file that passes its check and cannot be served: HAProxy goes on with the previous one.
+    expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0, stderr: "" });
+    const broken = site.config("b").replace(/bind unix@\S+/, "bind unix@/run/haproxy/none/x.sock");
+    const { exitCode, stderr } = await site.push(site.signed(broken));
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(/does not serve with it; the old file is back and worker \d+ serves it/);
+    expect([await get(8070), await get(80)]).toEqual(["a", "a"]);
     await pushesAndRestores();
     await site.inside(`
       systemctl stop haproxy-old; rm -r /etc/systemd/system/haproxy-old.service /srv/old
@@ -172,6 +193,48 @@ END
     await site.inside(
       "systemctl stop haproxy@site; rm /etc/systemd/system/haproxy@.service; systemctl daemon-reload",
     );
+  });
+
+  test("a directory without other files: HAProxy starts with the push, and stops with the restore", async () => {
+    await site.inside(`
+      mkdir -p /srv/only; cat >/etc/systemd/system/haproxy-only.service <<'END'
+[Service]
+ExecStart=/usr/sbin/haproxy -Ws -f /srv/only -p /run/only.pid
+ExecReload=/bin/kill -USR2 $MAINPID
+Type=notify
+END
+      systemctl daemon-reload`);
+    Object.assign(site.machine, { unit: "haproxy-only", configFile: "/srv/only/lab.cfg" });
+    expect((await site.look()).faults).toEqual([]);
+    for (const page of ["a", "b"] as const) {
+      expect(await site.push(site.config(page))).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(await get(PORTS.http)).toBe(page);
+    }
+    expect(await site.restore()).toMatchObject({
+      exitCode: 0,
+      stdout: "removed: /srv/only/lab.cfg; HAProxy is stopped, because its other files listen nowhere",
+    });
+    expect(await site.inside("ls -A /srv/only; systemctl is-active haproxy-only")).toBe("inactive");
+    await site.inside("rm -r /srv/only /etc/systemd/system/haproxy-only.service; systemctl daemon-reload");
+    Object.assign(site.machine, { unit: "haproxy", configFile: OURS });
+  });
+
+  test("a second HAProxy on its port: named at preview and by a push, though it would start", async () => {
+    await site.inside(`
+      printf '%s\\n' 'defaults' ' mode http' ' timeout client 9s' ' timeout connect 9s' ' timeout server 9s' \\
+        'frontend twin' ' bind :${PORTS.http}' ' http-request deny' >/srv/twin.cfg
+      printf '%s\\n' [Service] Type=notify 'ExecStart=/usr/sbin/haproxy -Ws -f /srv/twin.cfg' >/etc/systemd/system/haproxy-twin.service
+      systemctl daemon-reload; systemctl start haproxy-twin`);
+    const twin = /HAProxy with process id \d+, of haproxy-twin\.service, listens on \*:8080 too, and gets a part of/;
+    expect((await site.look()).faults).toEqual([expect.stringMatching(twin)]);
+    expect(await site.push(site.config("a"))).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringMatching(twin),
+    });
+    await site.inside(
+      "systemctl stop haproxy-twin; rm /srv/twin.cfg /etc/systemd/system/haproxy-twin.service; systemctl daemon-reload",
+    );
+    expect(await site.look()).toEqual({ faults: [], edits: [] });
   });
 
   test("a unit that runs a container engine: the settings that it needs", async () => {

@@ -15,6 +15,15 @@ export async function inUse(lab: Instance, server: string): Promise<boolean> {
   return line?.split(",")[17]?.startsWith("UP") ?? false;
 }
 
+/** Seconds until HAProxy closes the connection of a frontend that may be silent for the longest. */
+export async function longestRest(lab: Instance, frontend: string): Promise<number> {
+  const sessions = (await adminSocket(lab, "show sess")).split("\n");
+  const ends = sessions
+    .filter((line) => line.includes(` fe=${frontend} `))
+    .map((line) => /[: ]exp=(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?/.exec(line) ?? []);
+  return Math.max(0, ...ends.map(([, h = 0, m = 0, s = 0]) => Number(h) * 3600 + Number(m) * 60 + Number(s)));
+}
+
 /** The work of a worker process. */
 export interface Work {
   /** Rounds of its event loop. */

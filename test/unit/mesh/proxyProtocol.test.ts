@@ -32,9 +32,9 @@ it("puts one filter in the place of all others, and takes connections without th
 
 it("is for all ports where the Service gives a name in place of a number", () => {
   const { configPatches } = proxyProtocolSpec({ selector });
-  expect(configPatches.map(({ match }) => match.listener)).toEqual([
-    { listenerFilter: "envoy.filters.listener.proxy_protocol" },
-    {},
+  expect(configPatches.map(({ match }) => match)).toEqual([
+    { context: "GATEWAY", listener: { listenerFilter: "envoy.filters.listener.proxy_protocol" } },
+    { context: "GATEWAY", listener: {} },
   ]);
 });
 
