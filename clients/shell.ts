@@ -20,16 +20,20 @@ export interface Account {
  */
 export function becomeRoot(account: Account): string {
   const password = refusal(account, "may not run sudo without a password");
-  const terminal = refusal(account, "may not run sudo without a terminal", { tty: true });
+  const terminal = refusal(account, "may not run sudo without a terminal", { setting: "!requiretty" });
+  const programs = refusal(account, "may start one program by sudo, and that one no other", {
+    setting: "!noexec",
+  });
   return `root=
 refusal=
 if [ "$(id -u)" -ne 0 ]; then
-  root="sudo -n"
+  root="sudo -n -u root"
   if ! command -v sudo >/dev/null; then
     refusal=${refusal(account, "is not root, and there is no sudo", { first: "install it, and " })}
-  elif ! why=$({ LC_ALL=C sudo -n true </dev/null; } 2>&1); then
+  elif ! why=$({ LC_ALL=C $root env true </dev/null; } 2>&1); then
     case $why in
       *"must have a tty"*) refusal=${terminal} ;;
+      *"env: "*"ermission denied"*) refusal=${programs} ;;
       *"password is required"* | "") refusal=${password} ;;
       *) refusal=${password}" (sudo prints: $(printf %s "$why" | tr '\\n' ' '))" ;;
     esac
@@ -42,10 +46,10 @@ fi
 function refusal(
   { local, user, host }: Account,
   what: string,
-  { first = "", tty = false }: { readonly first?: string; readonly tty?: boolean } = {},
+  { first = "", setting }: { readonly first?: string; readonly setting?: string } = {},
 ): string {
   const lines = (name: string, mark: string) => {
-    const all = [...(tty ? [`Defaults:${name} !requiretty`] : []), `${name} ALL=(ALL) NOPASSWD: ALL`];
+    const all = [...(setting ? [`Defaults:${name} ${setting}`] : []), `${name} ALL=(ALL) NOPASSWD: ALL`];
     return all.map((line) => `${mark}${line}${mark}`).join(" and ");
   };
   const file = "/etc/sudoers.d/istio-lab";

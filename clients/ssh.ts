@@ -96,11 +96,15 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
     }),
   };
   await new Promise<void>((resolve, reject) => {
+    let known = false;
+    client.once("handshake", () => {
+      known = true;
+    });
     client.once("ready", resolve);
     client.on("keyboard-interactive", (_name, _instructions, _language, prompts, answer) =>
       answer(prompts.map(() => target.password ?? "")),
     );
-    const fail = (error: SshError) => reject(signal?.aborted ? timedOut() : error);
+    const fail = (error: SshError) => reject(signal?.aborted ? timedOut() : duringLogOn(error, known));
     // The listener stays, because a second error without a listener would end the process.
     client.on("error", (error) => fail(toSshError(error, { shown, key })));
     client.once("close", () => fail(new SshError("closed", "the connection was closed")));
@@ -109,6 +113,12 @@ export async function connect(target: SshTarget, options: ConnectOptions = {}): 
     client.setNoDelay(true);
   });
   return new SshConnection(client);
+}
+
+/** @param known true: the machine has shown the expected host key */
+function duringLogOn(error: SshError, known: boolean): SshError {
+  const cut = error.kind === "closed" || (error.kind === "unreachable" && error.code === undefined);
+  return known && cut ? new SshError("ended", error.message, { cause: error }) : error;
 }
 
 /** Logs on, runs one command and logs off. @throws SshError */

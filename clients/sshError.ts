@@ -13,6 +13,8 @@ export type SshFault =
   | "handshake"
   /** The machine accepts none of the keys or passwords. */
   | "denied"
+  /** The right machine ended the connection while the user logged on. */
+  | "ended"
   /** The user is logged on, and the machine runs no command. */
   | "refused"
   /** Name, route, port, time limit. */

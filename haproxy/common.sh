@@ -52,7 +52,7 @@ parse_arguments() {
 become_root() {
   is_root || {
     [ -f "$0" ] || fail "this must run as root"
-    exec sudo -n -- sh "$0" "$@"
+    exec sudo -n -u root -- sh "$0" "$@"
   }
 }
 

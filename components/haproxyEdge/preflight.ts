@@ -108,7 +108,8 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { local, user }: Load
       ?.replace(/\p{Cc}/gu, " ")
       .slice(0, 200);
     const hint =
-      `; does ${user} have a login shell that runs commands? (chsh -s /bin/sh ${user}) ` +
+      `; does ${user} have a login shell that runs commands (chsh -s /bin/sh ${user}), ` +
+      `and a password that has not expired (chage -l ${user})? ` +
       "Does its start-up file (.bashrc) end or replace the shell, " +
       "or sshd run another command (ForceCommand)?";
     throw new Error(
@@ -136,7 +137,17 @@ function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): str
     case "denied":
       return (
         "does not accept loadBalancerPrivateKey: " +
-        `add its public key to ~/.ssh/authorized_keys of ${user} there: ${error.publicKey ?? ""}`
+        `add its public key to ~/.ssh/authorized_keys of ${user} there: ${error.publicKey ?? ""}. ` +
+        "If it is there, sshd's log says why not (journalctl -u ssh -u sshd): modes of the home directory " +
+        "(chmod go-w ~ ~/.ssh ~/.ssh/authorized_keys), options of the key (from, expiry-time), AllowUsers, " +
+        "a login shell that does not exist, or AuthenticationMethods that want more than one key"
+      );
+    case "ended":
+      return (
+        `ends the connection while ${user} logs on (${error.message}): look for an account that has ` +
+        `expired (chage -l ${user}), for /etc/nologin, and for AuthenticationMethods that want more than ` +
+        "a key; " +
+        "sshd's log says which (journalctl -u ssh -u sshd)"
       );
     case "private-key":
       return undefined;

@@ -225,7 +225,8 @@ END
         'frontend twin' ' bind :${PORTS.http}' ' http-request deny' >/srv/twin.cfg
       printf '%s\\n' [Service] Type=notify 'ExecStart=/usr/sbin/haproxy -Ws -f /srv/twin.cfg' >/etc/systemd/system/haproxy-twin.service
       systemctl daemon-reload; systemctl start haproxy-twin`);
-    const twin = /HAProxy with process id \d+, of haproxy-twin\.service, listens on \*:8080 too, and gets a part of/;
+    const twin =
+      /HAProxy with process id \d+, of haproxy-twin\.service, listens on \*:8080 too, and gets a part of/;
     expect((await site.look()).faults).toEqual([expect.stringMatching(twin)]);
     expect(await site.push(site.config("a"))).toMatchObject({
       exitCode: 1,

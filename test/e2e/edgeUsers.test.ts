@@ -29,6 +29,7 @@ describe("a user of the load balancer", () => {
     ["/bin/ksh93", ".profile"],
     ["/usr/bin/fish", ".config/fish/config.fish"],
     ["/bin/tcsh", ".cshrc"],
+    ["/bin/rbash", ".bashrc"],
   ] as const)
     trial(`with the login shell ${shell}, which prints a banner: look, push and restore work`, async () => {
       const user = await makeUser(shell);
@@ -71,6 +72,17 @@ describe("a user of the load balancer", () => {
       await isRefused(/^the look before the push ended with status .* another command \(ForceCommand\)\?$/);
     });
 
+  for (const [kind, change, fault] of [
+    ["password has expired", "chage -d 0 USER", /^the look before the push .*password that has not expired/],
+    ["account has expired", "chage -E 1 USER", /^ends the connection while USER logs on .*chage -l USER/],
+    ["home directory others can change", "chmod 777 /home/USER", /^does not accept .*chmod go-w ~/],
+  ] as const)
+    trial(`whose ${kind}: a fault that says so, and a push does nothing`, async () => {
+      const user = await makeUser("/bin/bash");
+      await site.inside(change.replaceAll("USER", user));
+      await isRefused(fault);
+    });
+
   trial("with one session a connection: works; with none: a fault", async () => {
     const user = await makeUser("/bin/bash", "one-session");
     const { privateKey = "", ...target } = await sshTarget(site.lab);
@@ -86,7 +98,11 @@ describe("a user of the load balancer", () => {
 
   trial("whose sudo logs and keeps a terminal of its own, and finds few programs: works", async () => {
     const user = await makeUser("/bin/bash");
-    await sudoers(user, `Defaults:${user} use_pty, log_output, log_input, secure_path=/usr/bin`, true);
+    await sudoers(
+      user,
+      `Defaults:${user} runas_default=haproxy, use_pty, log_output, log_input, secure_path=/usr/bin`,
+      true,
+    );
     await looksPushesAndRestores();
   });
 
@@ -106,11 +122,16 @@ describe("a user of the load balancer", () => {
       "USER ALL=(ALL) NOPASSWD: /bin/ls",
       /sudo prints: .*not allowed|without a password/,
     ],
+    [
+      "lets a program start no other",
+      "Defaults:USER noexec",
+      /by sudo, and that one no other .*!noexec" and/,
+    ],
     ["permits nothing", "", /may not run sudo without a password/],
   ] as const)
     trial(`whose sudo ${kind}: a fault, and a push does nothing`, async () => {
       const user = await makeUser("/bin/bash");
-      await sudoers(user, line.replaceAll("USER", user), kind === "wants a terminal");
+      await sudoers(user, line.replaceAll("USER", user), /terminal|start/.test(kind));
       await isRefused(fault);
     });
 });

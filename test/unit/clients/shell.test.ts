@@ -39,7 +39,7 @@ describe("becomeRoot", () => {
   const lb = { user: "debian", host: "lb" };
 
   it("is silent where sudo lets the user in, whatever sudo prints besides", () => {
-    expect(refusalOf(lb, "echo 'sudo: unable to resolve host lb' >&2")).toBe("sudo -n|");
+    expect(refusalOf(lb, "echo 'sudo: unable to resolve host lb' >&2")).toBe("sudo -n -u root|");
   });
 
   it.each([
@@ -49,19 +49,22 @@ describe("becomeRoot", () => {
     ["user@ad.example.org", "user\\@ad.example.org"],
   ])("writes %s into sudoers as %s", (user, inSudoers) => {
     expect(refusalOf({ user, host: "lb" }, refuse("sudo: a password is required"))).toBe(
-      `sudo -n|${user} may not run sudo without a password on lb: put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
+      `sudo -n -u root|${user} may not run sudo without a password on lb: put "${inSudoers} ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there`,
     );
   });
 
   it("names this machine's user where the command runs", () => {
     expect(refusalOf({ local: true, user: "", host: "" }, refuse("sudo: a password is required"))).toBe(
-      'sudo -n|debian may not run sudo without a password on this machine: put "debian ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab, or run pulumi as root',
+      'sudo -n -u root|debian may not run sudo without a password on this machine: put "debian ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab, or run pulumi as root',
     );
   });
 
   it("says what else keeps sudo: a terminal that it wants, sudo that is missing, its own words", () => {
     expect(refusalOf(lb, refuse("sudo: sorry, you must have a tty to run sudo"))).toBe(
-      'sudo -n|debian may not run sudo without a terminal on lb: put "Defaults:debian !requiretty" and "debian ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there',
+      'sudo -n -u root|debian may not run sudo without a terminal on lb: put "Defaults:debian !requiretty" and "debian ALL=(ALL) NOPASSWD: ALL" into /etc/sudoers.d/istio-lab there',
+    );
+    expect(refusalOf(lb, refuse("env: 'true': Permission denied"))).toContain(
+      'put "Defaults:debian !noexec" and "debian ALL=(ALL) NOPASSWD: ALL" into',
     );
     expect(refusalOf(lb)).toContain("debian is not root, and there is no sudo on lb: install it, and put ");
     expect(refusalOf(lb, refuse("sudo: Account expired\nor so"))).toMatch(

@@ -20,7 +20,7 @@ type User = "root" | "sudoer" | "user";
 function run({ command, input }: RemoteScript, { user = "root" as User, shell = "sh" } = {}) {
   const standIns = {
     id: `if [ "$1" = -un ]; then echo debian; else echo ${user === "root" ? 0 : 1000}; fi`,
-    sudo: `[ "$1" = -n ] || exit 9; shift; ${user === "sudoer" ? 'exec "$@"' : "exit 1"}`,
+    sudo: `[ "$1 $2 $3" = "-n -u root" ] || exit 9; shift 3; ${user === "sudoer" ? 'exec "$@"' : "exit 1"}`,
     timeout: `shift; printf '%s\\0' "$@"; head -c "$(printf %s "$3" | tr -dc 0-9)" | sha256sum >&2; cat`,
   };
   for (const [name, body] of Object.entries(standIns))
