@@ -30,7 +30,7 @@ if [ "$(id -u)" -ne 0 ]; then
   root="sudo -n -u root"
   if ! command -v sudo >/dev/null; then
     refusal=${refusal(account, "is not root, and there is no sudo", { first: "install it, and " })}
-  elif ! why=$({ LC_ALL=C $root env true </dev/null; } 2>&1); then
+  elif ! why=$({ LC_ALL=C sudo -n -u root env true </dev/null; } 2>&1); then
     case $why in
       *"must have a tty"*) refusal=${terminal} ;;
       *"env: "*"ermission denied"*) refusal=${programs} ;;
