@@ -166,7 +166,7 @@ check_staged() {
   fi
   rejected=$report
   what="the new file"
-  if [ "$mode" = include ] && ! accepts; then
+  if [ "$mode" = include ] && refuses_others; then
     rejected=$report
     what="the files that are there already, without the new one"
   fi

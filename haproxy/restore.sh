@@ -68,6 +68,8 @@ keep_an_edit() {
 
 # Files that are refused without ours would keep HAProxy from reloading, and from its next start.
 check_others() {
+  listens_elsewhere=
+  reads_others || return 0
   listens_elsewhere=yes
   if accepts; then return; fi
   case $report in *"no listener"*)

@@ -106,6 +106,18 @@ accepts() {
   [ -n "$accepted" ]
 }
 
+# True when the unit reads files besides $file.
+reads_others() {
+  [ -n "$(files_of "$unit_paths" | grep -vxF "$file")" ]
+}
+
+# True when HAProxy refuses the other files for another reason than that they listen nowhere.
+refuses_others() {
+  reads_others || return 1
+  ! accepts || return 1
+  case $report in *"no listener"*) return 1 ;; esac
+}
+
 # listeners FILE: `SECTION NAME ADDRESS` for each address that it listens on.
 listeners() {
   awk '
