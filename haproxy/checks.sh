@@ -285,6 +285,8 @@ check_ports() {
     [ -z "$sharer" ] || fault "$sharer listens on $address too, and gets a part of the connections; \
 stop it, or set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
     if is_active && listens "$address"; then continue; fi
+    ! listens_otherwise "$address" || fault "$unit.service listens on the port of $address already, by \
+another file; set loadBalancer.httpPort and loadBalancer.httpsPort to other ports"
     host=${address%:*}
     case $host in '*') host=0.0.0.0 ;; '['*) host=${host#?} && host=${host%?} ;; esac
     why=$(try_to_bind "$host" "${address##*:}")

@@ -121,6 +121,7 @@ refuses_others() {
 # listeners FILE: `SECTION NAME ADDRESS` for each address that it listens on.
 listeners() {
   awk '
+    {gsub(/"/, "")}
     $1 == "frontend" || $1 == "listen" {section = $1 " " $2; if ($3 ~ /:[0-9]/) print section, $3}
     $1 == "bind" {count = split($2, addresses, ","); for (i = 1; i <= count; i++) print section, addresses[i]}
   ' "$1"
@@ -181,6 +182,18 @@ sharer_of() {
     of=$(sed -n 's/.*\/\([^/]*\)\.service.*/\1/p' "/proc/$pid/cgroup" 2>/dev/null | head -n 1)
     [ "$of" = "$unit" ] || echo "HAProxy with process id $pid${of:+, of $of.service,}"
   done | head -n 1
+}
+
+# True when the unit listens on the port of an address before the first push: another file has it in words
+# that no check reads, e.g. a variable. HAProxy would bind it a second time without an error.
+listens_otherwise() {
+  [ "$mode" = include ] && [ ! -e "$file" ] && [ ! -e "$before-none" ] && is_active || return 1
+  main_pid=$(unit_property MainPID)
+  ss -Hltnp "sport = :${1##*:}" 2>/dev/null | grep -o 'pid=[0-9]*' | sed 's/.*=//' | sort -u |
+    while read -r pid; do
+      [ "$pid" != "$main_pid" ] || echo "$pid"
+      ! grep -qs "^PPid:[[:space:]]*$main_pid\$" "/proc/$pid/status" || echo "$pid"
+    done | grep -q .
 }
 
 is_active() {

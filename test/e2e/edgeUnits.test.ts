@@ -181,6 +181,9 @@ END
     ]);
     site.machine.configFile = "/srv/site/zz-istio-lab.cfg";
     expect(await site.look()).toEqual({ faults: [], edits: [] });
+    expect((await site.look({ listen: ["*:8070"] })).faults).toEqual([
+      `${where}: haproxy@site.service listens on the port of *:8070 already, by another file; set loadBalancer.httpPort and loadBalancer.httpsPort to other ports`,
+    ]);
     expect(await site.push(site.config("b"))).toMatchObject({ exitCode: 0, stderr: "" });
     expect([await get(8070), await get(PORTS.http)]).toEqual(["a", "b"]);
     expect(await site.restore()).toMatchObject({ exitCode: 0 });
