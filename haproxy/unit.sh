@@ -108,7 +108,7 @@ accepts() {
 
 # True when the unit reads files besides $file.
 reads_others() {
-  [ -n "$(files_of "$unit_paths" | grep -vxF "$file")" ]
+  files_of "$unit_paths" | grep -qvxF "$file"
 }
 
 # True when HAProxy refuses the other files for another reason than that they listen nowhere.

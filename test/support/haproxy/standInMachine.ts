@@ -159,7 +159,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
       *23) printf "Address already in use";;
     esac`,
     ss: `[ ! -e $root/sockets ] || exec cat $root/sockets
-      echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=7,fd=3))"`,
+      echo "LISTEN 0 128 0.0.0.0:23 0.0.0.0:* users:((\\"inetd\\",pid=8,fd=3))"`,
     haproxy: `[ "$1" != -v ] || { echo "${version}"; exit; }
       echo "$*" >$root/checked
       case "$*" in *${file}*) ;; *) [ ! -e $root/nowhere ] || { echo "will not start (no listener)" >&2; exit 2; };; esac
