@@ -210,7 +210,9 @@ END
     Object.assign(site.machine, { unit: "haproxy-only", configFile: "/srv/only/lab.cfg" });
     expect((await site.look()).faults).toEqual([]);
     const bad = await site.push(site.signed(site.config("a").replace("mode http", "mode httpp")));
-    expect(bad.stderr).toMatch(/^error: HAProxy rejects the new file; nothing was changed[\s\S]*mode httpp$/m);
+    expect(bad.stderr).toMatch(
+      /^error: HAProxy rejects the new file; nothing was changed[\s\S]*mode httpp$/m,
+    );
     for (const page of ["a", "b"] as const) {
       expect(await site.push(site.config(page))).toMatchObject({ exitCode: 0, stderr: "" });
       expect(await get(PORTS.http)).toBe(page);
