@@ -68,7 +68,11 @@ describe("policies of the namespace", () => {
 
   trial("a quota on limits is named at preview; versions with resources satisfy it", async () => {
     // As a cluster has it whose default for Pod Security is restricted.
-    await denyIn(lab, ["istio-system"], DEFAULT_RULES);
+    await denyIn(lab, ["istio-system", "kube-node-lease"], DEFAULT_RULES);
+    const pod = ["run", "any", "--image=any", "--dry-run=server", "--namespace=kube-node-lease"];
+    await until("the default to be in force", async () =>
+      (await lab.try("kubectl", ...pod)).stderr.includes("violates PodSecurity"),
+    );
     await create("ResourceQuota", "limits", { hard: { "limits.cpu": "40", "limits.memory": "40Gi" } });
     expect(await refusedPreview()).toMatch(
       /failed quota: limits: must specify limits\.cpu.*set resources of/,
@@ -81,8 +85,8 @@ describe("policies of the namespace", () => {
       });
     await lab.up();
     await lab.expectSplit({ v116: 50, v117: 50 });
-    const [pod] = await lab.list<Pod>("pods", SHOP, "--selector=app=nginx");
-    expect(pod?.spec.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 101 });
+    const [first] = await lab.list<Pod>("pods", SHOP, "--selector=app=nginx");
+    expect(first?.spec.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 101 });
     // Istio's own Deployments have passed the same policy, and the namespace has let their pods in.
     expect(await lab.list("pods", "--namespace=istio-system", "--selector=team=shop,istio")).toHaveLength(3);
     const { metadata } = await lab.get<KubernetesObject>("namespace", "istio-system");
