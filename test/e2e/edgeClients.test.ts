@@ -164,6 +164,7 @@ describe("a client of port 443", () => {
     const spoofed = { "x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "http" };
     for (const [proxyProtocol, address] of [
       [[], site.machine.host],
+      [["http", "https"], site.lab.gateway],
       [["https"], site.lab.gateway],
     ] as const) {
       expect(await site.push(passthrough({ proxyProtocol }))).toMatchObject({ exitCode: 0, stderr: "" });

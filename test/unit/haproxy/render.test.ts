@@ -31,7 +31,8 @@ describe("renderHaproxy", () => {
       const certificateFile = "/etc/haproxy/haproxy.cfg.tls-0123456789abcdef.pem";
       const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
       const tls = { mode, redirect: true, certificateFile };
-      const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, tls }));
+      const proxyProtocol = mode === "passthrough" ? (["https"] as const) : [];
+      const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, tls, proxyProtocol }));
       expect(config).toBe(readFileSync(golden(`haproxy-${mode}`), "utf8"));
     },
   );
@@ -65,7 +66,14 @@ describe("renderHaproxy", () => {
     const nodePorts = { ...ARTICLE.nodePorts, https: 30895 };
     const stats = { prometheus: { address: "127.0.0.1", port: 9101 } };
     const ports = { http: 8080, https: 8443 };
-    const config = renderHaproxy(labModel({ ...ARTICLE, nodePorts, include: true, ports, tls, stats }));
+    const more = {
+      trustedProxies: ["192.0.2.0/24", "2001:db8::/32"],
+      proxyProtocol: ["http", "https"] as const,
+      ipv6: true,
+    };
+    const config = renderHaproxy(
+      labModel({ ...ARTICLE, nodePorts, include: true, ports, tls, stats, ...more }),
+    );
     expect(config).toBe(readFileSync(golden("haproxy-include"), "utf8"));
     expect(config).not.toMatch(/^(global|defaults$|(frontend|backend|listen) (?!istio-lab-dev-))/m);
   });
