@@ -11,7 +11,7 @@ import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { type EchoedRequest, GatewayStandIn } from "../support/e2e/gatewayStandIn.ts";
 import { LateGateway } from "../support/e2e/lateGateway.ts";
 import { inUse, longestRest, workDone } from "../support/e2e/loadBalancer.ts";
-import { halfRequest, lines, SPOOFED, textOf } from "../support/e2e/rawClients.ts";
+import { halfRequest, lines, SPOOFED, textOf, unusualForms } from "../support/e2e/rawClients.ts";
 import { PROXY_HEADER, SiteClient } from "../support/e2e/siteClient.ts";
 import { trial } from "../support/e2e/trial.ts";
 
@@ -42,6 +42,11 @@ describe("a client of the load balancer", () => {
       expect(answer).toContain(`"host":"${HOST}"`);
     }
     expect(await client.raw(lines("GET / HTTP/1.1", "Connection: close"))).toMatch(/^HTTP\/1\.1 400 /);
+  });
+
+  trial("writes requests in unusual forms: served, or refused with a status", async () => {
+    for (const [bytes, statuses] of unusualForms(HOST))
+      expect((await client.raw(bytes)).match(/(?<=HTTP\/1\.1 )\d+/g)?.join(" "), bytes).toBe(statuses);
   });
 
   trial(
@@ -162,12 +167,15 @@ describe("a client of port 443", () => {
 
   trial("that the gateway decrypts: HTTP/2 and gRPC end to end, its address by PROXY protocol", async () => {
     const spoofed = { "x-forwarded-for": "203.0.113.7", "x-forwarded-proto": "http" };
+    const tls = { mode: "passthrough", redirect: false, certificateFile: "" } as const;
     for (const [proxyProtocol, address] of [
       [[], site.machine.host],
       [["http", "https"], site.lab.gateway],
       [["https"], site.lab.gateway],
     ] as const) {
-      expect(await site.push(passthrough({ proxyProtocol }))).toMatchObject({ exitCode: 0, stderr: "" });
+      const { port, httpsPort } = gateway;
+      const config = site.config("a", { port, httpsPort, tls, proxyProtocol });
+      expect(await site.push(config)).toMatchObject({ exitCode: 0, stderr: "" });
       const { status, protocol, echoed } = await client.getHttp2(spoofed);
       expect({ status, protocol }).toEqual({ status: 200, protocol: "HTTP/2" });
       expect(echoed?.headers).toMatchObject({
@@ -287,12 +295,3 @@ describe("requests that come before the gateway is there", () => {
     }
   });
 });
-
-/** A push of the gateway with TLS passed through. */
-const passthrough = (more: Parameters<typeof site.config>[1]) =>
-  site.config("a", {
-    port: gateway.port,
-    httpsPort: gateway.httpsPort,
-    tls: { mode: "passthrough", redirect: false, certificateFile: "" },
-    ...more,
-  });

@@ -46,3 +46,18 @@ export const SPOOFED = [
   ...["X-Envoy-External-Address: 203.0.113.7", "X-Envoy-Upstream-Rq-Timeout-Ms: 1"],
   "X-Envoy-Original-Path: evil",
 ];
+
+/** Requests as few clients write them, and the statuses of the answers. */
+export function unusualForms(host: string): (readonly [bytes: string, statuses: string])[] {
+  const end = [`Host: ${host}`, "Connection: close"];
+  return [
+    [lines(`GET http://${host}/ HTTP/1.1`, ...end), "200"],
+    [lines(`GET http://${host}:80/ HTTP/1.1`, ...end), "200"],
+    [`\r\n${lines("GET /1 HTTP/1.1", `Host: ${host}`)}${lines("PROPFIND /2 HTTP/1.1", ...end)}`, "200 200"],
+    [lines("OPTIONS * HTTP/1.1", ...end), "404"],
+    [lines("TRACE / HTTP/1.1", ...end), "200"],
+    [lines("GET / HTTP/1.1", ...end, "Host: other"), "400"],
+    [lines("GET /\u00e4 HTTP/1.1", ...end), "400"],
+    [lines("POST / HTTP/1.1", ...end, "Transfer-Encoding: gzip, chunked"), "422"],
+  ];
+}
