@@ -24,6 +24,10 @@ test("Node trusts the authorities that the host trusts, or those that the user n
   expect(launch({ authorities: "/home/ca.pem" }).stdout).toContain("authorities: /home/ca.pem\n");
 });
 
+test("the machines' files are readable, also where root's are not", () => {
+  expect(launch({ shell: 'umask 077; exec sh "$0" "$@"' }).stdout).toMatch(/^umask: 0?022$/m);
+});
+
 test("a login's limit of open files is raised as far as the host allows", () => {
   const files = (shell: string) =>
     /files: (\d+|unlimited)/.exec(launch({ shell: `${shell}; exec sh "$0" "$@"` }).stdout)?.[1];
@@ -35,7 +39,7 @@ test("a login's limit of open files is raised as far as the host allows", () => 
 
 /**
  * Runs `lab up` where host.sh installs a Node that prints its version, or else its authorities, its limit of
- * open files, and its arguments.
+ * open files, its umask, and its arguments.
  */
 function launch({ old = "v20.19.5", authorities, shell = 'exec sh "$0" "$@"' }: Start) {
   const root = mkdtempSync(join(tmpdir(), "istio-lab-launcher-"));
@@ -58,6 +62,7 @@ function launch({ old = "v20.19.5", authorities, shell = 'exec sh "$0" "$@"' }: 
       '[ "$1" != --version ] || { echo v22.18.0; exit; }',
       'echo "authorities: $NODE_EXTRA_CA_CERTS"',
       'echo "files: $(ulimit -S -n)"',
+      'echo "umask: $(umask)"',
       'echo brought: "$@"',
     ].join("\n"),
   );
