@@ -34,8 +34,9 @@ export class Chart {
     } else {
       this.#plot?.setData(data as uPlot.AlignedData);
     }
-    // Without a pointer on the chart, the legend has the newest figures.
-    if ((this.#plot?.cursor.left ?? -1) < 0) this.#plot?.setLegend({ idx: history.times.length - 1 });
+    // Without a pointer on the chart, the legend has the newest figures, if there are any.
+    const newest = history.times.length - 1;
+    if (newest >= 0 && (this.#plot?.cursor.left ?? -1) < 0) this.#plot?.setLegend({ idx: newest });
   }
 
   #options(names: readonly string[]): uPlot.Options {

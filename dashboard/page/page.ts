@@ -63,6 +63,8 @@ for (const part of document.querySelectorAll<HTMLElement>(".scroll"))
   }).observe(part);
 
 for (;;) {
-  await refresh();
+  await refresh().catch((error: Error) =>
+    show("away", `the page cannot draw the measurement (${error.message}): reload it`),
+  );
   await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
 }

@@ -186,9 +186,14 @@ test("alerts are above the graph; without requests the page says what to do", as
     p50: null,
     p99: null,
   }));
-  measure = async () => pictureAt(Date.now(), { ...MEASURED, versions: none });
+  // A Prometheus that has just started has no history.
+  const history = { times: [], shares: {} };
+  measure = async () => pictureAt(Date.now(), { ...MEASURED, versions: none, history });
   const idle = "No request in the last 10 s: open the address above, or send some with the probe.";
   await expect.poll(notices, SOON).toEqual([idle, alert]);
+  measure = async () => pictureAt(Date.now());
+  await expect.poll(notices, SOON).toEqual([alert]);
+  expect(await words()).toBe("live");
 });
 
 test("old data are reported as old, and the last measurement stays", async () => {
