@@ -116,12 +116,14 @@ this_run() {
 }
 
 # Pods end while istioctl deletes one object after the other. Nothing sends them requests any more, so that
-# they need not drain connections.
+# they need not drain connections. istioctl also connects to istiod, which can be gone by then: klog would
+# print an error.
 purge() {
   end_pods_of_istio &
   pods=$!
   status=0
-  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation || status=$?
+  bounded 300 istioctl uninstall ${context:+"--context=$context"} --purge --skip-confirmation \
+    --log_output_level=klog:none || status=$?
   echo # istioctl ends without a new line
   ended=0
   wait "$pods" || ended=$?

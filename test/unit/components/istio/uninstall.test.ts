@@ -15,7 +15,7 @@ describe("uninstall.sh", () => {
   it("purges the stack's Istio and deletes its namespace last", () => {
     const { status, calls } = uninstall();
     expect(status).toBe(0);
-    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation --log_output_level=klog:none");
     const deletions = calls.filter((call) => call.startsWith("kubectl delete"));
     expect(deletions.at(-1)).toMatch(/^kubectl delete namespace istio-system /);
   });
@@ -106,7 +106,7 @@ describe("uninstall.sh", () => {
     const { status, stderr, calls } = uninstall({ owner: "", home: false });
     expect(status).toBe(0);
     expect(stderr).toContain("namespace istio-system was deleted, and with it the claim on Istio");
-    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation --log_output_level=klog:none");
     const shared = uninstall({ owner: "", home: false, planes: "Deployment mesh/istiod " });
     expect(shared.stderr).toContain("of Deployment mesh/istiod; when");
     expect(shared.calls.join("\n")).not.toMatch(DELETIONS);
@@ -242,7 +242,7 @@ describe("Istio stays", () => {
     const inNamespace = "NetworkPolicy\\trules\\t\\t\\nSecret\\tcacerts\\tOpaque\\t";
     const { status, stderr, calls } = uninstall({ inNamespace });
     expect(status).toBe(0);
-    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation");
+    expect(calls).toContain("istioctl uninstall --purge --skip-confirmation --log_output_level=klog:none");
     expect(stderr).toContain(
       "stays, because it holds NetworkPolicy istio-system/rules, Secret istio-system/cacerts",
     );
