@@ -136,6 +136,8 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
   const flow = (part: Part | undefined, all: number | undefined): Flow => flowOf(part, all, windowSeconds);
   const served = measured.versions.reduce((sum, { requests }) => sum + requests, 0);
   // The API server's clock, which dates the first change, may be ahead.
+  // Among the servers: HAProxy counts a request before it chooses one.
+  const sent = haproxy?.servers.reduce((sum, { requests }) => sum + requests, 0);
   const settling = setting.changes.some((change) => Math.abs(at - change.at) < windowSeconds * 1000);
   return {
     at,
@@ -145,7 +147,7 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
     servers: (haproxy?.servers ?? []).map((server) => ({
       name: server.name,
       state: server.state,
-      flow: flow(server, haproxy?.requests),
+      flow: flow(server, sent),
     })),
     gateway: flow(gateway, gateway?.requests),
     versions: Object.entries(setting.weights).map(([name, weight]) => {

@@ -27,7 +27,7 @@ import {
   spansOf,
   wholeTrace,
 } from "../support/e2e/metrics.ts";
-import { createVolume, OthersMonitoring } from "../support/e2e/others.ts";
+import { createVolume, MESH_POLICIES, OthersMonitoring } from "../support/e2e/others.ts";
 import { OtlpCollector } from "../support/e2e/otlp.ts";
 import { SOON } from "../support/e2e/soon.ts";
 import { leaksOnHost } from "../support/e2e/traces.ts";
@@ -42,6 +42,7 @@ const lab = new TestLab("observe-test", { monitoring: true });
 beforeAll(async () => {
   await Promise.all([ensureBrowser(), lab.run("down", "--fast", "--quiet")]);
   await lab.run("up");
+  for (const policy of MESH_POLICIES) await lab.create(policy);
 });
 afterAll(() => lab.run("down", "--fast", "--quiet"));
 const status = async () =>

@@ -7,17 +7,38 @@ import { prometheusImage } from "./metrics.ts";
 const NAMESPACE = "monitoring";
 const LABELS = { app: "prometheus" };
 
+const inRoot = (name: string) => ({ name, namespace: "istio-system" });
+
+/**
+ * What another team sets for the whole mesh: mutual TLS everywhere, and no spans. The lab's tracing has its
+ * own say for its own pods.
+ */
+export const MESH_POLICIES: readonly OthersObject[] = [
+  {
+    apiVersion: "security.istio.io/v1",
+    kind: "PeerAuthentication",
+    metadata: inRoot("default"),
+    ...{ spec: { mtls: { mode: "STRICT" } } },
+  },
+  {
+    apiVersion: "telemetry.istio.io/v1",
+    kind: "Telemetry",
+    metadata: inRoot("mesh-default"),
+    ...{ spec: { tracing: [{ disableSpanReporting: true }] } },
+  },
+];
+
 /** The Prometheus of another team in a namespace `monitoring`; it scrapes HAProxy and itself. */
 export class OthersMonitoring {
   readonly #lab: TestLab;
   readonly #objects: readonly OthersObject[];
 
-  /** @param lab with a Prometheus of its own, whose image this one has too */
+  /** @param lab with {@link MESH_POLICIES} and a Prometheus of its own, whose image this one has too */
   static async create(lab: TestLab): Promise<OthersMonitoring> {
     const image = await prometheusImage(lab);
     const objects = objectsOf(image, `${lab.instance.loadBalancer.address}:8404`);
     for (const object of objects) await lab.create(object);
-    return new OthersMonitoring(lab, objects);
+    return new OthersMonitoring(lab, [...objects, ...MESH_POLICIES]);
   }
 
   private constructor(lab: TestLab, objects: readonly OthersObject[]) {

@@ -45,6 +45,19 @@ test("rates, shares and errors of each edge", () => {
   expect(gateway).toEqual({ perSecond: 99, share: 100, errors: 0, mean: null, p50: 3, p99: 12 });
 });
 
+test("the shares of HAProxy's servers are among themselves", () => {
+  const servers = ["a", "b"].map((name) => ({
+    name,
+    state: "up" as const,
+    requests: 400,
+    errors: 0,
+    mean: 1,
+  }));
+  const haproxy = { requests: 1000, errors: 0, mean: 1, servers };
+  const shares = pictureOf({ ...MEASURED, haproxy }, SETTING).servers.map(({ flow }) => flow.share);
+  expect(shares).toEqual([50, 50]);
+});
+
 test("a version's share is judged against its weight, as the probe judges it", () => {
   const [v116, v117] = versions({ v116: 50, v117: 50 });
   expect(v116).toMatchObject({ flow: { share: 49.5 }, verdict: "ok", pods: { ready: 3, wanted: 3 } });
