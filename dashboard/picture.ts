@@ -135,9 +135,9 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
   const { at, windowSeconds, haproxy, gateway, history } = measured;
   const flow = (part: Part | undefined, all: number | undefined): Flow => flowOf(part, all, windowSeconds);
   const served = measured.versions.reduce((sum, { requests }) => sum + requests, 0);
-  // The API server's clock, which dates the first change, may be ahead.
   // Among the servers: HAProxy counts a request before it chooses one.
   const sent = haproxy?.servers.reduce((sum, { requests }) => sum + requests, 0);
+  // The API server's clock, which dates the first change, may be ahead.
   const settling = setting.changes.some((change) => Math.abs(at - change.at) < windowSeconds * 1000);
   return {
     at,
