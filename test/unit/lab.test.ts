@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 const AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
 const LAUNCHER = join(import.meta.dirname, "../../lab");
 
-test.each(["v20.19.5", "v22.17.1", "nonsense"])(
+test.each(["v20.19.5", "v22.18.1", "v23.5.0", "nonsense"])(
   "Node %s on PATH gives way to the one that was just brought",
   (old) => {
     const { stdout, stderr, status } = launch({ old });
@@ -59,7 +59,7 @@ function launch({ old = "v20.19.5", authorities, shell = 'exec sh "$0" "$@"' }: 
     "brought",
     [
       "#!/bin/sh",
-      '[ "$1" != --version ] || { echo v22.18.0; exit; }',
+      '[ "$1" != --version ] || { echo v22.19.0; exit; }',
       'echo "authorities: $NODE_EXTRA_CA_CERTS"',
       'echo "files: $(ulimit -S -n)"',
       'echo "umask: $(umask)"',

@@ -24,12 +24,12 @@ function preinstall(version: string) {
   return spawnSync("sh", ["-c", scripts.preinstall ?? ""], { encoding: "utf8", env });
 }
 
-it("a Node that does not run TypeScript ends the installation", () => {
-  for (const version of ["20.20.2", "22.2.0", "22.17.9"])
+it("a Node that is too old ends the installation", () => {
+  for (const version of ["20.20.2", "22.2.0", "22.18.0", "23.5.0"])
     expect(preinstall(version)).toMatchObject({
       status: 1,
-      stderr: `Node ${version} does not run TypeScript: install Node 22.18 or later\n`,
+      stderr: `Node ${version} is too old: install Node 22.19, or 24 or later\n`,
     });
-  for (const version of ["22.18.0", "23.0.0", "24.1.0"])
+  for (const version of ["22.19.0", "24.1.0", "26.0.0"])
     expect(preinstall(version)).toMatchObject({ status: 0, stderr: "" });
 });
