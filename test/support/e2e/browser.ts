@@ -112,7 +112,8 @@ export class Browser {
 
   async close(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.kill()) await once(this.#process, "exit");
-    await rm(this.#profile, { recursive: true });
+    // Chromium's other processes end a little later, and write until then.
+    await rm(this.#profile, { recursive: true, maxRetries: 50, retryDelay: 100 });
   }
 
   #call(method: string, params: Fields = {}): Promise<Fields> {
