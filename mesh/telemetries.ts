@@ -1,4 +1,5 @@
 /** Telemetry objects of others: whether Istio prefers them, and what they switch off. Pure. */
+import { type Labels, selects } from "./selector.ts";
 
 /** The part of a Telemetry that is read. */
 export interface TelemetryLike {
@@ -8,7 +9,7 @@ export interface TelemetryLike {
     readonly creationTimestamp?: string;
   };
   readonly spec?: {
-    readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> };
+    readonly selector?: { readonly matchLabels?: Labels };
     readonly metrics?: readonly {
       readonly overrides?: readonly {
         readonly match?: { readonly metric?: string; readonly mode?: string };
@@ -19,7 +20,8 @@ export interface TelemetryLike {
   };
 }
 
-export const TELEMETRIES = (namespace: string) =>
+/** The path of a namespace's Telemetry objects at an API server. */
+export const telemetriesPath = (namespace: string) =>
   `/apis/telemetry.istio.io/v1/namespaces/${namespace}/telemetries`;
 
 /** `NAMESPACE/NAME`. */
@@ -33,14 +35,14 @@ export const telemetryName = ({ metadata }: TelemetryLike) => `${metadata.namesp
 export function preferredTelemetry(
   telemetries: readonly TelemetryLike[],
   own: string,
-  labels: Readonly<Record<string, string>>,
+  labels: Labels,
 ): TelemetryLike | undefined {
   const mine = telemetries.find(({ metadata }) => metadata.name === own);
   const age = ({ metadata }: TelemetryLike) => Date.parse(metadata.creationTimestamp ?? "") || 0;
   return telemetries.find((one) => {
-    const wanted = Object.entries(one.spec?.selector?.matchLabels ?? {});
-    if (one === mine || wanted.length === 0) return false;
-    return wanted.every(([name, value]) => labels[name] === value) && (!mine || age(one) < age(mine));
+    const { matchLabels = {} } = one.spec?.selector ?? {};
+    if (one === mine || Object.keys(matchLabels).length === 0) return false;
+    return selects({ matchLabels }, labels) && (!mine || age(one) < age(mine));
   });
 }
 

@@ -4,22 +4,15 @@ import { type KubernetesApi, type KubernetesObject, unlessForbidden } from "../.
 import type { GatewayRef } from "../../mesh/model.ts";
 import { metadataOf, pathOf } from "../../mesh/ownedObject.ts";
 import type { ProxiedPort } from "../../mesh/proxyProtocol.ts";
+import { selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings, Trial } from "../../preflight/capability.ts";
-import {
-  type ProxyProtocolNeeds,
-  proxiedPorts,
-  proxyProtocolObject,
-  proxyProtocolObjects,
-  specOf,
-} from "./proxyProtocol.ts";
+import { NO_ISTIOD_YET } from "../trafficSplit/trials.ts";
+import { type ProxyProtocolNeeds, proxiedPorts, proxyProtocolObject, specOf } from "./proxyProtocol.ts";
 
 export interface ProxyProtocolFacts {
   /** Where this stack has the gateway read it. */
   readonly readsProxy: readonly ProxiedPort[];
 }
-
-/** Istio's webhook does not answer where the update is yet to install what answers. */
-const NO_ISTIOD_YET = /failed calling webhook "[^"]*istio\.io"|no answer to a dry run/;
 
 /** Ports as Istio's profiles have them: the true ones are known when there is a gateway. */
 const USUAL = { http: 8080, https: 8443 };
@@ -29,13 +22,11 @@ export function proxyProtocolTrials(
   config: ProxyProtocolNeeds & { readonly labels?: Readonly<Record<string, string>> | undefined },
   owner: string,
 ): Trial[] {
-  const { istio, labels } = config;
-  const objects = proxyProtocolObjects(config);
-  return proxiedPorts(config).flatMap((port, index) => {
-    const object = objects[index];
-    if (!object) return [];
+  const { namespace, istio, labels } = config;
+  return proxiedPorts(config).map((port) => {
+    const object = proxyProtocolObject(port, namespace, istio.gateway);
     const body = { metadata: metadataOf(object, { owner, labels }), spec: specOf(port, istio, USUAL) };
-    return [{ object, body, tolerates: istio.manage ? NO_ISTIOD_YET : undefined }];
+    return { object, body, tolerates: istio.manage ? NO_ISTIOD_YET : undefined };
   });
 }
 
@@ -82,10 +73,7 @@ async function demandingWorkloads(
   return (list?.items ?? [])
     .filter(({ spec }) => {
       const { labels = {}, annotations = {} } = spec?.template?.metadata ?? {};
-      return (
-        Object.entries(selector).every(([name, value]) => labels[name] === value) &&
-        demands(annotations["proxy.istio.io/config"])
-      );
+      return selects({ matchLabels: selector }, labels) && demands(annotations["proxy.istio.io/config"]);
     })
     .map(({ metadata }) => `Deployment ${metadata.namespace}/${metadata.name}`);
 }

@@ -3,6 +3,7 @@ import type { KubernetesApi } from "../../clients/kubernetes.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
 import { hasCni } from "./cni.ts";
+import { imageOf } from "./image.ts";
 import { controlPlanes } from "./installed.ts";
 
 /** What the check needs of the configuration. */
@@ -152,11 +153,10 @@ function podOf(
   container: object,
   spec: object = {},
 ) {
-  const { hub = "docker.io/istio", tag = istio.version } = istio;
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { name, labels: { ...labels, ...own, "sidecar.istio.io/inject": "false" } },
-    spec: { ...spec, containers: [{ name: "istio", image: `${hub}/${image}:${tag}`, ...container }] },
+    spec: { ...spec, containers: [{ name: "istio", image: imageOf(istio, image), ...container }] },
   };
 }

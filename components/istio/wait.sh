@@ -67,21 +67,20 @@ istiod_is_available() {
 
 # An istiod outside the cluster: its webhooks have a URL in place of a Service.
 is_external() {
-  for label in rev tag; do
-    urls=$(kube get mutatingwebhookconfigurations \
-      --selector="app=sidecar-injector,istio.io/$label=$revision" \
-      --output='jsonpath={.items[*].webhooks[*].clientConfig.url}' 2>/dev/null) || return 1
-    [ -z "$urls" ] || return 0
-  done
-  return 1
+  webhooks_have url
 }
 
 injects() {
+  webhooks_have caBundle
+}
+
+# webhooks_have FIELD: in clientConfig, whether the revision's webhooks are a revision's or a tag's.
+webhooks_have() {
   for label in rev tag; do
-    bundles=$(kube get mutatingwebhookconfigurations \
+    values=$(kube get mutatingwebhookconfigurations \
       --selector="app=sidecar-injector,istio.io/$label=$revision" \
-      --output='jsonpath={.items[*].webhooks[*].clientConfig.caBundle}' 2>/dev/null) || return 1
-    [ -z "$bundles" ] || return 0
+      --output="jsonpath={.items[*].webhooks[*].clientConfig.$1}" 2>/dev/null) || return 1
+    [ -z "$values" ] || return 0
   done
   return 1
 }

@@ -1,5 +1,10 @@
 /** Warns of Telemetry objects that switch off the metrics which the lab reads. */
-import { removedMetrics, TELEMETRIES, type TelemetryLike, telemetryName } from "../../mesh/telemetries.ts";
+import {
+  removedMetrics,
+  type TelemetryLike,
+  telemetriesPath,
+  telemetryName,
+} from "../../mesh/telemetries.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import type { MonitoringSettings } from "./config.ts";
 import { ISTIO_NAMESPACE } from "./objects.ts";
@@ -18,7 +23,7 @@ export async function checkMetrics({ api, config }: CheckContext<MetricsNeeds>):
   const { monitoring, istio } = config;
   if (!monitoring || monitoring.standIn) return { faults: [] };
   const namespaces = [...new Set([ISTIO_NAMESPACE, istio.gateway.namespace])];
-  const lists = await Promise.all(namespaces.map((one) => api.list<TelemetryLike>(TELEMETRIES(one))));
+  const lists = await Promise.all(namespaces.map((one) => api.list<TelemetryLike>(telemetriesPath(one))));
   const warnings = lists.flatMap(({ items }) =>
     items.flatMap((telemetry) => {
       const removed = removedMetrics(telemetry);

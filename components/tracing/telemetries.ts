@@ -1,10 +1,9 @@
 /** Warns of Telemetry objects of others that Istio prefers to the lab's. */
-
 import type { GatewayRef } from "../../mesh/model.ts";
 import {
   preferredTelemetry,
-  TELEMETRIES,
   type TelemetryLike,
+  telemetriesPath,
   telemetryName,
 } from "../../mesh/telemetries.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
@@ -29,7 +28,7 @@ export async function checkTelemetries({ api, config }: CheckContext<TelemetryNe
   ];
   const warnings = await Promise.all(
     chosen.map(async ({ where, labels, pods }) => {
-      const { items } = await api.list<TelemetryLike>(TELEMETRIES(where));
+      const { items } = await api.list<TelemetryLike>(telemetriesPath(where));
       const preferred = preferredTelemetry(items, telemetryObject(where).name, labels);
       if (!preferred) return [];
       return [

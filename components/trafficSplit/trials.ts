@@ -16,7 +16,7 @@ export interface TrialNeeds {
 }
 
 /** Istio's webhook does not answer where the update is yet to install what answers. */
-const NO_ISTIOD_YET = /failed calling webhook "[^"]*istio\.io"|no answer to a dry run/;
+export const NO_ISTIOD_YET = /failed calling webhook "[^"]*istio\.io"|no answer to a dry run/;
 
 /** The routing objects; a cluster without Istio does not know their kinds, and tries none. */
 export function trafficSplitTrials(config: TrialNeeds, owner: string): Trial[] {

@@ -3,6 +3,7 @@ import { type KubernetesApi, unlessForbidden } from "../../clients/kubernetes.ts
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
 import { hasCni } from "../istio/cni.ts";
+import { imageOf } from "../istio/image.ts";
 import type { Version } from "./config.ts";
 import { type Deployed, ownDeployments, rolls } from "./deployed.ts";
 import { deploymentObject } from "./objects.ts";
@@ -144,7 +145,7 @@ async function quotasOf(api: KubernetesApi, namespace: string): Promise<Resource
 
 function podOf(version: Version, { namespace, labels, istio }: PodCheckNeeds) {
   const { metadata, spec } = podTemplate(version, { namespace, labels });
-  const image = `${istio.hub ?? "docker.io/istio"}/proxyv2:${istio.tag ?? istio.version}`;
+  const image = imageOf(istio, "proxyv2");
   const resources = proxyResources(istio.values);
   return {
     apiVersion: "v1",
