@@ -4,6 +4,7 @@ import { capabilities, istioValues } from "./capabilities.ts";
 import { ClusterGuard } from "./components/cluster/clusterGuard.ts";
 import { clusterProvider } from "./components/cluster/provider.ts";
 import { siteUrl } from "./components/haproxyEdge/config.ts";
+import { awaitPage } from "./components/haproxyEdge/firstAnswer.ts";
 import { HaproxyEdge } from "./components/haproxyEdge/haproxyEdge.ts";
 import { IngressPorts } from "./components/haproxyEdge/ingressPorts.ts";
 import { ProxyProtocol, proxiedPorts } from "./components/haproxyEdge/proxyProtocol.ts";
@@ -138,6 +139,13 @@ const observability =
         { ...inCluster, dependsOn: istio.ready },
       )
     : undefined;
+
+if (!live)
+  awaitPage({ host: config.host, machine: loadBalancer, https: tls !== undefined }, [
+    ...app.deployments.map(({ id }) => id),
+    split.weights,
+    edge.configHash,
+  ]);
 
 const others = [proxyProtocol, observability].filter((each) => each !== undefined);
 

@@ -3,6 +3,7 @@
  */
 import { createSecureContext, getCACertificates } from "node:tls";
 import { Agent, request } from "undici";
+import { wordsOf } from "../clients/errorPage.ts";
 
 /** The page, and what distinguishes the versions. */
 export interface Target {
@@ -103,15 +104,6 @@ function versionsByPage(pages: Record<string, string>): Map<string, string> {
     versions.set(page, version);
   }
   return versions;
-}
-
-/** The beginning of an error page: its words show whether HAProxy or Envoy sent it. */
-function wordsOf(page: string): string {
-  const text = page
-    .replace(/<[^>]*>/g, " ")
-    .replace(/\s+/g, " ")
-    .trim();
-  return text === "" ? "" : `: ${text.slice(0, 80)}`;
 }
 
 function reasonOf(error: unknown): string {

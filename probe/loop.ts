@@ -1,6 +1,7 @@
 /** A closed loop of requests: each client sends its next request when it has its answer. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "undici";
+import { wordsOf } from "../clients/errorPage.ts";
 
 export interface LoopOptions {
   /** Host header. @default the URL's own host */
@@ -59,7 +60,7 @@ export class RequestLoop {
    * Stops sending, and resolves when all requests are answered.
    *
    * @param seen counts to which this loop's are added
-   * @returns the failures, e.g. `status 503: 3 of 1200`
+   * @returns the failures, e.g. `status 503: no healthy upstream: 3 of 1200`
    */
   async stop(seen?: { requests: number; failed: number }): Promise<string[]> {
     this.#over = true;
@@ -108,7 +109,7 @@ export class RequestLoop {
     const headers = host === undefined ? {} : { host };
     const { statusCode, body } = await client.request({ method: "GET", path: this.#url.pathname, headers });
     const page = await body.text();
-    if (statusCode !== 200) throw new Error(`status ${statusCode}`);
+    if (statusCode !== 200) throw new Error(`status ${statusCode}${wordsOf(page)}`);
     if (!pages.includes(page.trimEnd())) throw new Error("unknown page");
   }
 }

@@ -39,7 +39,7 @@ export interface TrafficSplitArgs {
   /** The subsets that receive requests before this update. @default none: no traffic flows yet */
   routed?: readonly Subset[] | undefined;
   /** Resources that must be ready before a request is sent to them. @default none */
-  backends?: readonly pulumi.Resource[] | undefined;
+  backends?: readonly pulumi.CustomResource[] | undefined;
   /** Further labels of each object. @default none */
   labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
@@ -120,7 +120,8 @@ export class TrafficSplit extends pulumi.ComponentResource {
   ) {
     const spec = virtualServiceSpec(routesOf(args), gatewayObject(args.namespace).name);
     return this.createObject(name, args, virtualServiceObject(args.namespace), {
-      spec: ordered(spec, change, after),
+      // Proxies know new pods a moment after these are ready.
+      spec: ordered(spec, change, [...after, ...(args.backends ?? [])]),
       dependsOn: [this.gateway, ...(args.backends ?? []), ...after],
     });
   }

@@ -29,6 +29,8 @@ const ROLLED_OUT = {
 export interface Program {
   readonly resources: readonly Registered[];
   readonly outputs: Readonly<Record<string, unknown>>;
+  /** The pages whose first answer the update waits for. */
+  readonly awaited: readonly unknown[];
 }
 
 /** @param config settings besides those without a default */
@@ -46,6 +48,8 @@ export async function runProgram(
       }),
     },
   }));
+  const awaitPage = vi.fn();
+  vi.doMock("../../components/haproxyEdge/firstAnswer.ts", () => ({ awaitPage }));
   vi.doMock("../../preflight/preflight.ts", () => ({
     preflight: async () => ({
       id: "0b7c1e2f",
@@ -65,7 +69,7 @@ export async function runProgram(
         Object.entries(exported).map(async ([name, output]) => [name, await settled(output)] as const),
       ),
     );
-    return { resources, outputs };
+    return { resources, outputs, awaited: awaitPage.mock.calls.map(([page]) => page) };
   } finally {
     await pulumi.runtime.disconnect();
   }

@@ -20,6 +20,16 @@ describe("the whole program", () => {
     ]);
   });
 
+  it("ends a first update only when the page answers", async () => {
+    const page = {
+      host: "nginx.hung.org.hk",
+      machine: { host: "10.0.0.1", ports: { http: 80, https: 443 } },
+      https: false,
+    };
+    expect((await runProgram({}, { routed: [] })).awaited).toMatchObject([page]);
+    expect((await runProgram()).awaited).toEqual([]);
+  });
+
   it("registers this, in these parents", async () => {
     const { resources } = await runProgram();
     expect(resources.map(({ path }) => path).sort()).toEqual(

@@ -1,8 +1,14 @@
 /** Tests of components/trafficSplit/trafficSplit.ts. */
+import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterPropagation } from "../../../../components/trafficSplit/propagation.ts";
 import { TrafficSplit } from "../../../../components/trafficSplit/trafficSplit.ts";
 import { find, settled, startMocks } from "../../../support/mocks.ts";
+
+vi.mock("../../../../components/trafficSplit/propagation.ts", () => ({
+  afterPropagation: vi.fn(() => pulumi.output(undefined)),
+}));
 
 afterEach(() => pulumi.runtime.disconnect());
 
@@ -108,5 +114,28 @@ describe("a change of the versions", () => {
       subsets: [],
       named: ["v117", "v118", "v116"],
     });
+  });
+
+  it("sends requests to a new version only when proxies know its pods", async () => {
+    await startMocks();
+    vi.mocked(afterPropagation).mockClear();
+    const split = new TrafficSplit("split", {
+      namespace: "default",
+      service: "nginx-svc",
+      host: "nginx.hung.org.hk",
+      gatewayHosts: ["*.hung.org.hk"],
+      versions: VERSIONS,
+      weights: { v116: 50, v117: 50 },
+      routed: [{ name: "v116", version: "1.16" }],
+      backends: [new k8s.core.v1.Pod("nginx-v117", {})],
+      owner: OWNER,
+    });
+    await settled(split.weights);
+    const written = vi.mocked(afterPropagation).mock.calls.map(([resources]) => resources);
+    const names = await Promise.all(written.map((each) => Promise.all(each.map(({ urn }) => settled(urn)))));
+    expect(names.map((each) => each.map((urn) => String(urn).split("::").at(-1)))).toEqual([
+      [],
+      ["split-subsets", "nginx-v117"],
+    ]);
   });
 });
