@@ -54,9 +54,7 @@ async function settledSplit(page: ProbeDefaults, note: (line: string) => void): 
   }
 }
 
-/**
- * Waits for the gateway's pods. Nothing in the program depends on them, so Pulumi can end before they run.
- */
+/** Waits for the pods of machines that were started again: an update without changes does not. */
 async function firstAnswer(page: ProbeDefaults): Promise<void> {
   const deadline = performance.now() + 60_000;
   for (;;) {
