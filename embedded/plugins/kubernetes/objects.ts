@@ -59,8 +59,11 @@ const UNSUPPORTED_KINDS = new Set([
   "v1/ResourceQuota",
 ]);
 
-/** Types of Services for which the official provider has a wait of its own. */
-const AWAITED_SERVICES = new Set(["ExternalName", "LoadBalancer"]);
+/** The official provider waits for these too; the program lets it skip the wait. */
+const NEVER_AWAITED = new Set(["v1/PersistentVolumeClaim", "v1/Service"]);
+/** The official provider can skip the wait for these, and for their deletion; the program does not. */
+const ALWAYS_AWAITED = new Set(["apps/v1/Deployment", "v1/Namespace"]);
+
 const UNSUPPORTED_ANNOTATIONS = ["patchForce", "replaceUnready", "timeoutSeconds", "waitFor"].map(
   (name) => `pulumi.com/${name}`,
 );
@@ -76,8 +79,11 @@ export function unsupportedPart(type: string, inputs: Properties): string | unde
   if (kind === "Secret" && inputs.type === "kubernetes.io/service-account-token")
     return unsupported("a Secret of type kubernetes.io/service-account-token");
   if (inputs.immutable === true) return unsupported(`an immutable ${kind}`);
-  if (kind === "Service" && isObject(inputs.spec) && AWAITED_SERVICES.has(String(inputs.spec.type)))
-    return unsupported(`a Service of type ${String(inputs.spec.type)}`);
+  const skipped = annotation(inputs, ANNOTATIONS.skipAwait) === "true";
+  if (NEVER_AWAITED.has(name) && !skipped)
+    return unsupported(`a ${kind} that is waited for, without annotation ${ANNOTATIONS.skipAwait}`);
+  if (ALWAYS_AWAITED.has(name) && skipped)
+    return unsupported(`a ${kind} with annotation ${ANNOTATIONS.skipAwait}`);
   for (const mark of UNSUPPORTED_ANNOTATIONS)
     if (annotation(inputs, mark) !== undefined) return unsupported(`annotation ${mark}`);
   const metadata = reveal(inputs.metadata ?? {});
@@ -162,11 +168,4 @@ export function sameName(olds: Properties, after: Properties): boolean {
 export function propagationPolicy(inputs: Properties): string {
   const wanted = annotation(inputs, ANNOTATIONS.deletionPropagation)?.toLowerCase();
   return wanted === "background" ? "Background" : "Foreground";
-}
-
-/** For these kinds the official provider applies `skipAwait` to deletion too. */
-const DELETED_WITHOUT_WAIT = new Set(["Deployment", "Namespace"]);
-
-export function isDeletedWithoutWait(kind: string, inputs: Properties): boolean {
-  return annotation(inputs, ANNOTATIONS.skipAwait) === "true" && DELETED_WITHOUT_WAIT.has(kind);
 }

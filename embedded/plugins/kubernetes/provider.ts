@@ -28,12 +28,9 @@ import {
 import { type Config, configReplaces, readConfig, writeKubeconfig } from "./config.ts";
 import { liveInputs, markSecrets, stateOf } from "./drift.ts";
 import {
-  ANNOTATIONS,
-  annotation,
   comparable,
   idOf,
   immutablePaths,
-  isDeletedWithoutWait,
   isPatch,
   normalize,
   parseId,
@@ -152,7 +149,6 @@ export class KubernetesProvider implements Provider {
       inputs: markSecrets(found, inputs),
       outputs: stateOf(live, found, inputs, fieldManagerOf(inputs, outputs)),
     };
-    if (annotation(inputs, ANNOTATIONS.skipAwait) === "true") return result;
     try {
       await requireReady(live, cluster);
     } catch (error) {
@@ -203,7 +199,6 @@ export class KubernetesProvider implements Provider {
       this.#log.message(urn, "warning", error.message);
       throw new Error(`configured Kubernetes cluster is unreachable. ${UNREACHABLE_ADVICE}`);
     }
-    if (isDeletedWithoutWait(reference.kind, oldInputs)) return;
     await untilGone(reference, this.#waiting(cluster, urn, timeoutOf(timeoutSeconds)));
     this.#log.status(urn, "");
   }
@@ -246,7 +241,6 @@ export class KubernetesProvider implements Provider {
   ) {
     const id = idOf(written);
     const outputs = (live: KubernetesObject) => stateOf(live, inputs, inputs, fieldManager);
-    if (annotation(inputs, ANNOTATIONS.skipAwait) === "true") return { id, outputs: outputs(written) };
     try {
       const waiting = this.#waiting(await this.#connect(), urn, timeoutOf(timeoutSeconds));
       const live = await untilReady(written, waiting);

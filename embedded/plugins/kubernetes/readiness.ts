@@ -34,13 +34,6 @@ export const RULES: Readonly<Record<string, Rule>> = {
     ],
     judge: judgeDeployment,
   },
-  "v1/Service": {
-    kinds: [
-      { apiVersion: "v1", kind: "Service" },
-      { apiVersion: "v1", kind: "Endpoints" },
-    ],
-    judge: judgeService,
-  },
 };
 
 const REVISION = "deployment.kubernetes.io/revision";
@@ -133,35 +126,6 @@ export function podFaults(pod: KubernetesObject): string[] {
     return found?.status === "False" && found.message ? [`${name}: ${String(found.message)}`] : [];
   });
   return [...waiting, ...conditions];
-}
-
-function judgeService(live: KubernetesObject, known: Known): Verdict {
-  const { spec, status } = parts(live);
-  const headless = spec.clusterIP === "None";
-  const ingress = isObject(status.loadBalancer) ? status.loadBalancer.ingress : undefined;
-  // The state of a previous version of the program has the gateway's Service.
-  const addressed = spec.type !== "LoadBalancer" || (Array.isArray(ingress) && ingress.length > 0);
-  const selects = isObject(spec.selector) && Object.keys(spec.selector).length > 0;
-  const endpoints = known("Endpoints")?.find(({ metadata }) => metadata.name === live.metadata.name);
-  const subsets = (Array.isArray(endpoints?.subsets) ? endpoints.subsets : []).filter(isObject);
-  const some = (key: string) =>
-    subsets.some((subset) => Array.isArray(subset[key]) && subset[key].length > 0);
-  const settled = headless || !selects || (endpoints !== undefined && !some("notReadyAddresses"));
-  return {
-    ready: settled && addressed,
-    statuses: [{ severity: "info", text: "[1/3] Finding Pods to direct traffic to" }],
-    reasons: [
-      ...(headless || some("addresses")
-        ? []
-        : [
-            "Service does not target any Pods. Selected Pods may not be ready, or " +
-              "field '.spec.selector' may not match labels on any Pods",
-          ]),
-      ...(addressed
-        ? []
-        : ["Service was not allocated an IP address; does your cloud provider support this?"]),
-    ],
-  };
 }
 
 function owns(owner: KubernetesObject, { metadata }: KubernetesObject): boolean {

@@ -107,11 +107,6 @@ describe("a Deployment", () => {
     }
   });
 
-  test("is not waited for with skipAwait", async () => {
-    const metadata = { name: "web", annotations: { "pulumi.com/skipAwait": "true" } };
-    expect((await it.create(TYPES.deployment, { ...deployment, metadata })).id).toBe("default/web");
-  });
-
   test("that is not ready in time is recorded", async () => {
     const error = await failureOf(it.create(TYPES.deployment, deployment, { timeoutSeconds: 0.5 }));
     expect(error.message).toMatch(/was successfully created, but.*'web' timed out waiting to be Ready/);
@@ -146,27 +141,6 @@ describe("a Deployment", () => {
     it.provider.cancel();
     expect((await creation).message).toMatch(/Resource operation was cancelled for "web"/);
   });
-});
-
-test("a Service is ready when no endpoint is pending", async () => {
-  const path = "/api/v1/namespaces/default/endpoints/svc";
-  const endpoints = (key: string) =>
-    api.put(path, {
-      apiVersion: "v1",
-      kind: "Endpoints",
-      metadata: { name: "svc", namespace: "default" },
-      subsets: [{ [key]: [{ ip: "10.0.0.1" }] }],
-    });
-  endpoints("notReadyAddresses");
-  const creation = it.create(TYPES.service, {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: "svc" },
-    spec: { selector: { app: "a" } },
-  });
-  await watched("endpoints").toBe(true);
-  endpoints("addresses");
-  expect((await creation).id).toBe("default/svc");
 });
 
 describe("delete", () => {

@@ -36,13 +36,15 @@ test("an unsupported feature is refused by name", async () => {
   await expect(it.check(TYPES.configMap, { ...configMap, immutable: true })).rejects.toThrow(
     words("an immutable ConfigMap"),
   );
-  const service = {
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: "s" },
-    spec: { type: "LoadBalancer" },
-  };
-  await expect(it.check(TYPES.service, service)).rejects.toThrow(words("a Service of type LoadBalancer"));
+  const service = { apiVersion: "v1", kind: "Service", metadata: { name: "s" } };
+  await expect(it.check(TYPES.service, service)).rejects.toThrow(
+    words("a Service that is waited for, without annotation pulumi.com/skipAwait"),
+  );
+  const skipAwait = { "pulumi.com/skipAwait": "true" };
+  const unawaited = { ...deployment, metadata: { name: "web", annotations: skipAwait } };
+  await expect(it.check(TYPES.deployment, unawaited)).rejects.toThrow(
+    words("a Deployment with annotation pulumi.com/skipAwait"),
+  );
   await expect(it.read(TYPES.service, "default/s")).rejects.toThrow(
     words("a read of an object that is in no state"),
   );

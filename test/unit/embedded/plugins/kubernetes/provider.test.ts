@@ -214,20 +214,11 @@ describe("read", () => {
   });
 });
 
-test("a Service without an address is unhealthy at a refresh, unless it is not waited for", async () => {
-  const service = (annotations: Record<string, string>) => ({
-    apiVersion: "v1",
-    kind: "Service",
-    metadata: { name: "svc", namespace: "default", annotations },
-    spec: { type: "LoadBalancer", ports: [{ name: "http2", port: 80, nodePort: 30934 }] },
-    status: { loadBalancer: {} },
-  });
-  const read = (inputs: Properties) => it.read(TYPES.service, "default/svc", inputs, inputs);
-  api.put("/api/v1/namespaces/default/services/svc", service({}));
-  expect((await failureOf(read(service({})))).reasons).toContain(
-    "Service was not allocated an IP address; does your cloud provider support this?",
-  );
-  expect((await read(service({ "pulumi.com/skipAwait": "true" })))?.id).toBe("default/svc");
+test("a Deployment without pods is unhealthy at a refresh", async () => {
+  const web = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "web", namespace: "default" } };
+  api.put("/apis/apps/v1/namespaces/default/deployments/web", web);
+  const error = await failureOf(it.read(TYPES.deployment, "default/web", web, web));
+  expect(error.reasons).toContain("Minimum number of live Pods was not attained");
 });
 
 test("an object needs the arguments that the program sets; what is in the state does not", async () => {
