@@ -3,6 +3,7 @@ import { isIPv6 } from "node:net";
 import { limits, redirect, requestRules } from "./clientRules.ts";
 import { withFirstLine } from "./firstLine.ts";
 import type { HaproxyModel, HealthCheck, Listen, Ports, Server, StatsEndpoints } from "./model.ts";
+import { responseTimeAnswers, responseTimeRules, responseTimeTable } from "./responseTimes.ts";
 import { whole, word } from "./words.ts";
 
 /** Socket for `show info` and `show stat`: Debian's path. */
@@ -22,12 +23,12 @@ export function renderHaproxy(model: HaproxyModel): string {
     defaults(model),
     workerCheck(model),
     frontend(model),
-    ...plainBackends(backend),
+    ...plainBackends(backend, stats?.prometheus !== undefined),
   ];
   if (https?.mode === "terminate") sections.push(terminating(model, https.certificateFile));
   if (https?.mode === "passthrough")
     sections.push(...passingThrough(model, serverLines(https.servers, https.proxyProtocol)));
-  if (stats?.prometheus) sections.push(prometheus(stats.prometheus));
+  if (stats?.prometheus) sections.push(prometheus(stats.prometheus, backend));
   if (stats?.page) sections.push(statsPage(stats.page));
   const body = sections.map((each) => apart(each, model.include)).join("\n");
   return withFirstLine(word(model.owner), body);
@@ -150,16 +151,22 @@ function frontend(model: HaproxyModel): string {
   ]);
 }
 
-function plainBackends({ name, servers, proxyProtocol, check }: HaproxyModel["backend"]): string[] {
+/** @param timed true: their answers are counted by the time that they take, both in the first one's table */
+function plainBackends(
+  { name, servers, proxyProtocol, check }: HaproxyModel["backend"],
+  timed: boolean,
+): string[] {
   const retries = [
     "# Retry a GET on another node when a node closes the connection without an answer.",
     "retry-on conn-failure empty-response",
     "http-request disable-l7-retry unless METH_GET",
   ];
   const lines = serverLines(servers, proxyProtocol);
+  const table = timed ? [responseTimeTable(servers.length)] : [];
+  const rules = timed ? responseTimeRules(name) : [];
   return [
-    section(`backend ${word(name)}`, [...retries, ...checks(check), ...lines]),
-    lastResort(name, [...retries, ...lines]),
+    section(`backend ${word(name)}`, [...table, ...retries, ...rules, ...checks(check), ...lines]),
+    lastResort(name, [...retries, ...rules, ...lines]),
   ];
 }
 
@@ -210,10 +217,14 @@ function passingThrough(model: HaproxyModel, servers: readonly string[]): string
   ];
 }
 
-function prometheus(listen: Listen): string {
+function prometheus(listen: Listen, { name, servers }: HaproxyModel["backend"]): string {
   return section("frontend prometheus", [
     `bind ${socket(listen)}`,
     "http-request use-service prometheus-exporter if { path /metrics }",
+    ...responseTimeAnswers(
+      name,
+      servers.map((server) => server.name),
+    ),
     "http-request return status 404",
   ]);
 }
