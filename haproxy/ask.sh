@@ -2,14 +2,14 @@
 # What no shell can find out: the admin socket, a web server, the kernel, a unit's command line. In Perl.
 # shellcheck disable=SC2154 # common.sh sets $socket
 
-# ask_socket COMMAND: what HAProxy answers on its admin socket.
+# ask_socket COMMAND [SOCKET]: what HAProxy answers on its admin socket, or on another one.
 ask_socket() {
   perl -MIO::Socket::UNIX -e '
     alarm 3;
     my ($path, $command) = @ARGV;
     my $socket = IO::Socket::UNIX->new(Peer => $path) or exit 1;
     print $socket "$command\n";
-    print while <$socket>;' "$socket" "$1"
+    print while <$socket>;' "${2-$socket}" "$1"
 }
 
 # ask_http SOCKET: the body of the answer of a web server on a Unix socket, whatever its status.
@@ -42,12 +42,13 @@ try_to_bind() {
 #   path PATH          a file or directory that it reads, in order
 #   next PATH          the same as the next start will have it
 #   option WORD        a word that matters to a check
+#   master PATH        the socket of the running master process
 #   environment N=V    a variable that the files may use
 #   variable N F V     the variable for further options, its file and its value
 read_command_line() {
   perl -e '
     my ($pid) = @ARGV;
-    my (%environment, @files, $start, $program);
+    my (%environment, @files, $start, $program, @master);
     while (<STDIN>) {
       /^Environment=(.*)/ and do {assign($_) for words($1)};
       /^EnvironmentFiles=(.*) \(ignore_errors=\w+\)/ and push @files, $1;
@@ -71,9 +72,11 @@ read_command_line() {
     print $program =~ m{/[^/]*(haproxy|hapee-lb)[^/]*$} ? "program" : "other", " $program\n";
     shift @$_ for \@next, \@running;
     print "next $_\n" for (parse(@next))[0]->@*;
+    @master = ();
     my ($paths, $options) = parse(@running);
     print "path $_\n" for @$paths;
     print "option $_\n" for @$options;
+    print "master $_\n" for @master;
     print "environment $_=$environment{$_}\n" for sort keys %environment;
     for (qw(EXTRAOPTS OPTIONS)) {
       print "variable $_ $files[0] " . $value->($_) . "\n" if @files && $start =~ /\$\{?$_\b/;
@@ -96,7 +99,8 @@ read_command_line() {
         elsif ($word eq "-f") {push @paths, shift}
         elsif ($word eq "-C") {$home = shift; push @options, $word, $home}
         elsif ($word =~ /^-[LNnm]$/) {push @options, $word, shift}
-        elsif ($word =~ /^-[pSx]$/) {shift}
+        elsif ($word =~ /^-[px]$/) {shift}
+        elsif ($word eq "-S") {@master = shift =~ m{^(?:unix@)?(/[^,]*)}}
         elsif ($word =~ /^-s[ft]$/) {shift while @_ && $_[0] =~ /^\d+$/}
         elsif ($word =~ /^-d[^b]/) {push @options, $word}
       }

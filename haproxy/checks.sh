@@ -67,8 +67,7 @@ set loadBalancer.reloadCommand (or --reload) to a command that starts or reloads
       check_program
       check_user
       check_boot
-      [ "$(unit_property CanReload)" != no ] || fault "$unit.service cannot be reloaded; \
-give it an ExecReload, as the unit of your distribution has: systemctl edit $unit"
+      check_reload
       ;;
     masked) fault "$unit.service is masked; unmask it: systemctl unmask $unit" ;;
     *)
@@ -78,22 +77,6 @@ give it an ExecReload, as the unit of your distribution has: systemctl edit $uni
 install your distribution's haproxy, or set loadBalancer.reloadCommand (or --reload)"
       ;;
   esac
-}
-
-# After a power cut the site would stay away.
-check_boot() {
-  case $(unit_property UnitFileState) in
-    disabled | linked | *-runtime) warn "$unit.service does not start at boot; \
-enable it: systemctl enable $unit" ;;
-  esac
-}
-
-# A unit may run a container engine or a wrapper, whose files are not this machine's.
-check_program() {
-  other=$(unit_lines other)
-  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; set loadBalancer.configFile \
-to the file that \
-HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
 }
 
 # `haproxy -c` finds none of them missing; the new worker process would.
@@ -179,7 +162,7 @@ check_other_services() {
 set loadBalancer.configFile (or --file) to a file that is not there yet"
     return
   fi
-  if [ -n "$mode" ] || [ -e "$before" ] || [ -e "$before-none" ]; then return; fi
+  [ -z "$mode" ] && is_first_push || return 0
   services=$(listeners "$file" | awk '{printf "%s%s %s (%s)", separator, $1, $2, $3; separator = ", "}')
   [ -z "$services" ] || fault "$file serves other clients already: $services; \
 a push would replace the whole file. Set loadBalancer.mode (or --mode) to include to live beside them, \
@@ -191,12 +174,9 @@ or to file to replace the file (a destroy puts it back), or use another load bal
 check_files() {
   [ -n "$unit_paths" ] || return 0
   loaded=$(files_of "$unit_paths")
-  if [ "$mode" = include ]; then
-    check_include
-    check_later_files
-  else
-    check_read
-  fi
+  if [ "$mode" = include ]; then check_include; else check_read; fi
+  check_twice
+  check_later_files
   twins=$(files_of "$unit_paths
 $next_paths" | sort -u | grep -vxF "$(readlink -f "$file")" | while read -r other; do
     [ ! -f "$other" ] || listeners "$other" | while read -r section title address; do
@@ -248,16 +228,39 @@ let it read $directory too, with a restart that closes the connections of its ot
 mkdir -p $directory && $(command_for_directory) && systemctl restart $unit"
 }
 
-# HAProxy reads all files as one: sections of a later file without defaults would take those of this file.
+# A unit may name a directory in its CFGDIR and once more in EXTRAOPTS. HAProxy refuses a second section of
+# the same name, and would listen twice on a port.
+check_twice() {
+  for paths in "$unit_paths" "$next_paths"; do
+    twice=$(files_of "$paths" | awk 'seen[$0]++ {print; exit}')
+    [ -z "$twice" ] || break
+  done
+  [ -n "$twice" ] || return 0
+  place=$(printf '%s\n' "${unit_variable:-ExecStart}" | sed 's/^\([^ ]*\) \([^ ]*\).*/\1 in \2/;q')
+  fault "$unit.service reads $twice twice; take its path out of one of the unit's options ($place), \
+and restart it: systemctl restart $unit"
+}
+
+# HAProxy reads all files as one: sections of a later file without defaults would take those of this file. The
+# first push of a haproxy.cfg would change them.
 check_later_files() {
-  heirs=$(printf '%s\n' "$loaded" | sed "1,\|^$file\$|d" | while read -r other; do
+  [ "$mode" = include ] || is_first_push || return 0
+  later=$(printf '%s\n' "$loaded" | awk -v file="$file" 'found; $0 == file {found = 1}')
+  heirs=$(printf '%s\n' "$later" | while read -r other; do
     [ ! -f "$other" ] || awk -v file="$other" '
       $1 == "defaults" {print "end"; exit}
       $1 ~ /^(frontend|backend|listen)$/ && $3 != "from" {printf ", %s: %s %s\n", file, $1, $2}' "$other"
   done | sed '/^end$/,$d' | tr -d '\n')
-  [ -z "$heirs" ] || fault "$file is read before sections that have no defaults of their own, and would take \
-those of this file: ${heirs#, }; \
-set loadBalancer.configFile (or --file) to a name that comes later in the alphabet"
+  [ -n "$heirs" ] || return 0
+  heirs="$file is read before sections that have no defaults of their own, and would take those of this \
+file: ${heirs#, }"
+  case $mode in
+    include) fault "$heirs; \
+set loadBalancer.configFile (or --file) to a name that comes later in the alphabet" ;;
+    file) warn "$heirs" ;;
+    *) fault "$heirs; set loadBalancer.mode (or --mode) to include to live beside them, \
+or to file if they may" ;;
+  esac
 }
 
 report_edits() {

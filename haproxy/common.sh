@@ -98,6 +98,10 @@ owner_of() {
   echo "${first% *}"
 }
 
+is_first_push() {
+  { [ ! -f "$file" ] || [ -z "$(owner_of "$file")" ]; } && [ ! -e "$before" ] && [ ! -e "$before-none" ]
+}
+
 # True when the lines below the first one are as they were pushed.
 is_intact() {
   first=$(first_line "$1")

@@ -127,7 +127,7 @@ split_certificate() {
     rm -f "$pem"
     return
   fi
-  sed -n "/$first_line_begins/,\$p" "$staged" >"$staged.part" || no_room
+  (umask 077 && sed -n "/$first_line_begins/,\$p" "$staged" >"$staged.part") || no_room
   mv "$staged.part" "$staged"
 }
 

@@ -51,6 +51,22 @@ without whom it cannot enter its chroot; let it start as root (systemctl edit $u
 [Service]), or set loadBalancer.mode (or --mode) to include"
 }
 
+# After a power cut the site would stay away.
+check_boot() {
+  case $(unit_property UnitFileState) in
+    disabled | linked | *-runtime) warn "$unit.service does not start at boot; \
+enable it: systemctl enable $unit" ;;
+  esac
+}
+
+# A unit may run a container engine or a wrapper, whose files are not this machine's.
+check_program() {
+  other=$(unit_lines other)
+  [ -z "$other" ] || fault "$unit.service runs $other, not HAProxy itself; set loadBalancer.configFile \
+to the file that \
+HAProxy gets, and loadBalancer.reloadCommand to a command that reloads it"
+}
+
 # files_of PATHS: the files, in the order in which HAProxy reads them. $file is among those of its directory.
 files_of() {
   printf '%s\n' "$1" | while read -r path; do
@@ -214,11 +230,38 @@ worker_pid() {
   echo "$worker_found"
 }
 
+# True when the master process keeps signals blocked, as releases of HAProxy 3.1 to 3.3 from the end of 2025
+# do after a failed reload: systemctl then reports reloads that do not happen. While a new file is read,
+# signals are blocked too.
+ignores_signals() {
+  main_pid=$(unit_property MainPID)
+  for each in 1 2 3 4 5 6; do
+    # SIGUSR2 is bit 12, in the third digit from the right.
+    grep -qs '^SigBlk:.*[89a-f]..$' "/proc/$main_pid/status" || return 1
+    [ "$each" = 6 ] || sleep 0.5
+  done
+}
+
+check_reload() {
+  [ "$(unit_property CanReload)" != no ] || fault "$unit.service cannot be reloaded; \
+give it an ExecReload, as the unit of your distribution has: systemctl edit $unit"
+  [ -z "$(unit_lines master)" ] && ignores_signals || return 0
+  fault "$unit.service takes no reload since one that failed, as some releases of HAProxy 3.1 to 3.3 do; \
+restart it, which closes its connections once: systemctl restart $unit"
+}
+
+# The master process takes a reload on its socket in any case.
+reload_by_socket() {
+  master=$(unit_lines master | head -n 1)
+  [ -n "$master" ] && ask_socket reload "$master" >/dev/null 2>&1 9<&-
+}
+
 # start_or_reload: with systemctl, or with the command of --reload.
 start_or_reload() {
   if [ -n "$reload" ]; then
     sh -c "$reload" </dev/null >/dev/null 2>&1 9<&-
   elif is_active; then
+    if ignores_signals && reload_by_socket; then return; fi
     systemctl reload "$unit" 2>/dev/null
   else
     systemctl reset-failed "$unit" 2>/dev/null || true

@@ -21,6 +21,7 @@ let where = "";
 
 beforeAll(async () => {
   await site.start();
+  await site.readsOneFile();
   where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
   // Debian's file with another site, some of whose names this project's own file uses too.
   await site.inside(`cat >>${MAIN} <<'END'

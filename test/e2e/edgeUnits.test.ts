@@ -16,6 +16,7 @@ let where = "";
 
 beforeAll(async () => {
   await site.start();
+  await site.readsOneFile();
   where = `load balancer ${site.machine.user}@${site.machine.host}:22`;
 });
 afterAll(() => site.stop());

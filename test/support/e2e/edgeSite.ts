@@ -12,6 +12,7 @@ import { withFirstLine } from "../../../haproxy/firstLine.ts";
 import { type LabModelArgs, labModel } from "../../../haproxy/model.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
 import { RequestLoop } from "../../../probe/loop.ts";
+import { rootOfRelease } from "./release.ts";
 import { SOON } from "./soon.ts";
 import type { Sightings } from "./trial.ts";
 
@@ -39,8 +40,10 @@ export class EdgeSite extends EdgeMachine {
   original = "";
   readonly #servers = new Map<Page, Server>();
 
+  /** With HAPROXY in the environment on a machine of another release, as {@link rootOfRelease} knows it. */
   override async start(root?: string): Promise<void> {
-    await super.start(root);
+    const release = process.env.HAPROXY;
+    await super.start(root ?? (release && (await rootOfRelease(release))));
     for (const page of ["a", "b"] as const) this.#servers.set(page, await servePage(page, this.lab.gateway));
     this.original = await this.inside(`cat ${this.file}`);
   }
@@ -74,6 +77,14 @@ export class EdgeSite extends EdgeMachine {
   }
 
   // ---- the machine ----
+
+  /** From HAProxy 3.4 on, Debian's unit reads conf.d. This makes it read one file, as it did before. */
+  async readsOneFile(): Promise<void> {
+    await this.inside(`
+      unit=/lib/systemd/system/haproxy.service; grep -q CFGDIR $unit || exit
+      sed -i 's/ -f $CFGDIR//' $unit; rmdir /etc/haproxy/conf.d
+      systemctl daemon-reload; systemctl restart haproxy`);
+  }
 
   async exists(pattern: string): Promise<boolean> {
     return (await this.inside(`ls -d ${pattern}`)) !== "";

@@ -20,7 +20,7 @@ export async function longestRest(lab: Instance, frontend: string): Promise<numb
   const sessions = (await adminSocket(lab, "show sess")).split("\n");
   const ends = sessions
     .filter((line) => line.includes(` fe=${frontend} `))
-    .map((line) => /,rx=(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?/.exec(line) ?? []);
+    .map((line) => /,re?x=(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?/.exec(line) ?? []);
   return Math.max(0, ...ends.map(([, h = 0, m = 0, s = 0]) => Number(h) * 3600 + Number(m) * 60 + Number(s)));
 }
 

@@ -138,6 +138,8 @@ export function makeMachine({
       const users = 'users:(("haproxy",pid=99,fd=5))';
       writeFileSync(join(root, "sockets"), `LISTEN 0 2000 ${address} 0.0.0.0:* ${users}\n`);
     },
+    /** The service's main process keeps SIGUSR2 and others blocked. */
+    blocksSignals: () => writeFileSync(join(root, "proc/7/status"), "SigBlk:\t0000000000300a01\n"),
     stop: () => {
       for (const name of ["worker", "loaded"]) rmSync(join(root, name));
     },
@@ -155,6 +157,7 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
     perl: `case "$*" in
       *ExecStart*) exec /usr/bin/perl "$@";;
       *"show info") echo "Pid: $(cat $root/worker)";;
+      *"reload") rm $root/proc/7/status; $root/bin/systemctl reload;;
       *GET*) if grep -qs 'lf-string stale' ${file}; then echo 99; else cat $root/worker; fi;;
       *23) printf "Address already in use";;
     esac`,
@@ -183,7 +186,8 @@ function standIns(file: string, { loadState, version }: { loadState: string; ver
         *UnitFileState*) cat $root/unit-file-state 2>/dev/null;;
         *RuntimeDirectory*) cat $root/runtime-directory 2>/dev/null;;
         is-active*) [ -e $root/worker ];;
-        reload*|start*) new_worker;;
+        reload*) [ -e $root/proc/7/status ] || new_worker;;
+        start*) new_worker;;
         stop*) rm -f $root/worker $root/loaded;;
       esac`,
   };

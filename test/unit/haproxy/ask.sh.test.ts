@@ -39,6 +39,7 @@ describe("read_command_line", () => {
       "program /usr/sbin/haproxy",
       "next /etc/haproxy/haproxy.cfg",
       "path /etc/haproxy/haproxy.cfg",
+      "master /run/master.sock",
       "environment CONFIG=/etc/haproxy/haproxy.cfg",
       "environment EXTRAOPTS=-S /run/master.sock",
       "environment PIDFILE=/run/haproxy.pid",
@@ -76,6 +77,7 @@ describe("read_command_line", () => {
       ...["next /srv/a.cfg", "next /b.cfg", "next /srv/c.cfg"],
       ...["path /srv/a.cfg", "path /b.cfg", "path /srv/c.cfg"],
       ...["-C", "/srv", "-L", "my peer-1", "-n", "100", "-dM"].map((word) => `option ${word}`),
+      "master /m",
     ]);
   });
 

@@ -155,7 +155,7 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     const machine = makeMachine({ original: ORIGINAL });
     const others = join(machine.root, "conf.d");
     mkdirSync(others);
-    writeFileSync(join(others, "site.cfg"), "frontend site\n  bind 0.0.0.0:80\n");
+    writeFileSync(join(others, "site.cfg"), "defaults\nfrontend site\n  bind 0.0.0.0:80\n");
     const [main, wrong] = [machine.file, join(machine.root, "other.cfg")];
     writeFileSync(wrong, "global\n");
     machine.runsWith("-f", main, "-f", others);
@@ -171,10 +171,46 @@ describe.skipIf(process.platform !== "linux")("push.sh --look", () => {
     ]);
   });
 
+  it("refuses to change the defaults of later files, unless they may be taken over", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const others = join(machine.root, "conf.d");
+    mkdirSync(others);
+    writeFileSync(join(others, "api.cfg"), "frontend api\n  bind :6443\n");
+    machine.runsWith("-f", machine.file, "-f", others);
+    const heirs = `${machine.file} is read before sections that have no defaults of their own, and would take those of this file: ${others}/api.cfg: frontend api`;
+    const fault = `${heirs}; set loadBalancer.mode (or --mode) to include to live beside them, or to file if they may`;
+    expect(faults(machine)).toEqual([fault]);
+    expect(machine.push(config()).stderr).toBe(`error: ${fault}; nothing was changed\n`);
+    expect(machine.look("--mode", "file").stdout).toContain(`warning ${heirs}\n`);
+    expect(machine.push(config(), "--mode", "file")).toMatchObject({ status: 0 });
+    // Its owner knows by now.
+    expect(machine.push(config(30935))).toMatchObject({
+      status: 0,
+      stdout: expect.not.stringContaining("api"),
+    });
+  });
+
+  it("names a file that a unit reads twice, by its own directory and by an option", () => {
+    const machine = makeMachine({ original: ORIGINAL });
+    const others = join(machine.root, "conf.d");
+    const settings = join(machine.root, "settings");
+    mkdirSync(others);
+    writeFileSync(join(others, "site.cfg"), "defaults\nfrontend site\n  bind :8080\n");
+    writeFileSync(settings, `EXTRAOPTS="-S /run/master.sock -f ${others}"\n`);
+    machine.declare(
+      `-f ${machine.file} -f ${others} $EXTRAOPTS`,
+      `EnvironmentFiles=${settings} (ignore_errors=yes)`,
+    );
+    machine.runsWith("-f", machine.file, "-f", others);
+    expect(faults(machine)).toEqual([
+      `haproxy.service reads ${others}/site.cfg twice; take its path out of one of the unit's options (EXTRAOPTS in ${settings}), and restart it: systemctl restart haproxy`,
+    ]);
+  });
+
   it("compares what runs with what the next start reads: another file, one beside it with the same port", () => {
     const machine = makeMachine({ original: ORIGINAL });
     const other = join(machine.root, "other.cfg");
-    writeFileSync(other, "frontend site\n  bind :80\n");
+    writeFileSync(other, "defaults\nfrontend site\n  bind :80\n");
     machine.runsWith("-f", machine.file);
     machine.declare("-f $CONFIG", `Environment=CONFIG=${other}`);
     expect(faults(machine, "--listen", "*:8080")).toEqual([

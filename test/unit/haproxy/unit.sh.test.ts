@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { labModel } from "../../../haproxy/model.ts";
 import { renderHaproxy } from "../../../haproxy/render.ts";
-import { makeMachine, OWNER, removeMachines, signed } from "../../support/haproxy/standInMachine.ts";
+import { config, makeMachine, OWNER, removeMachines, signed } from "../../support/haproxy/standInMachine.ts";
 
 afterEach(removeMachines);
 
@@ -112,5 +112,31 @@ describe.skipIf(process.platform !== "linux")("a file beside others", () => {
     machine.declare(`-f ${machine.main}`, "");
     machine.runsWith("-f", machine.main);
     expect(machine.look(...INCLUDE).stdout).toContain("systemctl edit haproxy (ExecStart= with -f ");
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("a master process that ignores signals", () => {
+  it("is reloaded on its own socket", () => {
+    const machine = makeMachine({ original: "global\n" });
+    machine.runsWith("-f", machine.file, "-S", "unix@/run/haproxy-master.sock,mode,600");
+    machine.blocksSignals();
+    expect(machine.look().stdout).not.toContain("fault");
+    expect(machine.push(config())).toMatchObject({ status: 0, stderr: "" });
+    expect(machine.loaded()).toBe(config());
+  });
+
+  it("has to be restarted where it has no socket: named at preview and by a push", () => {
+    const machine = makeMachine({ original: "global\n" });
+    machine.runsWith("-f", machine.file);
+    machine.blocksSignals();
+    const fault =
+      "haproxy.service takes no reload since one that failed, as some releases of HAProxy 3.1 to 3.3 do; " +
+      "restart it, which closes its connections once: systemctl restart haproxy";
+    expect(machine.look().stdout).toContain(`fault ${fault}\n`);
+    expect(machine.push(config())).toMatchObject({
+      status: 1,
+      stderr: `error: ${fault}; nothing was changed\n`,
+    });
+    expect(machine.read()).toBe("global\n");
   });
 });
