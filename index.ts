@@ -20,10 +20,6 @@ import { WebApp } from "./components/webApp/webApp.ts";
 import { preflight } from "./preflight/preflight.ts";
 import { loadSettings } from "./settings/settings.ts";
 
-// Pulumi's runner looks for the source map of every stack trace, and its SDK takes a stack trace for each
-// promise: a sixth of the program's time. Node runs this TypeScript as it is, without source maps.
-Reflect.deleteProperty(Error, "prepareStackTrace");
-
 const config = loadSettings(capabilities);
 const { kubeconfig, context, namespace, labels, versions, tls, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;

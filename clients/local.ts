@@ -1,5 +1,4 @@
 /** Runs a command on this machine, with the interface of clients/ssh.ts: input, exit status, time limit. */
-import { execa } from "execa";
 import type { SshResult } from "./ssh.ts";
 
 export interface LocalOptions {
@@ -14,6 +13,8 @@ export async function runHere(
   command: string,
   { input = "", signal }: LocalOptions = {},
 ): Promise<SshResult> {
+  // Loaded here: most updates run nothing on this machine.
+  const { execa } = await import("execa");
   const { stdout, stderr, exitCode, ...ended } = await execa("/bin/sh", ["-c", command], {
     input,
     reject: false,

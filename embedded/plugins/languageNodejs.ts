@@ -69,10 +69,13 @@ async function run(request: RunRequest, engineAddress: string, programs: Set<Chi
       `the package @pulumi/pulumi is not installed in ${directory}; run \`npm install\` there first`,
     );
   }
-  const { typescript, ...others } = request.getInfo()?.getOptions()?.toJavaScript() ?? {};
+  const { typescript, nodeargs = "", ...others } = request.getInfo()?.getOptions()?.toJavaScript() ?? {};
   if (typescript !== false) return response.setError(unsupported("Pulumi's own TypeScript loader"));
   for (const option of Object.keys(others)) return response.setError(unsupported(`runtime option ${option}`));
-  const program = spawn("node", [runner, ...programArguments(request, engineAddress, directory)], {
+  if (/["'\\]/.test(String(nodeargs)))
+    return response.setError(unsupported("a quote in the runtime option nodeargs"));
+  const ofNode = String(nodeargs).split(/\s+/).filter(Boolean);
+  const program = spawn("node", [...ofNode, runner, ...programArguments(request, engineAddress, directory)], {
     env: { ...process.env, ...programEnvironment(request) },
     stdio: ["ignore", "inherit", "inherit"],
   });

@@ -95,10 +95,22 @@ describe("the language host", () => {
   test("refuses Pulumi's TypeScript loader and other options of the runtime", async () => {
     program("console.log('ran')");
     expect((await run({})).error).toMatch(/^not supported by the stand-in: Pulumi's own TypeScript loader;/);
-    expect((await run({ typescript: false, nodeargs: "--no-warnings" })).error).toMatch(
-      /^not supported by the stand-in: runtime option nodeargs;/,
+    expect((await run({ typescript: false, packagemanager: "npm" })).error).toMatch(
+      /^not supported by the stand-in: runtime option packagemanager;/,
+    );
+    expect((await run({ typescript: false, nodeargs: "--title 'a b'" })).error).toMatch(
+      /^not supported by the stand-in: a quote in the runtime option nodeargs;/,
     );
     expect(output).toBe("");
+  });
+
+  test("hands Node its arguments", async () => {
+    program("console.log(process.title, process.execArgv.join())");
+    expect(await run({ typescript: false, nodeargs: "--title  lean --no-warnings" })).toEqual({
+      error: "",
+      bail: false,
+    });
+    await expect.poll(() => output).toBe("lean --title,lean,--no-warnings\n");
   });
 
   test("is silent about an error that the program has reported", async () => {
