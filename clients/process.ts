@@ -1,5 +1,5 @@
 /** Runs other programs, waits for conditions, and handles interruptions. */
-import { execa, type Options } from "execa";
+import type { Options } from "execa";
 
 /** A fault that the user can fix. The command line prints its message, without a stack. */
 export class LabError extends Error {
@@ -11,6 +11,9 @@ export class LabError extends Error {
     this.exitCode = exitCode;
   }
 }
+
+/** Loads execa, which takes longer to load than many a command of the lab to run. */
+export const loadExeca = async () => (await import("execa")).execa;
 
 /**
  * Runs a command to its end and returns its output.
@@ -29,6 +32,7 @@ export async function run(command: string, args: readonly string[], options: Opt
 
 /** Runs a command and returns only whether it succeeded. */
 export async function succeeds(command: string, args: readonly string[]): Promise<boolean> {
+  const execa = await loadExeca();
   const result = await execa(command, args, { reject: false, stdio: "ignore" });
   return !result.failed;
 }
@@ -39,6 +43,7 @@ export async function passThrough(
   args: readonly string[],
   options: Options = {},
 ): Promise<number> {
+  const execa = await loadExeca();
   const result = await execa(command, args, { stdio: "inherit", ...options, reject: false });
   return result.exitCode ?? (result.signal === "SIGINT" ? 130 : 1);
 }
@@ -74,6 +79,7 @@ export async function launch(
   args: readonly string[],
   options: Options = {},
 ): Promise<Ended> {
+  const execa = await loadExeca();
   const child = execa(command, args, { ...options, detached: true, reject: false });
   const { pid } = child;
   if (pid) groups.add(pid);

@@ -1,5 +1,6 @@
 /** `./lab shift`: changes the weights of the lab's stack, and measures how the traffic follows. */
 import type { Command } from "commander";
+import { loadExeca } from "../../clients/process.ts";
 import { shiftCommand } from "../../probe/shift/command.ts";
 import { pageOf, pulumiOnTerminal, requireOutputs, useLabTools } from "../lab/stack.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
@@ -13,6 +14,7 @@ export function labShiftCommand(context: Context): Command {
     return {
       ...(await pageOf(lab, outputs)),
       pulumi: (args: string[]) => pulumiOnTerminal(lab, args),
+      prepare: loadExeca,
       cluster: { kubeconfig: adminKubeconfig(lab) },
       namespace: outputs.namespace,
     };

@@ -1,8 +1,7 @@
 /** A lock between processes, by flock(1). The kernel releases it when the process ends, however it ends. */
 import { mkdir } from "node:fs/promises";
 import { dirname } from "node:path";
-import { execa } from "execa";
-import { LabError } from "../../clients/process.ts";
+import { LabError, loadExeca } from "../../clients/process.ts";
 
 /**
  * Runs the action while no other process of the lab has the file's lock.
@@ -11,6 +10,7 @@ import { LabError } from "../../clients/process.ts";
  */
 export async function withLock<T>(file: string, onWait: () => void, action: () => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
+  const execa = await loadExeca();
   // `cat` has the lock until this process closes its standard input. It is in a process group of its own, so
   // that Ctrl-C does not end it before this process has cleaned up.
   const flock = execa("flock", ["--exclusive", file, "sh", "-c", "echo locked; exec cat"], {

@@ -6,8 +6,8 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { basename } from "node:path";
 import { until } from "../../clients/process.ts";
 import type { Instance } from "../host/instance.ts";
+import { pulumiHome } from "./pluginHome.ts";
 import { PLUGIN_NAMES, standIn } from "./pluginInstall.ts";
-import { pulumiHome } from "./plugins.ts";
 import { PROGRAM } from "./stack.ts";
 
 interface Process {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { LabError } from "../../clients/process.ts";
 import type { Instance } from "../host/instance.ts";
 import { withDownloads } from "./pluginDownload.ts";
+import { pluginPath, pulumiHome } from "./pluginHome.ts";
 import { installPlugin, PLUGIN_NAMES, type PluginName } from "./pluginInstall.ts";
 import { type FoundPlugin, findPlugins } from "./pluginSearch.ts";
 import { wantedVersion } from "./pluginVersion.ts";
@@ -28,18 +29,6 @@ export interface Plugin {
  * looked for.
  */
 export const PLUGINS_VARIABLE = "ISTIO_LAB_PLUGINS";
-
-/** PULUMI_HOME of an instance, where the engine finds the plugins that {@link choosePlugins} chose. */
-export function pulumiHome(lab: Instance): string {
-  return join(lab.dir, "pulumi-home");
-}
-
-/**
- * Directory for PATH: the engine, and beside it the language plugin, which it does not look for in its cache.
- */
-export function pluginPath(lab: Instance): string {
-  return join(pulumiHome(lab), "bin");
-}
 
 /**
  * Chooses the program's three plugins: from PATH and Pulumi's caches, else the official download, else the

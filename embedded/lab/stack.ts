@@ -8,7 +8,7 @@ import type { ProbeDefaults } from "../../probe/command.ts";
 import { cacheHome, type Instance, upCommand } from "../host/instance.ts";
 import { adminKubeconfig } from "../machines/controlPlane.ts";
 import { httpsFiles } from "./certificate.ts";
-import { pluginPath, pulumiHome } from "./plugins.ts";
+import { pluginPath, pulumiHome } from "./pluginHome.ts";
 import { recoverState, savedOutputs } from "./stackState.ts";
 
 /** The program's directory: the one with Pulumi.yaml. */

@@ -1,7 +1,6 @@
 /** Writes the kubeconfigs of the machines' daemons and of the administrator. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { stringify } from "yaml";
 
 /** Writes a self-contained kubeconfig for a certificate in `pki`. Only the file's owner can read it. */
 export async function writeKubeconfig(
@@ -30,5 +29,7 @@ export async function writeKubeconfig(
     contexts: [{ name: context, context: { cluster: context, user: context } }],
     "current-context": context,
   };
+  // Loaded here: most commands write none.
+  const { stringify } = await import("yaml");
   await writeFile(file, stringify(kubeconfig), { mode: 0o600 });
 }

@@ -8,9 +8,9 @@ import { ApiError, KubectlError, KubernetesApi, NoAnswer, type Selection } from 
 import { LabError } from "../../clients/process.ts";
 import { upWith, weightSettings } from "../../clients/pulumi.ts";
 import type { Page } from "../../outputs.ts";
-import { type ProbeResult, probe, resultOf, tally } from "../probe.ts";
+import type { ProbeResult } from "../probe.ts";
 import { renderReport, renderResolution } from "../render.ts";
-import { RequestStream } from "../stream.ts";
+import type { RequestStream } from "../stream.ts";
 import { parseWeights } from "../weights.ts";
 import { measureShift, parseAccessLog, type RoutedRequest, type ShiftTimes } from "./time.ts";
 import { gatewayLog, type RoutingChange, type RoutingState, RoutingWatch } from "./watch.ts";
@@ -29,6 +29,8 @@ export interface ShiftTarget extends Omit<Page, "weights"> {
 export interface ShiftLab extends ShiftTarget {
   /** Runs Pulumi on the stack, its output going to stderr; rejects when it fails. */
   pulumi(args: string[]): Promise<unknown>;
+  /** Loads what `pulumi` needs. */
+  prepare?(): Promise<unknown>;
 }
 
 /** The observation of a change of weights. */
@@ -67,9 +69,11 @@ const NO_LOG = 4000;
 export async function shift(lab: ShiftLab, words: string[], flags: { json?: true }): Promise<boolean> {
   const { url, host, ca, pages } = lab;
   const weights = readWeights(words, Object.keys(pages));
-  const observation = await observeShift(lab, () => lab.pulumi(upWith(weightSettings(weights)))).catch(
-    inWords,
-  );
+  const observing = observeShift(lab, () => lab.pulumi(upWith(weightSettings(weights))));
+  // kubectl is starting meanwhile.
+  void lab.prepare?.();
+  const observation = await observing.catch(inWords);
+  const { probe, resultOf } = await import("../probe.ts");
   const report = await probe({ url, host, ca, pages, weights, requests: PROBE_REQUESTS });
   if (flags.json) {
     console.log(
@@ -108,7 +112,12 @@ export async function observeShift(
 ): Promise<ShiftObservation> {
   const { url, host, ca, pages } = target;
   const userAgent = `istio-lab-shift/${randomUUID()}`;
-  const api = await KubernetesApi.connect(target.cluster);
+  // The HTTP client loads while kubectl starts.
+  const [api, { RequestStream }, { tally }] = await Promise.all([
+    KubernetesApi.connect(target.cluster),
+    import("../stream.ts"),
+    import("../probe.ts"),
+  ]);
   const watch = new RoutingWatch(api, target.namespace);
   let stream: RequestStream | undefined;
   try {

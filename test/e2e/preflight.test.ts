@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { execa } from "execa";
 import { afterAll, beforeAll, describe } from "vitest";
-import { pluginPath } from "../../embedded/lab/plugins.ts";
+import { pluginPath } from "../../embedded/lab/pluginHome.ts";
 import { labEnvironment } from "../../embedded/lab/stack.ts";
 import { makeCertificateAuthority } from "../../embedded/machines/certificates.ts";
 import { pkiDir } from "../../embedded/machines/controlPlane.ts";

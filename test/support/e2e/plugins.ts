@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { quote } from "../../../clients/shell.ts";
 import type { Instance } from "../../../embedded/host/instance.ts";
 import { standIn } from "../../../embedded/lab/pluginInstall.ts";
-import { pulumiHome } from "../../../embedded/lab/plugins.ts";
+import { pulumiHome } from "../../../embedded/lab/pluginHome.ts";
 import { wantedVersion } from "../../../embedded/lab/pluginVersion.ts";
 
 /**

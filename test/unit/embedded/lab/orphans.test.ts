@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Instance, instance } from "../../../../embedded/host/instance.ts";
 import { endOrphans } from "../../../../embedded/lab/orphans.ts";
-import { pulumiHome } from "../../../../embedded/lab/plugins.ts";
+import { pulumiHome } from "../../../../embedded/lab/pluginHome.ts";
 import { PROGRAM } from "../../../../embedded/lab/stack.ts";
 
 let root: string;

@@ -5,12 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type Instance, instance } from "../../../../embedded/host/instance.ts";
-import {
-  choosePlugins,
-  findInstalled,
-  pluginWarnings,
-  pulumiHome,
-} from "../../../../embedded/lab/plugins.ts";
+import { pulumiHome } from "../../../../embedded/lab/pluginHome.ts";
+import { choosePlugins, findInstalled, pluginWarnings } from "../../../../embedded/lab/plugins.ts";
 import { wantedVersion } from "../../../../embedded/lab/pluginVersion.ts";
 
 const version = wantedVersion("resource-kubernetes");

@@ -2,7 +2,7 @@
 import { delimiter, join } from "node:path";
 import { expect, test } from "vitest";
 import { instance } from "../../../../embedded/host/instance.ts";
-import { pluginPath, pulumiHome } from "../../../../embedded/lab/plugins.ts";
+import { pluginPath, pulumiHome } from "../../../../embedded/lab/pluginHome.ts";
 import { labEnvironment } from "../../../../embedded/lab/stack.ts";
 
 test("in the lab's environment the engine finds its own plugins, and neither others on PATH nor new ones", () => {
