@@ -3,8 +3,8 @@ import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { quote } from "../../../clients/shell.ts";
 import type { Instance } from "../../../embedded/host/instance.ts";
-import { standIn } from "../../../embedded/lab/pluginInstall.ts";
 import { pulumiHome } from "../../../embedded/lab/pluginHome.ts";
+import { standIn } from "../../../embedded/lab/pluginInstall.ts";
 import { wantedVersion } from "../../../embedded/lab/pluginVersion.ts";
 
 /**
