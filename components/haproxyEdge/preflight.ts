@@ -121,6 +121,12 @@ function reportOf({ stdout, stderr, exitCode }: SshResult, { local, user }: Load
 
 /** Undefined for a key in a form that only the push can read: the machine is the right one. */
 function logOnFault(error: SshError, { user, hostKey }: LoadBalancerAccess): string | undefined {
+  if (error.code === "ECONNRESET" || error.message.includes("lost before handshake"))
+    return (
+      `closes the connection before a log-on (${error.message}). OpenSSH 9.8 and later does so for a while ` +
+      "after failed log-ons (PerSourcePenalties): wait a minute. Else look for MaxStartups, fail2ban or " +
+      "/etc/hosts.deny; sshd's log says which (journalctl -u ssh -u sshd)"
+    );
   switch (error.kind) {
     case "host-key":
       return (

@@ -1,4 +1,6 @@
 /** Tests of components/haproxyEdge/preflight.ts. */
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { openSession } from "../../../../components/haproxyEdge/machine.ts";
 import { checkLoadBalancer, type LoadBalancerAccess } from "../../../../components/haproxyEdge/preflight.ts";
@@ -99,6 +101,22 @@ describe("a push that would fail", () => {
       expect.stringContaining("does not answer: no answer in time; is the machine up"),
     ]);
   });
+
+  it.each(["end", "resetAndDestroy"] as const)(
+    "names an sshd that closes each connection: %s",
+    async (how) => {
+      const { access } = await machine();
+      const closes = createServer((socket) => socket.on("error", () => undefined)[how]());
+      await once(closes.listen(0, "127.0.0.1"), "listening");
+      closing.push(() => closes.close());
+      const { port } = closes.address() as AddressInfo;
+      expect((await check({ ...access, port })).faults).toEqual([
+        expect.stringMatching(
+          / closes the connection before a log-on \(.*PerSourcePenalties\): wait a minute\. /,
+        ),
+      ]);
+    },
+  );
 
   it("shows the host key of another machine, and sends it nothing", async () => {
     const { server, access } = await machine();
