@@ -128,7 +128,11 @@ const observability =
           namespace,
           weights: config.weights,
           gateway: config.istio.gateway,
-          loadBalancer: { host: loadBalancer.host, exporter: config.stats.prometheus },
+          loadBalancer: {
+            host: loadBalancer.host,
+            exporter: config.stats.prometheus,
+            servers: nodes.map(({ name }) => name),
+          },
           labels,
           owner,
         },

@@ -1,7 +1,7 @@
 /** The page's files for the browser: TypeScript without its types, the chart library from node_modules. */
 import { readFileSync } from "node:fs";
 import { createRequire, stripTypeScriptTypes } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 export interface Asset {
   readonly type: string;
@@ -16,17 +16,18 @@ const CSS = "text/css; charset=utf-8";
 export function readAssets(): ReadonlyMap<string, Asset> {
   const uplot = dirname(createRequire(import.meta.url).resolve("uplot"));
   const text = (path: string) => readFileSync(path, "utf8");
-  const modules = ["page", "graph", "servers", "tables", "chart", "colors", "words"].map(
-    (name): [string, Asset] => [
-      `/${name}.ts`,
-      { type: JAVASCRIPT, body: stripTypeScriptTypes(text(join(PAGE, `${name}.ts`))) },
-    ],
-  );
+  const module = (path: string): [string, Asset] => [
+    `/${basename(path)}`,
+    { type: JAVASCRIPT, body: stripTypeScriptTypes(text(path)) },
+  ];
+  const names = ["page", "graph", "servers", "tables", "chart", "colors", "words"];
   return new Map<string, Asset>([
     ["/", { type: "text/html; charset=utf-8", body: text(join(PAGE, "page.html")) }],
     ["/page.css", { type: CSS, body: text(join(PAGE, "page.css")) }],
     ["/uplot.css", { type: CSS, body: text(join(uplot, "uPlot.min.css")) }],
     ["/uplot.js", { type: JAVASCRIPT, body: text(join(uplot, "uPlot.esm.js")) }],
-    ...modules,
+    // A browser resolves `../histogram.ts` of a module at the root to the root.
+    module(join(import.meta.dirname, "histogram.ts")),
+    ...names.map((name) => module(join(PAGE, `${name}.ts`))),
   ]);
 }

@@ -1,5 +1,6 @@
 /** The measurements of the picture, as PromQL: Istio's standard metrics and HAProxy's own. */
 import { staleSeconds } from "../mesh/observability.ts";
+import { bound, type Histogram } from "./histogram.ts";
 import type { Measured, MeasuredServer, MeasuredVersion } from "./picture.ts";
 import { type PrometheusGet, query, queryRange, type Sample, type Series } from "./prometheus.ts";
 
@@ -86,6 +87,9 @@ function gatewayOf(found: Found): NonNullable<Measured["gateway"]> {
 /** Without the time that a kept connection was idle, which HAProxy's total has in it. */
 const MEAN = "response_time_average_seconds";
 
+/** Not the exporter's: the rules in haproxy.cfg count it. */
+const TIMES = "haproxy_server_response_time_seconds_bucket";
+
 const deployment = (version: string) => `nginx-${version}`;
 
 /**
@@ -126,7 +130,9 @@ export function queriesOf(
     edgeErrors: `sum(increase(haproxy_backend_http_responses_total{${backends},code="5xx"}${window}))`,
     serversUp: `max by (server) (haproxy_server_status{proxy="${backend}",state="UP"})`,
     serversSent: `sum by (server, code) (${answers})`,
-    /** Of the last 1024 requests: HAProxy's exporter has no percentiles. */
+    /** Nothing where only HAProxy's exporter is scraped. */
+    serversTimes: `sum by (server, le) (increase(${TIMES}{${backends}}${window}))`,
+    /** Of the last 1024 requests. */
     serversMean: `max by (server) (haproxy_server_${MEAN}{${backends}})`,
     edgeMean: `max(haproxy_backend_${MEAN}{${backends}})`,
     history: `sum by (destination_workload) (rate(istio_requests_total{${split}}${window}))`,
@@ -140,6 +146,7 @@ function haproxyOf({
   serversUp,
   serversSent,
   serversMean,
+  serversTimes,
 }: Found): NonNullable<Measured["haproxy"]> {
   const total = (samples: readonly Sample[]) => samples.reduce((sum, { value }) => sum + (value ?? 0), 0);
   const servers = serversUp.map(({ labels, value }): MeasuredServer => {
@@ -150,6 +157,7 @@ function haproxyOf({
       requests: total(answers),
       errors: total(answers.filter((sample) => sample.labels.code === "5xx")),
       mean: milliseconds(serversMean.find((sample) => sample.labels.server === labels.server)),
+      times: histogramOf(serversTimes.filter((sample) => sample.labels.server === labels.server)),
     };
   });
   return {
@@ -158,6 +166,14 @@ function haproxyOf({
     mean: milliseconds(edgeMean[0]),
     servers: servers.sort((a, b) => a.name.localeCompare(b.name)),
   };
+}
+
+function histogramOf(buckets: readonly Sample[]): Histogram {
+  const times = buckets.map(({ labels: { le = "" }, value }) => ({
+    upTo: le === "+Inf" ? null : 1000 * Number(le),
+    count: value ?? 0,
+  }));
+  return times.sort((a, b) => bound(a) - bound(b));
 }
 
 const milliseconds = (seconds: Sample | undefined) =>

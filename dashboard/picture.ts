@@ -1,5 +1,6 @@
 /** The picture that the dashboard shows: what flows where, and whether it agrees with the weights. Pure. */
 import { allowed } from "../probe/verdict.ts";
+import { added, type Histogram, percentiles } from "./histogram.ts";
 
 /** Requests over one edge of the graph; null where nothing measures it. */
 export interface Flow {
@@ -9,7 +10,7 @@ export interface Flow {
   readonly share: number | null;
   /** Percent of the requests that ended with a 5xx status or without an answer. */
   readonly errors: number | null;
-  /** Mean time to answer, in milliseconds, where no percentile is measured: HAProxy's. */
+  /** HAProxy's mean time to answer, in milliseconds; null on other edges. */
   readonly mean: number | null;
   /** Median time to answer, in milliseconds. */
   readonly p50: number | null;
@@ -23,6 +24,8 @@ export interface ServerPicture {
   /** HAProxy's own view of the server. */
   readonly state: "up" | "down" | "unknown";
   readonly flow: Flow;
+  /** Its answers by time; missing where they are not measured. */
+  readonly times?: Histogram | undefined;
 }
 
 /** One version of the application. */
@@ -98,6 +101,8 @@ export interface MeasuredServer {
   readonly errors: number;
   /** Milliseconds; null where the exporter has none. */
   readonly mean: number | null;
+  /** Its answers by time; missing where Prometheus does not scrape them. */
+  readonly times?: Histogram | undefined;
 }
 
 /** What the sources report at one moment; a part is undefined where its source does not answer. */
@@ -143,11 +148,15 @@ export function pictureOf(measured: Measured, setting: Setting): Picture {
     at,
     url: setting.url,
     windowSeconds,
-    client: flow(haproxy ?? gateway, haproxy?.requests ?? gateway?.requests),
+    client: flow(
+      haproxy ? { ...haproxy, ...percentiles(added(haproxy.servers)) } : gateway,
+      haproxy?.requests ?? gateway?.requests,
+    ),
     servers: (haproxy?.servers ?? []).map((server) => ({
       name: server.name,
       state: server.state,
-      flow: flow(server, sent),
+      flow: flow({ ...server, ...percentiles(server.times) }, sent),
+      times: server.times,
     })),
     gateway: flow(gateway, gateway?.requests),
     versions: Object.entries(setting.weights).map(([name, weight]) => {

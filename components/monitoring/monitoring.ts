@@ -9,7 +9,7 @@ import { apiVersionOf, DELETED_IN_BACKGROUND, metadataOf, NOT_AWAITED } from "..
 import { prometheusObjects, readerBinding, readerRole, standardMetricsObject } from "./objects.ts";
 import { claimOf, deploymentOf, PROMETHEUS_PORT, serviceSpec } from "./prometheus.ts";
 import { prometheusRules } from "./rules.ts";
-import { prometheusConfig } from "./scrape.ts";
+import { type HaproxyTarget, prometheusConfig } from "./scrape.ts";
 import { standardMetricsFilter } from "./standardMetrics.ts";
 
 /** Where a program that may use the API server's proxy finds Prometheus. */
@@ -42,8 +42,8 @@ export interface MonitoringArgs {
   gateway: GatewayRef;
   /** Namespace of istiod. */
   istioNamespace: string;
-  /** `HOST:PORT` of HAProxy's exporter, as pods reach it. @default HAProxy is not scraped */
-  haproxy?: string | undefined;
+  /** HAProxy's exporter, as pods reach it. @default HAProxy is not scraped */
+  haproxy?: HaproxyTarget | undefined;
   /** True: the proxies lack Istio's telemetry filter; Envoy's stats access logger stands in for it. */
   standIn: boolean;
   /** Further labels of each object and pod. @default none */

@@ -3,6 +3,14 @@ import { stringify } from "yaml";
 import type { GatewayRef } from "../../mesh/model.ts";
 import { OWN_SERVICE_RELABELING, standardMetricsRelabeling } from "./standardMetrics.ts";
 
+/** Where HAProxy's metrics are. */
+export interface HaproxyTarget {
+  /** `HOST:PORT` of its exporter. */
+  readonly address: string;
+  /** Paths of the same address at which its response times are. */
+  readonly responseTimes: readonly string[];
+}
+
 export interface ScrapeArgs {
   /** Namespaces with pods that have a sidecar or are a gateway. */
   readonly namespaces: readonly string[];
@@ -12,8 +20,8 @@ export interface ScrapeArgs {
   readonly istiodNamespace: string;
   /** Seconds between two scrapes. */
   readonly scrapeSeconds: number;
-  /** `HOST:PORT` of HAProxy's exporter. @default HAProxy is not scraped */
-  readonly haproxy?: string | undefined;
+  /** HAProxy's exporter. @default HAProxy is not scraped */
+  readonly haproxy?: HaproxyTarget | undefined;
   /** True: the proxies report through Envoy's stats access logger, under names that need relabeling. */
   readonly standIn: boolean;
 }
@@ -31,7 +39,7 @@ export function prometheusConfig(args: ScrapeArgs): string {
     scrape_configs: [
       proxies(args),
       istiod(args.istiodNamespace),
-      ...(args.haproxy ? [{ job_name: "haproxy", static_configs: [{ targets: [args.haproxy] }] }] : []),
+      ...(args.haproxy ? haproxy(args.haproxy) : []),
       { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
     ],
   });
@@ -78,6 +86,23 @@ function istiod(namespace: string) {
       replace("__meta_kubernetes_pod_label_app", "(.+)", "$1", "app"),
     ],
   };
+}
+
+/** Targets that differ in their path alone need a label that differs, too. */
+function haproxy({ address, responseTimes }: HaproxyTarget) {
+  const [first = "/latency", ...more] = responseTimes;
+  const target = (labels: Record<string, string>) => ({ targets: [address], labels });
+  return [
+    { job_name: "haproxy", static_configs: [{ targets: [address] }] },
+    {
+      job_name: "haproxy-latency",
+      metrics_path: first,
+      static_configs: [
+        { targets: [address] },
+        ...more.map((path) => target({ __metrics_path__: path, page: path })),
+      ],
+    },
+  ];
 }
 
 const keep = (label: string, regex: string) => ({ source_labels: [label], action: "keep", regex });

@@ -2,6 +2,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Listen } from "../../haproxy/model.ts";
+import { responseTimePaths } from "../../haproxy/responseTimes.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
 import { metadataOf, POD_DELETION_LIMIT } from "../../mesh/ownedObject.ts";
@@ -22,8 +23,8 @@ export interface ObservabilityArgs {
   weights: Weights;
   /** The ingress gateway. */
   gateway: GatewayRef;
-  /** The load balancer, and where its exporter listens. */
-  loadBalancer: { host: string; exporter?: Listen | undefined };
+  /** The load balancer, where its exporter listens, and the names of its servers. */
+  loadBalancer: { host: string; exporter?: Listen | undefined; servers: readonly string[] };
   /** Further labels of each object and pod. @default none */
   labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
@@ -95,6 +96,7 @@ function createMonitoring(
   if (scrapeSeconds === undefined) return undefined;
   if (url !== undefined) return pulumi.output({ url, scrapeSeconds, gateway: gateway.service });
   if (!deployed) return undefined;
+  const address = exporterAddress(loadBalancer.host, loadBalancer.exporter);
   const args = {
     ...deployed,
     scrapeSeconds,
@@ -103,7 +105,7 @@ function createMonitoring(
     weights,
     gateway,
     istioNamespace: ISTIO_NAMESPACE,
-    haproxy: exporterAddress(loadBalancer.host, loadBalancer.exporter),
+    haproxy: address ? { address, responseTimes: responseTimePaths(loadBalancer.servers) } : undefined,
     labels,
     owner,
     home,

@@ -1,4 +1,5 @@
 /** Which of HAProxy's servers the graph shows: each of a few; of many, those that are not up. */
+import { added, percentiles } from "../histogram.ts";
 import type { Flow, Picture } from "../picture.ts";
 
 type Server = Picture["servers"][number];
@@ -23,6 +24,7 @@ export function shownServers(servers: readonly Server[]): Shown[] {
 
 function together(state: Server["state"], servers: readonly Server[]): Shown {
   const all = servers.filter((server) => server.state === state);
+  const histogram = added(all);
   const sum = (of: (flow: Flow) => number | null) =>
     all.reduce((total, { flow }) => total + (of(flow) ?? 0), 0);
   const perSecond = sum((flow) => flow.perSecond);
@@ -37,8 +39,8 @@ function together(state: Server["state"], servers: readonly Server[]): Shown {
       share: sum((flow) => flow.share),
       errors: perSecond > 0 ? (100 * failed) / perSecond : null,
       mean: times > 0 ? times / perSecond : null,
-      p50: null,
-      p99: null,
+      ...percentiles(histogram),
     },
+    times: histogram,
   };
 }

@@ -27,7 +27,15 @@ export function fillTables(picture: Picture): void {
     picture.servers.map(({ name, state, flow }) => ({
       name,
       state,
-      cells: [state, percent(flow.share), perSecond(flow.perSecond), percent(flow.errors), time(flow.mean)],
+      cells: [
+        state,
+        percent(flow.share),
+        perSecond(flow.perSecond),
+        percent(flow.errors),
+        time(flow.p50),
+        time(flow.p99),
+        time(flow.mean),
+      ],
     })),
   );
   list(

@@ -16,6 +16,13 @@ import { SOON } from "../support/e2e/soon.ts";
 
 const LINK = "http://127.0.0.1:9411/zipkin/?lookback=15m";
 
+/** Half of the answers within 8 ms, 99 of 100 within 90 ms. */
+const TIMES = [
+  { upTo: 8, count: 500 },
+  { upTo: 90, count: 990 },
+  { upTo: null, count: 1000 },
+];
+
 const MEASURED: Omit<Measured, "at"> = {
   clockAhead: 0,
   windowSeconds: 10,
@@ -24,7 +31,7 @@ const MEASURED: Omit<Measured, "at"> = {
     errors: 0,
     mean: 4,
     servers: [
-      { name: "node02", state: "up", requests: 1000, errors: 0, mean: 4 },
+      { name: "node02", state: "up", requests: 1000, errors: 0, mean: 4, times: TIMES },
       { name: "node03", state: "down", requests: 0, errors: 0, mean: null },
     ],
   },
@@ -130,6 +137,34 @@ test("a version that is off, and a server that is down, show by more than their 
 test("links lead to the traces: the latest, and those with errors", async () => {
   const links = await browser.evaluate('[...document.querySelectorAll("#links a")].map((link) => link.href)');
   expect(links).toEqual([LINK, `${LINK}&annotationQuery=error`]);
+});
+
+test("edges of HAProxy have p50 and p99 where they are measured, the mean where they are not", async () => {
+  const times = () =>
+    browser.evaluate(
+      '["client", "server-node02"].map((id) => document.getElementById("edge-" + id).lastChild.textContent)',
+    );
+  await expect.poll(times, SOON).toEqual(["p50 8.0 ms · p99 90 ms", "p50 8.0 ms · p99 90 ms"]);
+  const row = '[...document.querySelectorAll("#servers tbody tr:first-child td")].slice(-3)';
+  expect(await browser.evaluate(`${row}.map((cell) => cell.textContent)`)).toEqual([
+    "8.0 ms",
+    "90 ms",
+    "4.0 ms",
+  ]);
+  const covered = await browser.evaluate(`[...document.querySelectorAll(".figures text")].filter((text) => {
+    const { x, y, width, height } = text.getBBox();
+    return [...document.querySelectorAll(".frame")].some((frame) => {
+      const box = frame.getBBox();
+      return x < box.x + box.width && box.x < x + width && y < box.y + box.height && box.y < y + height;
+    });
+  }).map((text) => text.textContent)`);
+  expect(covered).toEqual([]);
+  const { haproxy } = MEASURED;
+  const servers = haproxy?.servers.map((server) => ({ ...server, times: undefined }));
+  measure = async () =>
+    pictureAt(Date.now(), { ...MEASURED, ...(haproxy && servers && { haproxy: { ...haproxy, servers } }) });
+  await expect.poll(times, SOON).toEqual(["mean 4.0 ms", "mean 4.0 ms"]);
+  measure = async () => pictureAt(Date.now());
 });
 
 test("nothing is loaded from elsewhere", async () => {

@@ -1,12 +1,16 @@
 // Successful pushes to a real load-balancer machine (sshd, sudo, systemd, HAProxy), and what they leave.
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { request } from "undici";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { until } from "../../clients/process.ts";
 import { credential } from "../../haproxy/model.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
 import { trial } from "../support/e2e/trial.ts";
+import { bucketsOf, expectTimes } from "../support/haproxy/responseTimes.ts";
 
 const site = new EdgeSite("edge-test");
 beforeAll(() => site.start());
@@ -183,6 +187,46 @@ describe("watching", () => {
     expect((await get("8404/", as("admin", password))).body).toContain("k8s-istio-ingress-gateway");
     expect(await site.push(site.config("a"))).toMatchObject({ exitCode: 0 });
     await expect(get("8404/")).rejects.toThrow();
+  });
+});
+
+describe("response times", () => {
+  const WAITS = [0, 0, 0, 7, 60, 300];
+  let server: Server;
+  beforeAll(async () => {
+    server = createServer(({ url = "/0" }, response) => {
+      setTimeout(() => response.end("a"), Number(url.slice(1)));
+    });
+    server.listen(0, site.lab.gateway);
+    await once(server, "listening");
+  });
+  afterAll(() => server.close());
+
+  test("of known waits are in their buckets at /latency, and a reload starts them anew", async () => {
+    const { host } = site.machine;
+    const { port } = server.address() as AddressInfo;
+    const stats = { prometheus: { address: host, port: 9101 } };
+    const pushed = async (servers: number) => {
+      const { exitCode, stderr } = await site.push(site.config("a", { stats, port, servers }));
+      expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
+    };
+    const buckets = async () => {
+      const { body } = await request(`http://${host}:9101/latency`, { reset: true });
+      return bucketsOf(await body.text());
+    };
+    await pushed(2);
+    const none = await buckets();
+    expect(new Set(none.values())).toEqual(new Set([0]));
+    const answers = await Promise.all(
+      WAITS.map(async (ms) => {
+        const sentAt = performance.now();
+        expect(await site.get(`/${ms}`)).toEqual({ statusCode: 200, body: "a" });
+        return { atLeast: ms / 1000, atMost: (performance.now() - sentAt) / 1000 };
+      }),
+    );
+    expectTimes(none, await buckets(), answers);
+    await pushed(3);
+    expect(await buckets()).toEqual(none);
   });
 });
 

@@ -1,7 +1,6 @@
 // Metrics, traces and the live page, on a lab with Prometheus and Zipkin.
 
-import { mkdtemp, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
 import { request } from "undici";
@@ -10,7 +9,7 @@ import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { allowed } from "../../probe/verdict.ts";
-import { DashboardPage, withServerStates } from "../support/e2e/dashboard.ts";
+import { DashboardPage, pictureDirectory, withServerStates } from "../support/e2e/dashboard.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { allAnswers, MESH_QUERIES } from "../support/e2e/meshQueries.ts";
 import {
@@ -54,7 +53,8 @@ describe("metrics", () => {
       Object.fromEntries(
         (await promql(lab, "min by (job) (up)")).map(({ labels, value }) => [labels.job, value]),
       );
-    await expect.poll(targets, SOON).toEqual({ haproxy: 1, "istio-proxies": 1, istiod: 1, prometheus: 1 });
+    const jobs = ["haproxy", "haproxy-latency", "istio-proxies", "istiod", "prometheus"];
+    await expect.poll(targets, SOON).toEqual(Object.fromEntries(jobs.map((job) => [job, 1])));
     const sidecars = async () => promql(lab, 'count(up{job="istio-proxies",pod=~"nginx-v.+"})');
     await expect.poll(sidecars, SOON).toMatchObject([{ value: 6 }]);
   });
@@ -64,8 +64,10 @@ describe("metrics", () => {
       const series = `istio_requests_total{reporter="${reporter}",destination_workload=~"nginx-.+"}`;
       return byVersion(lab, `sum by (destination_workload) (${series})`);
     };
+    const timed = () => promql(lab, "sum(haproxy_server_response_time_seconds_count)");
     await allScraped(lab);
     const before = { source: await counts("source"), destination: await counts("destination") };
+    const [timedBefore] = await timed();
     const { served } = await lab.expectSplit({ v116: 50, v117: 50 });
     await allScraped(lab);
     for (const reporter of ["source", "destination"] as const) {
@@ -75,6 +77,8 @@ describe("metrics", () => {
       ]);
       expect(Object.fromEntries(more), reporter).toEqual(served);
     }
+    const sum = Object.values(served).reduce((all, count) => all + count, timedBefore?.value ?? 0);
+    expect(await timed()).toMatchObject([{ value: sum }]);
     const { low, high } = allowed(800, 50);
     const shares = () => byVersion(lab, "istio_lab:version_share:ratio");
     await expect.poll(async () => Object.keys(await shares()).sort(), SOON).toEqual(["v116", "v117"]);
@@ -156,6 +160,7 @@ describe("the live page", () => {
       await expect.poll(() => page.state(), SOON).toBe("live");
       await lab.run("shift", "v116=90", "v117=10");
       await page.expectSplit({ v116: 90, v117: 10 });
+      await page.showsPercentiles();
       await writeFile(join(await pictureDirectory(), "dashboard.png"), await page.browser.screenshot());
       expect(loop.failures).toEqual({});
       await Promise.all([page.showsDeadNode(), page.showsStoppedVersion("v117")]);
@@ -289,9 +294,3 @@ describe("monitoring and tracing switched with traffic on", () => {
     expect(await leaksOnHost(lab.instance, seen)).toEqual([]);
   });
 });
-
-/** The README's picture is renewed by `./lab test --write`. */
-async function pictureDirectory(): Promise<string> {
-  if (process.env.ISTIO_LAB_WRITE) return join(PROGRAM, "docs");
-  return mkdtemp(join(tmpdir(), "istio-lab-picture-"));
-}

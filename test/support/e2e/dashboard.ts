@@ -1,7 +1,11 @@
 /** `./lab dashboard`, opened in headless Chromium. */
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { run } from "../../../clients/process.ts";
 import type { Picture } from "../../../dashboard/picture.ts";
+import { PROGRAM } from "../../../embedded/lab/stack.ts";
 import { Browser } from "./browser.ts";
 import type { TestLab } from "./harness.ts";
 import { prometheusPod } from "./metrics.ts";
@@ -89,6 +93,14 @@ export class DashboardPage {
     await expect.poll(seen, SOON).toEqual(wanted);
   }
 
+  /** Waits until every edge of the graph has p50 and p99. */
+  async showsPercentiles(): Promise<void> {
+    const all = '[...document.querySelectorAll("#graph .figures")].map((edge) => edge.lastChild.textContent)';
+    const others = async () =>
+      ((await this.browser.evaluate(all)) as string[]).filter((words) => !/^p50 .* · p99 /.test(words));
+    await expect.poll(others, SOON).toEqual([]);
+  }
+
   /**
    * Cuts a node off from the load balancer and expects its server to be down on the page, and up after that.
    */
@@ -151,4 +163,10 @@ export class DashboardPage {
     this.#process.kill("SIGINT");
     return (await this.#process).exitCode;
   }
+}
+
+/** The README's picture is renewed by `./lab test --write`. */
+export async function pictureDirectory(): Promise<string> {
+  if (process.env.ISTIO_LAB_WRITE) return join(PROGRAM, "docs");
+  return mkdtemp(join(tmpdir(), "istio-lab-picture-"));
 }

@@ -1,6 +1,7 @@
 /** Tests of dashboard/measure.ts. */
 import { expect, test } from "vitest";
 import { historyOf, measure, queriesOf } from "../../../dashboard/measure.ts";
+import { RESPONSE_TIME } from "../../../haproxy/responseTimes.ts";
 
 interface Answer {
   readonly metric: Record<string, string>;
@@ -44,6 +45,11 @@ test("the answers find their version, server and figure", async () => {
     [QUERIES.edgeRequests]: [{ metric: {}, value: [0, "102"] }],
     [QUERIES.serversUp]: [server("node03", "", "0"), server("node02", "", "1")],
     [QUERIES.serversMean]: [server("node02", "", "0.0125")],
+    [QUERIES.serversTimes]: [
+      { metric: { server: "node02", le: "+Inf" }, value: [0, "100"] },
+      { metric: { server: "node02", le: "0.025" }, value: [0, "99"] },
+      { metric: { server: "node02", le: "0.005" }, value: [0, "40"] },
+    ],
     [QUERIES.edgeMean]: [{ metric: {}, value: [0, "0.013"] }],
     [QUERIES.serversSent]: [server("node02", "2xx", "100"), server("node02", "5xx", "2")],
   });
@@ -59,8 +65,15 @@ test("the answers find their version, server and figure", async () => {
       requests: 102,
       mean: 13,
       servers: [
-        { name: "node02", state: "up", requests: 102, errors: 2, mean: 12.5 },
-        { name: "node03", state: "down", requests: 0, mean: null },
+        {
+          ...{ name: "node02", state: "up", requests: 102, errors: 2, mean: 12.5 },
+          times: [
+            { upTo: 5, count: 40 },
+            { upTo: 25, count: 99 },
+            { upTo: null, count: 100 },
+          ],
+        },
+        { name: "node03", state: "down", requests: 0, mean: null, times: [] },
       ],
     },
   });
@@ -83,6 +96,7 @@ test("the expressions use the standard names of Istio and HAProxy and the window
     "haproxy_backend_response_time_average_seconds",
     "haproxy_server_http_responses_total",
     "haproxy_server_response_time_average_seconds",
+    `${RESPONSE_TIME}_bucket`,
     "haproxy_server_status",
     "istio_request_duration_milliseconds_bucket",
     "istio_requests_total",

@@ -45,6 +45,26 @@ test("rates, shares and errors of each edge", () => {
   expect(gateway).toEqual({ perSecond: 99, share: 100, errors: 0, mean: null, p50: 3, p99: 12 });
 });
 
+test("HAProxy's edges have percentiles where its answers are counted by time", () => {
+  const times = (quick: number, slow: number) => [
+    { upTo: 10, count: quick },
+    { upTo: 100, count: quick + slow },
+    { upTo: null, count: quick + slow },
+  ];
+  const [one, other] = MEASURED.haproxy?.servers ?? [];
+  if (!MEASURED.haproxy || !one || !other) throw new Error("there are two servers");
+  const servers = [
+    { ...one, times: times(100, 0) },
+    { ...other, times: times(0, 100) },
+  ];
+  const picture = pictureOf({ ...MEASURED, haproxy: { ...MEASURED.haproxy, servers } }, SETTING);
+  expect(picture.client).toMatchObject({ mean: 4, p50: 10, p99: 98.2 });
+  expect(picture.servers.map(({ flow }) => flow)).toMatchObject([
+    { p50: 5, p99: 9.9 },
+    { p50: 55, p99: 99.1 },
+  ]);
+});
+
 test("the shares of HAProxy's servers are among themselves", () => {
   const servers = ["a", "b"].map((name) => ({
     name,

@@ -19,9 +19,28 @@ const job = (name: string, change: Partial<ScrapeArgs> = {}) =>
 
 test("proxies, istiod and Prometheus itself; HAProxy where it can be reached", () => {
   expect(jobs().map(({ job_name }) => job_name)).toEqual(["istio-proxies", "istiod", "prometheus"]);
-  expect(job("haproxy", { haproxy: "10.0.0.1:8404" })).toEqual({
+  const address = "10.0.0.1:8404";
+  const haproxy = { address, responseTimes: ["/latency"] };
+  expect(job("haproxy", { haproxy })).toEqual({
     job_name: "haproxy",
-    static_configs: [{ targets: ["10.0.0.1:8404"] }],
+    static_configs: [{ targets: [address] }],
+  });
+  expect(job("haproxy-latency", { haproxy })).toEqual({
+    job_name: "haproxy-latency",
+    metrics_path: "/latency",
+    static_configs: [{ targets: [address] }],
+  });
+});
+
+test("each path of HAProxy's response times is a target of its own, with a label of its own", () => {
+  const address = "10.0.0.1:8404";
+  const haproxy = { address, responseTimes: ["/latency", "/latency/2"] };
+  expect(job("haproxy-latency", { haproxy })).toMatchObject({
+    metrics_path: "/latency",
+    static_configs: [
+      { targets: [address] },
+      { targets: [address], labels: { __metrics_path__: "/latency/2", page: "/latency/2" } },
+    ],
   });
 });
 

@@ -21,7 +21,7 @@ async function observe(change: Record<string, unknown>) {
     namespace: config.namespace,
     weights: config.weights,
     gateway: config.istio.gateway,
-    loadBalancer: { host: "10.0.0.1", exporter: config.stats.prometheus },
+    loadBalancer: { host: "10.0.0.1", exporter: config.stats.prometheus, servers: ["node02"] },
     labels: config.labels,
     owner: OWNER,
   });

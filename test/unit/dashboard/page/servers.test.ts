@@ -30,7 +30,18 @@ test("many servers are one box, with the sum of what they get", () => {
     kind: "nodes",
     state: "up",
     flow: { perSecond: 50, share: 100, errors: 10, mean: 3, p50: null, p99: null },
+    times: [],
   });
+});
+
+test("many servers have the percentiles of all their answers", () => {
+  const times = [
+    { upTo: 10, count: 98 },
+    { upTo: null, count: 100 },
+  ];
+  const [all] = shownServers(many(7).map((one) => ({ ...one, times })));
+  expect(all?.flow).toMatchObject({ p50: (10 * 50) / 98, p99: 10 });
+  expect(all?.times?.at(-1)).toEqual({ upTo: null, count: 700 });
 });
 
 test("of many servers, those that are not up are shown each, up to four", () => {

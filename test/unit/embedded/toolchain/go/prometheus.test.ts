@@ -20,7 +20,7 @@ const CONFIG = prometheusConfig({
   gateway: { namespace: "istio-ingress", service: "ingress" },
   istiodNamespace: "istio-system",
   scrapeSeconds: 2,
-  haproxy: "[fd00::1]:8404",
+  haproxy: { address: "[fd00::1]:8404", responseTimes: ["/latency", "/latency/2"] },
   standIn: true,
 });
 const RULES = "groups: []\n";
@@ -87,7 +87,7 @@ test.skipIf(without)("Kubernetes discovery becomes HTTP discovery of the same na
     return { namespaces: urls?.[0], rest };
   });
   expect(found.map(({ namespaces }) => namespaces)).toEqual(
-    [["shop", "istio-ingress"], undefined, undefined, undefined].map((namespaces, index) =>
+    [["shop", "istio-ingress"], ...Array<undefined>(4)].map((namespaces, index) =>
       index === 1 ? ["istio-system"] : namespaces,
     ),
   );
