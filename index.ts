@@ -131,6 +131,7 @@ const observability =
           loadBalancer: {
             host: loadBalancer.host,
             exporter: config.stats.prometheus,
+            mode: loadBalancer.mode,
             servers: nodes.map(({ name }) => name),
           },
           labels,

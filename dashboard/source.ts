@@ -28,6 +28,8 @@ export interface SourceArgs {
   readonly versions: readonly string[];
   /** Workload of the ingress gateway. @default istio-ingressgateway */
   readonly gateway?: string | undefined;
+  /** Backend in haproxy.cfg. @default k8s-istio-ingress-gateway */
+  readonly backend?: string | undefined;
   /** Prometheus that the program deployed, or the address of one that was there. */
   readonly prometheus: ServiceRef | PrometheusAddress;
   /** Seconds between two scrapes. */
@@ -56,14 +58,14 @@ export class Source {
 
   /** @throws Error when the API server or Prometheus does not answer. */
   async picture(signal: AbortSignal): Promise<Picture> {
-    const { url, namespace, gateway, scrapeSeconds, links } = this.#args;
+    const { url, namespace, gateway, backend, scrapeSeconds, links } = this.#args;
     const { weights: routed, changedAt } = await this.#weights();
     const weights = inOrder(routed, this.#args.versions);
     this.#remember(weights, changedAt);
     const versions = Object.keys(weights);
     const get = this.#get();
     const [measured, pods, alerts] = await Promise.all([
-      measure({ get, namespace, gateway, versions, scrapeSeconds, signal }),
+      measure({ get, namespace, gateway, backend, versions, scrapeSeconds, signal }),
       this.#pods(versions),
       firingAlerts(get, signal),
     ]);

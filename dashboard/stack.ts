@@ -19,6 +19,7 @@ export function observedOf(outputs: Outputs, url: string): Observed {
     prometheus: monitoring,
     scrapeSeconds: monitoring.scrapeSeconds,
     gateway: monitoring.gateway,
+    backend: monitoring.backend,
     versionLabels: versionLabels ?? {},
     zipkin: tracing ?? undefined,
   };

@@ -200,7 +200,7 @@ export function labModel({
       tls && httpsOf(tls, nodes, { port: nodePorts.https, proxyProtocol: proxyProtocol.includes("https") }),
     stats,
     backend: {
-      name: `${prefix ? `${prefix}-` : ""}k8s-istio-ingress-gateway`,
+      name: backendName(owner, include),
       servers: nodes.map(({ name, address }) => ({ name, address, port: nodePorts.http2 })),
       proxyProtocol: proxyProtocol.includes("http"),
       check: {
@@ -215,6 +215,10 @@ export function labModel({
     },
   };
 }
+
+/** Backend of a stack: the exporter's label `proxy`. @param include true: of a file beside others */
+export const backendName = (owner: string, include: boolean): string =>
+  `${include ? `${ownNames(owner)}-` : ""}k8s-istio-ingress-gateway`;
 
 /** What the names of a stack's sections begin with, e.g. `istio-lab-dev`; short enough for a Unix socket. */
 function ownNames(owner: string): string {

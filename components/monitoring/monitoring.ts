@@ -21,6 +21,8 @@ export interface PrometheusRef {
   readonly scrapeSeconds: number;
   /** Workload of the ingress gateway, as the metrics name it. */
   readonly gateway: string;
+  /** Backend in haproxy.cfg; the outputs of earlier versions have none. */
+  readonly backend?: string;
 }
 
 export interface MonitoringArgs {
@@ -42,6 +44,8 @@ export interface MonitoringArgs {
   gateway: GatewayRef;
   /** Namespace of istiod. */
   istioNamespace: string;
+  /** Backend in haproxy.cfg. */
+  backend: string;
   /** HAProxy's exporter, as pods reach it. @default HAProxy is not scraped */
   haproxy?: HaproxyTarget | undefined;
   /** True: the proxies lack Istio's telemetry filter; Envoy's stats access logger stands in for it. */
@@ -102,6 +106,7 @@ export class Monitoring extends pulumi.ComponentResource {
       port: PROMETHEUS_PORT,
       scrapeSeconds: args.scrapeSeconds,
       gateway: args.gateway.service,
+      backend: args.backend,
     }));
     this.registerOutputs({ prometheus: this.prometheus });
   }

@@ -1,7 +1,7 @@
 /** Prometheus and Zipkin, each where the settings turn it on, in a namespace of their own. */
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import type { Listen } from "../../haproxy/model.ts";
+import { backendName, type Listen } from "../../haproxy/model.ts";
 import { responseTimePaths } from "../../haproxy/responseTimes.ts";
 import type { GatewayRef, Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
@@ -23,8 +23,13 @@ export interface ObservabilityArgs {
   weights: Weights;
   /** The ingress gateway. */
   gateway: GatewayRef;
-  /** The load balancer, where its exporter listens, and the names of its servers. */
-  loadBalancer: { host: string; exporter?: Listen | undefined; servers: readonly string[] };
+  /** The load balancer, where its exporter listens, whether it serves others too, and its servers. */
+  loadBalancer: {
+    host: string;
+    exporter?: Listen | undefined;
+    mode?: "file" | "include" | undefined;
+    servers: readonly string[];
+  };
   /** Further labels of each object and pod. @default none */
   labels?: Readonly<Record<string, string>> | undefined;
   /** The stack that owns the objects. */
@@ -38,6 +43,8 @@ export interface PrometheusUrl {
   readonly scrapeSeconds: number;
   /** Workload of the ingress gateway, as the metrics name it. */
   readonly gateway: string;
+  /** Backend in haproxy.cfg; the outputs of earlier versions have none. */
+  readonly backend?: string;
 }
 
 /** What shows the requests. Without settings it is empty. */
@@ -93,8 +100,9 @@ function createMonitoring(
   opts: pulumi.ComponentResourceOptions,
 ): pulumi.Output<PrometheusRef | PrometheusUrl> | undefined {
   const { deployed, url, scrapeSeconds, standIn } = monitoring ?? {};
+  const backend = backendName(owner, loadBalancer.mode === "include");
   if (scrapeSeconds === undefined) return undefined;
-  if (url !== undefined) return pulumi.output({ url, scrapeSeconds, gateway: gateway.service });
+  if (url !== undefined) return pulumi.output({ url, scrapeSeconds, gateway: gateway.service, backend });
   if (!deployed) return undefined;
   const address = exporterAddress(loadBalancer.host, loadBalancer.exporter);
   const args = {
@@ -105,6 +113,7 @@ function createMonitoring(
     weights,
     gateway,
     istioNamespace: ISTIO_NAMESPACE,
+    backend,
     haproxy: address ? { address, responseTimes: responseTimePaths(loadBalancer.servers) } : undefined,
     labels,
     owner,

@@ -25,7 +25,7 @@ export function promql(lab: TestLab, expression: string): Promise<Sample[]> {
   return query(getter(lab, PROMETHEUS), expression, AbortSignal.timeout(30_000));
 }
 
-/** Waits for the next scrape of every proxy and of HAProxy, which counts all requests that were answered before the call. */
+/** Waits for the next scrape of proxies and HAProxy: it counts all requests answered before the call. */
 export async function allScraped(lab: TestLab): Promise<void> {
   const [now] = await promql(lab, "vector(time())");
   const scraped = `min(timestamp(up{job=~"istio-proxies|haproxy.*"})) > ${now?.value}`;

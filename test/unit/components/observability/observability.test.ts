@@ -5,7 +5,7 @@ import { capabilities } from "../../../../capabilities.ts";
 import { Observability } from "../../../../components/observability/observability.ts";
 import type { OwnedObject } from "../../../../mesh/ownedObject.ts";
 import type { Capability } from "../../../../preflight/capability.ts";
-import { find, settled, startMocks } from "../../../support/mocks.ts";
+import { find, LEAST, settled, startMocks } from "../../../support/mocks.ts";
 import { faultsOf, settings } from "../../../support/settings.ts";
 
 afterEach(() => pulumi.runtime.disconnect());
@@ -21,7 +21,10 @@ async function observe(change: Record<string, unknown>) {
     namespace: config.namespace,
     weights: config.weights,
     gateway: config.istio.gateway,
-    loadBalancer: { host: "10.0.0.1", exporter: config.stats.prometheus, servers: ["node02"] },
+    loadBalancer: {
+      ...{ host: "10.0.0.1", exporter: config.stats.prometheus },
+      ...{ mode: config.loadBalancer.mode, servers: ["node02"] },
+    },
     labels: config.labels,
     owner: OWNER,
   });
@@ -87,11 +90,17 @@ it("outputs the addresses of Prometheus and Zipkin", async () => {
       port: 9090,
       scrapeSeconds: 15,
       gateway: "istio-ingressgateway",
+      backend: "k8s-istio-ingress-gateway",
     },
     { namespace: "istio-lab-observability", service: "zipkin", port: 9411 },
   ]);
-  expect((await observe({ monitoring: { url: "http://prometheus:9090" } })).outputs).toEqual([
-    { url: "http://prometheus:9090", scrapeSeconds: 15, gateway: "istio-ingressgateway" },
+  const loadBalancer = { ...LEAST.loadBalancer, mode: "include" };
+  const beside = { loadBalancer, monitoring: { url: "http://prometheus:9090" } };
+  expect((await observe(beside)).outputs).toEqual([
+    {
+      ...{ url: "http://prometheus:9090", scrapeSeconds: 15 },
+      ...{ gateway: "istio-ingressgateway", backend: "istio-lab-dev-k8s-istio-ingress-gateway" },
+    },
     undefined,
   ]);
 });
