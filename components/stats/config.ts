@@ -20,7 +20,8 @@ export const statsSettings = slice({
       object("give an object with prometheus, page and user", {
         prometheus: field(
           listen().optional(),
-          "`ADDRESS:PORT` of the load balancer, where its exporter answers at `/metrics`",
+          "`ADDRESS:PORT` of the load balancer, where its exporter answers at `/metrics` and its response " +
+            "times at `/latency`",
           "off",
         ),
         page: field(

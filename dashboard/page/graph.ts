@@ -8,10 +8,10 @@ const SVG = "http://www.w3.org/2000/svg";
 /** The columns: where each begins, and the size of its boxes. */
 const COLUMNS = {
   client: { x: 0, width: 110, height: 56 },
-  balancer: { x: 275, width: 120, height: 56 },
-  servers: { x: 560, width: 180, height: 56 },
-  gateway: { x: 800, width: 190, height: 74 },
-  versions: { x: 1165, width: 190, height: 90 },
+  balancer: { x: 300, width: 120, height: 56 },
+  servers: { x: 610, width: 180, height: 56 },
+  gateway: { x: 850, width: 190, height: 74 },
+  versions: { x: 1230, width: 190, height: 90 },
 } as const;
 /** The frame of a box is as wide as this on each side of its edge. */
 const MARGIN = 2;

@@ -16,10 +16,10 @@ import { SOON } from "../support/e2e/soon.ts";
 
 const LINK = "http://127.0.0.1:9411/zipkin/?lookback=15m";
 
-/** Half of the answers within 8 ms, 99 of 100 within 90 ms. */
+/** Half of the answers within 110 ms, 99 of 100 within 900 ms: figures as wide as any. */
 const TIMES = [
-  { upTo: 8, count: 500 },
-  { upTo: 90, count: 990 },
+  { upTo: 110, count: 500 },
+  { upTo: 900, count: 990 },
   { upTo: null, count: 1000 },
 ];
 
@@ -144,11 +144,11 @@ test("edges of HAProxy have p50 and p99 where they are measured, the mean where 
     browser.evaluate(
       '["client", "server-node02"].map((id) => document.getElementById("edge-" + id).lastChild.textContent)',
     );
-  await expect.poll(times, SOON).toEqual(["p50 8.0 ms · p99 90 ms", "p50 8.0 ms · p99 90 ms"]);
+  await expect.poll(times, SOON).toEqual(Array(2).fill("p50 110 ms · p99 900 ms"));
   const row = '[...document.querySelectorAll("#servers tbody tr:first-child td")].slice(-3)';
   expect(await browser.evaluate(`${row}.map((cell) => cell.textContent)`)).toEqual([
-    "8.0 ms",
-    "90 ms",
+    "110 ms",
+    "900 ms",
     "4.0 ms",
   ]);
   const covered = await browser.evaluate(`[...document.querySelectorAll(".figures text")].filter((text) => {
