@@ -174,3 +174,16 @@ test("a Prometheus of the user's own is queried at its address, not through the 
   await expect(picture()).rejects.toThrow("Prometheus at http://127.0.0.1:9/ does not answer: bad port");
   expect(requests.join(" ")).not.toContain("/proxy/");
 });
+
+test("the queries name the stack's own backend in haproxy.cfg", async () => {
+  const backend = "shop-backend";
+  const { edgeRequests, serversUp } = queriesOf({ namespace: "shop", backend }, 10);
+  const one = { metric: { server: "node02" }, value: [0, "1"] };
+  const answer = { status: "success", data: { result: [one] } };
+  const paths = [edgeRequests, serversUp].map((query) => [
+    `${QUERY}?query=${encodeURIComponent(query)}`,
+    answer,
+  ]);
+  const { picture } = await sourceOf({ ...cluster(), ...Object.fromEntries(paths) }, { backend });
+  expect((await picture()).servers).toMatchObject([{ name: "node02", state: "up" }]);
+});
