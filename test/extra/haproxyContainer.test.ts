@@ -1,14 +1,19 @@
-// HAProxy in a container of a real Podman on the load-balancer machine, with the commands of
-// docs/load-balancer.md:
+// HAProxy in a container of a real Podman and of a real Docker on the load-balancer machine, with the
+// commands of docs/load-balancer.md:
+//   npx vitest run --project extra test/extra/haproxyContainer.test.ts
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ROOTS, rootFileSystem } from "../../embedded/toolchain/roots.ts";
-import { documentedCommands, PREPARE } from "../support/e2e/containerHost.ts";
+import { documentedCommands, prepare } from "../support/e2e/containerHost.ts";
 import { EdgeSite } from "../support/e2e/edgeSite.ts";
 
-const PACKAGES = [...ROOTS.loadBalancer.packages, "podman", "crun", "netavark"];
+const PACKAGES = {
+  podman: ["podman", "crun", "netavark"],
+  docker: ["docker.io"],
+};
 
-describe("HAProxy in a container", () => {
-  const site = new EdgeSite("edge-podman");
+describe.each(["podman", "docker"] as const)("HAProxy in a container of %s", (engine) => {
+  const site = new EdgeSite(`edge-${engine}`);
+  const startedAt = () => site.inside(`${engine} inspect --format '{{.State.StartedAt}}' haproxy`);
   let reloadCommand = "";
   const push = (text: string) => site.push(text, { reloadCommand });
   const sudo = async (script: string) => {
@@ -17,9 +22,11 @@ describe("HAProxy in a container", () => {
   };
 
   beforeAll(async () => {
-    await site.start(await rootFileSystem({ name: "container-host", packages: PACKAGES }));
-    await sudo(PREPARE);
-    const { setUp, reload } = await documentedCommands();
+    const name = engine === "podman" ? "container-host" : `container-host-${engine}`;
+    const packages = [...ROOTS.loadBalancer.packages, ...PACKAGES[engine]];
+    await site.start(await rootFileSystem({ name, packages }));
+    expect(await site.inside(prepare(engine))).toMatch(/prepared$/);
+    const { setUp, reload } = await documentedCommands(engine);
     reloadCommand = reload;
     await sudo(`set -eu\n${setUp}`);
   });
@@ -33,14 +40,14 @@ describe("HAProxy in a container", () => {
     const seen = { requests: 0, failed: 0, lookedAt: 0, leaks: [] };
     expect(await push(site.config("a"))).toMatchObject({ exitCode: 0, stderr: "" });
     expect(await site.get("/")).toEqual({ statusCode: 200, body: "a" });
-    const started = await site.inside("podman inspect --format '{{.State.StartedAt}}' haproxy");
+    const started = await startedAt();
     const failures = await site.duringRequests(seen, async () => {
       for (const page of ["b", "a", "b"] as const)
         expect(await push(site.config(page))).toMatchObject({ exitCode: 0, stderr: "" });
     });
     expect(failures).toEqual([]);
     expect(await site.get("/")).toEqual({ statusCode: 200, body: "b" });
-    expect(await site.inside("podman inspect --format '{{.State.StartedAt}}' haproxy")).toBe(started);
+    expect(await startedAt()).toBe(started);
   });
 
   test("checks a file with the container's HAProxy: a faulty one changes nothing", async () => {
@@ -54,7 +61,7 @@ describe("HAProxy in a container", () => {
   });
 
   test("serves again after the container was stopped", async () => {
-    await site.inside("podman stop haproxy");
+    await site.inside(`${engine} stop haproxy`);
     expect(await push(site.config("b"))).toMatchObject({ exitCode: 0, stderr: "" });
     expect(await site.get("/")).toEqual({ statusCode: 200, body: "b" });
   });
