@@ -207,10 +207,8 @@ export class EdgeSite extends EdgeMachine {
 
 /** OpenSSH 9.8 and later closes the connections of an address with failed log-ons, as some trials have. */
 const NO_PENALTIES = `
-  cat >/etc/ssh/sshd_config.d/trials.conf <<END
-IgnoreUnknown PerSourcePenalties
-PerSourcePenalties no
-END
+  sshd -T | grep -q persourcepenalties || exit
+  echo 'PerSourcePenalties no' >/etc/ssh/sshd_config.d/trials.conf
   systemctl reload ssh`;
 
 async function servePage(page: Page, address: string): Promise<Server> {
