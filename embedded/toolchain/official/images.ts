@@ -7,6 +7,7 @@ import { keptOfficial } from "./official.ts";
 import type { Origin } from "./origin.ts";
 import { type Manifest, parseImageName, pull } from "./registry.ts";
 import { requireSignature } from "./signature.ts";
+import { Unavailable } from "./source.ts";
 
 export const OFFICIAL_IMAGES = {
   pause: "registry.k8s.io/pause:3.10.1",
@@ -31,7 +32,7 @@ const OFFICIAL_PARTS = {
 
 export type ImagePart = keyof typeof OFFICIAL_PARTS;
 
-/** The digest of a tag. Zipkin has its tag alone, over TLS. */
+/** The digest of a tag. Of Zipkin's none is published. */
 const DIGESTS: Readonly<Record<string, string>> = {
   [OFFICIAL_IMAGES.pause]: "sha256:278fb9dbcca9518083ad1e11276933a2e96f23de604a3a08cc3c80002767d24c",
   [OFFICIAL_IMAGES.coredns]: "sha256:7efd3c635b03efd68c4e8398fc45f0d993d0e9ab016f72c1cefb0fd6d01aa286",
@@ -78,13 +79,21 @@ async function officialImage(origin: Origin, name: string, report: (line: string
   return join(directory, "image.tar");
 }
 
-/** The digest that the name stands for: pinned, in the mirror's list, or signed by the publisher. */
+/**
+ * The digest that the name stands for: pinned, in the mirror's list, or signed by the publisher.
+ *
+ * @throws Unavailable where there is none of these
+ */
 async function trusted(origin: Origin, name: string): Promise<Manifest> {
   const image = parseImageName(name);
   const digest = (await origin.digests()).get(name) ?? DIGESTS[name];
   if (digest) return origin.registry.manifest(image, digest);
+  if (!name.startsWith(`${hub}/`))
+    throw new Unavailable(
+      `no digest of ${name} is published to check it by; images.txt of a mirror can name one`,
+      "file",
+    );
   const manifest = await origin.registry.manifest(image, image.tag);
-  if (name.startsWith(`${hub}/`))
-    await requireSignature(origin.registry, name, manifest.digest, await origin.text(ISTIO_KEY));
+  await requireSignature(origin.registry, name, manifest.digest, await origin.text(ISTIO_KEY));
   return manifest;
 }
