@@ -2,19 +2,19 @@
 // gateway, off again.
 
 import { createHash, X509Certificate } from "node:crypto";
-import { mkdtemp, readdir, readFile, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import { execa } from "execa";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { succeeds } from "../../clients/process.ts";
 import { httpsFiles } from "../../embedded/lab/certificate.ts";
-import { PROGRAM, pulumi } from "../../embedded/lab/stack.ts";
+import { pulumi } from "../../embedded/lab/stack.ts";
 import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { probe } from "../../probe/probe.ts";
 import { makeCertificate } from "../support/certificates.ts";
 import { Browser } from "../support/e2e/browser.ts";
+import { renewPicture } from "../support/e2e/docsPicture.ts";
 import { type KubernetesObject, SMALL, TestLab } from "../support/e2e/harness.ts";
 import { type Inventory, inventory, leaksSince } from "../support/e2e/inventory.ts";
 import { picture } from "../support/e2e/picture.ts";
@@ -75,7 +75,7 @@ describe("https at the load balancer", () => {
     const { png, texts } = await picture(pinned, urls).finally(() => pinned.close());
     for (const url of urls) expect([...new Set(texts[url])].sort()).toEqual(Object.values(PAGES));
     expect(png.length).toBeLessThanOrEqual(60_000);
-    await writeFile(join(await pictureDirectory(), "browser.png"), png);
+    await renewPicture("browser.png", png);
 
     const plain = await Browser.start({ hosts });
     const refused = plain.open(urls[1] ?? "").finally(() => plain.close());
@@ -242,10 +242,4 @@ async function pinOf(file: string): Promise<string> {
   return createHash("sha256")
     .update(publicKey.export({ type: "spki", format: "der" }))
     .digest("base64");
-}
-
-/** The README's picture is renewed by `./lab test --write`. */
-async function pictureDirectory(): Promise<string> {
-  if (process.env.ISTIO_LAB_WRITE) return join(PROGRAM, "docs");
-  return mkdtemp(join(tmpdir(), "istio-lab-picture-"));
 }

@@ -9,7 +9,8 @@ import { labEnvironment, PROGRAM } from "../../embedded/lab/stack.ts";
 import { ensureBrowser } from "../../embedded/toolchain/browser.ts";
 import { RequestLoop } from "../../probe/loop.ts";
 import { allowed } from "../../probe/verdict.ts";
-import { DashboardPage, pictureDirectory, withServerStates } from "../support/e2e/dashboard.ts";
+import { DashboardPage, withServerStates } from "../support/e2e/dashboard.ts";
+import { renewPicture } from "../support/e2e/docsPicture.ts";
 import { TestLab } from "../support/e2e/harness.ts";
 import { allAnswers, MESH_QUERIES } from "../support/e2e/meshQueries.ts";
 import {
@@ -161,7 +162,7 @@ describe("the live page", () => {
       await lab.run("shift", "v116=90", "v117=10");
       await page.expectSplit({ v116: 90, v117: 10 });
       await page.showsPercentiles();
-      await writeFile(join(await pictureDirectory(), "dashboard.png"), await page.browser.screenshot());
+      await renewPicture("dashboard.png", await page.browser.screenshot());
       expect(loop.failures).toEqual({});
       await Promise.all([page.showsDeadNode(), page.showsStoppedVersion("v117")]);
       const links = ["The latest traces", "Traces of v116", "Traces of v117", "Traces with errors"];

@@ -1,11 +1,7 @@
 /** `./lab dashboard`, opened in headless Chromium. */
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect } from "vitest";
 import { run } from "../../../clients/process.ts";
 import type { Picture } from "../../../dashboard/picture.ts";
-import { PROGRAM } from "../../../embedded/lab/stack.ts";
 import { Browser } from "./browser.ts";
 import type { TestLab } from "./harness.ts";
 import { prometheusPod } from "./metrics.ts";
@@ -163,10 +159,4 @@ export class DashboardPage {
     this.#process.kill("SIGINT");
     return (await this.#process).exitCode;
   }
-}
-
-/** The README's picture is renewed by `./lab test --write`. */
-export async function pictureDirectory(): Promise<string> {
-  if (process.env.ISTIO_LAB_WRITE) return join(PROGRAM, "docs");
-  return mkdtemp(join(tmpdir(), "istio-lab-picture-"));
 }
