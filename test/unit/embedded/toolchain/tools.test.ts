@@ -1,20 +1,12 @@
 /** Tests of embedded/toolchain/tools.ts. */
-import { lstat, mkdtemp, readdir, readFile, readlink, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { lstat, readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { PROGRAM } from "../../../../embedded/lab/stack.ts";
 import { linkTools } from "../../../../embedded/toolchain/tools.ts";
+import { useOwnCache } from "../../../support/ownCache.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "istio-lab-tools-"));
-  vi.stubEnv("XDG_CACHE_HOME", home);
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await rm(home, { recursive: true });
-});
+const ownCache = useOwnCache();
 
 test("programs are links, HAProxy is a script that runs the one of its root file system", async () => {
   const tools = await linkTools(["/cache/bin/kubectl", "/cache/bin/pulumi"], "/cache/roots/edge");
@@ -34,5 +26,5 @@ test("a second run replaces each of them by a rename, and leaves no other files"
   const tools = await linkTools(["/cache/newer/kubectl"], "/cache/roots/newer");
   expect(await readlink(join(tools, "kubectl"))).toBe("/cache/newer/kubectl");
   expect(await readFile(join(tools, "haproxy"), "utf8")).toContain("/cache/roots/newer");
-  expect(await readdir(join(home, "istio-lab"))).toEqual(["tools"]);
+  expect(await readdir(join(ownCache(), "istio-lab"))).toEqual(["tools"]);
 });

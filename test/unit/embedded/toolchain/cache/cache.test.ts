@@ -1,20 +1,12 @@
 /** Tests of embedded/toolchain/cache/cache.ts. */
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { cached } from "../../../../../embedded/toolchain/cache/cache.ts";
+import { useOwnCache } from "../../../../support/ownCache.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "istio-lab-cache-"));
-  vi.stubEnv("XDG_CACHE_HOME", home);
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await rm(home, { recursive: true });
-});
+const ownCache = useOwnCache();
 
 const entry = (name: string, ingredients: string[], room = 1) => ({ kind: "bin", name, ingredients, room });
 const fill = (content: string) => vi.fn(async (into: string) => writeFile(join(into, "file"), content));
@@ -59,5 +51,5 @@ test("nothing starts where the disk is full", async () => {
     /^the disk is too full: \S+\/istio-lab\/bin needs 1000000000 MB, .* XDG_CACHE_HOME/,
   );
   expect(make).not.toHaveBeenCalled();
-  expect(existsSync(join(home, "istio-lab"))).toBe(false);
+  expect(existsSync(join(ownCache(), "istio-lab"))).toBe(false);
 });

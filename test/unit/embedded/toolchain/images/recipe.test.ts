@@ -1,20 +1,12 @@
 /** Tests of embedded/toolchain/images/recipe.ts. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { execa } from "execa";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { builtImage, type ImageRecipe } from "../../../../../embedded/toolchain/images/recipe.ts";
+import { useOwnCache } from "../../../../support/ownCache.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "istio-lab-recipe-"));
-  vi.stubEnv("XDG_CACHE_HOME", home);
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await rm(home, { recursive: true });
-});
+useOwnCache();
 
 const recipe = (change: Partial<ImageRecipe> = {}): ImageRecipe => ({
   name: "x",

@@ -1,21 +1,11 @@
 /** Tests of embedded/toolchain/official/images.ts: what an image is trusted by. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { OFFICIAL_IMAGES, officialImages } from "../../../../../embedded/toolchain/official/images.ts";
 import type { Origin } from "../../../../../embedded/toolchain/official/origin.ts";
 import { Unavailable } from "../../../../../embedded/toolchain/official/source.ts";
+import { useOwnCache } from "../../../../support/ownCache.ts";
 
-let cache: string;
-beforeAll(async () => {
-  cache = await mkdtemp(join(tmpdir(), "istio-lab-images-"));
-  vi.stubEnv("XDG_CACHE_HOME", cache);
-});
-afterAll(async () => {
-  vi.unstubAllEnvs();
-  await rm(cache, { recursive: true });
-});
+useOwnCache();
 
 /** An origin whose registry is away, and the references by which manifests were wanted of it. */
 function origin(listed: Record<string, string>) {

@@ -1,23 +1,15 @@
 /** Tests of embedded/toolchain/official/reach.ts. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { remembering } from "../../../../../embedded/toolchain/official/reach.ts";
 import { type Scope, Unavailable } from "../../../../../embedded/toolchain/official/source.ts";
+import { useOwnCache } from "../../../../support/ownCache.ts";
 
 const HOUR = 3_600_000;
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "istio-lab-reach-"));
-  vi.stubEnv("XDG_CACHE_HOME", home);
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await rm(home, { recursive: true });
-});
+const ownCache = useOwnCache();
 
 function failing(scope: Scope) {
   return {
@@ -56,7 +48,7 @@ test("two sources that fail at the same time both remember it", async () => {
     source: remembering(failing("host")),
   }));
   await Promise.allSettled(sources.map(({ path, source }) => source.open(path)));
-  const memory = await readFile(join(home, "istio-lab", "unavailable.json"), "utf8");
+  const memory = await readFile(join(ownCache(), "istio-lab", "unavailable.json"), "utf8");
   expect(Object.keys(JSON.parse(memory))).toEqual(["a.example", "b.example"]);
 });
 

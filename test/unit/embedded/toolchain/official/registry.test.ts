@@ -4,12 +4,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheHome } from "../../../../../embedded/host/instance.ts";
 import { parseImageName, pull, Registry } from "../../../../../embedded/toolchain/official/registry.ts";
 import { requireSignature } from "../../../../../embedded/toolchain/official/signature.ts";
 import { httpClient, overHttp } from "../../../../../embedded/toolchain/official/source.ts";
 import { ArtifactServer } from "../../../../support/artifactServer.ts";
+import { useOwnCache } from "../../../../support/ownCache.ts";
 import { registryProgram, sha256, TestRegistry } from "../../../../support/registry.ts";
 
 const NAME = "docker.io/istio/pilot:1.31.0";
@@ -20,15 +21,7 @@ const PAYLOAD = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 const program = await registryProgram(join(cacheHome(), "test"));
 
-let directory: string;
-beforeEach(async () => {
-  directory = await mkdtemp(join(tmpdir(), "istio-lab-registry-"));
-  vi.stubEnv("XDG_CACHE_HOME", directory);
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await rm(directory, { recursive: true });
-});
+const ownCache = useOwnCache();
 
 test.each([
   ["docker.io/istio/pilot:1.31.0", { host: "docker.io", repository: "istio/pilot", tag: "1.31.0" }],
@@ -54,7 +47,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) a real registry", ()
   });
 
   test("an image is pulled into the layout that containerd reads, under its whole name", async () => {
-    const into = join(directory, "layout");
+    const into = join(ownCache(), "layout");
     await pull(registry, NAME, await registry.manifest(PILOT, "1.31.0"), into, () => undefined);
     const [entry] = JSON.parse(await readFile(join(into, "index.json"), "utf8")).manifests;
     expect(entry.annotations["io.containerd.image.name"]).toBe(NAME);
@@ -77,7 +70,7 @@ describe.skipIf(!program)("(needs Debian's docker-registry) a real registry", ()
     const arm = { config: CONFIG, layer: LAYER, architecture: "arm64" };
     await server.putImage("docker.io/istio/pilot", "arm", arm);
     const index = await registry.manifest(PILOT, "arm");
-    const into = join(directory, "layout");
+    const into = join(ownCache(), "layout");
     await expect(pull(registry, NAME, index, into, () => undefined)).rejects.toThrow(
       "istio/pilot:1.31.0 is not made for linux/amd64",
     );
