@@ -19,17 +19,21 @@ const VERSIONS = [
   { name: "v117", version: "1.17", image: "nginx:1.17.9", replicas: 2, page: "v1.17.9\n" },
 ];
 
+const ARGS = {
+  namespace: "default",
+  service: "nginx-svc",
+  host: "nginx.hung.org.hk",
+  gatewayHosts: ["*.hung.org.hk"],
+  versions: VERSIONS,
+  owner: OWNER,
+};
+
 describe("TrafficSplit", () => {
   it("is the article's", async () => {
     const resources = await startMocks();
     const split = new TrafficSplit("split", {
-      namespace: "default",
-      service: "nginx-svc",
-      host: "nginx.hung.org.hk",
-      gatewayHosts: ["*.hung.org.hk"],
-      versions: VERSIONS,
+      ...ARGS,
       weights: { v116: 100, v117: 0 },
-      owner: OWNER,
     });
     expect(await settled(split.weights)).toEqual({ v116: 100, v117: 0 });
     await pulumi.runtime.disconnect();
@@ -80,17 +84,13 @@ describe("a change of the versions", () => {
   const previewed = async (versions: typeof VERSIONS, weights: Record<string, number>) => {
     const resources = await startMocks({}, { preview: true });
     new TrafficSplit("split", {
-      namespace: "default",
-      service: "nginx-svc",
-      host: "nginx.hung.org.hk",
-      gatewayHosts: ["*.hung.org.hk"],
+      ...ARGS,
       versions,
       weights,
       routed: [
         { name: "v117", version: "1.17" },
         { name: "v116", version: "1.16" },
       ],
-      owner: OWNER,
     });
     await pulumi.runtime.disconnect();
     return {
@@ -120,15 +120,10 @@ describe("a change of the versions", () => {
     await startMocks();
     vi.mocked(afterPropagation).mockClear();
     const split = new TrafficSplit("split", {
-      namespace: "default",
-      service: "nginx-svc",
-      host: "nginx.hung.org.hk",
-      gatewayHosts: ["*.hung.org.hk"],
-      versions: VERSIONS,
+      ...ARGS,
       weights: { v116: 50, v117: 50 },
       routed: [{ name: "v116", version: "1.16" }],
       backends: [new k8s.core.v1.Pod("nginx-v117", {})],
-      owner: OWNER,
     });
     await settled(split.weights);
     const written = vi.mocked(afterPropagation).mock.calls.map(([resources]) => resources);
