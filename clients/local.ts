@@ -1,4 +1,5 @@
 /** Runs a command on this machine, with the interface of clients/ssh.ts: input, exit status, time limit. */
+import { loadExeca } from "./process.ts";
 import type { SshResult } from "./ssh.ts";
 
 export interface LocalOptions {
@@ -13,8 +14,8 @@ export async function runHere(
   command: string,
   { input = "", signal }: LocalOptions = {},
 ): Promise<SshResult> {
-  // Loaded here: most updates run nothing on this machine.
-  const { execa } = await import("execa");
+  // Most updates run nothing on this machine.
+  const execa = await loadExeca();
   const { stdout, stderr, exitCode, ...ended } = await execa("/bin/sh", ["-c", command], {
     input,
     reject: false,

@@ -1,4 +1,5 @@
 /** The measurements of the picture, as PromQL: Istio's standard metrics and HAProxy's own. */
+import { RESPONSE_TIME } from "../haproxy/responseTimes.ts";
 import { staleSeconds } from "../mesh/observability.ts";
 import { bound, type Histogram } from "./histogram.ts";
 import type { Measured, MeasuredServer, MeasuredVersion } from "./picture.ts";
@@ -88,7 +89,7 @@ function gatewayOf(found: Found): NonNullable<Measured["gateway"]> {
 const MEAN = "response_time_average_seconds";
 
 /** Not the exporter's: the rules in haproxy.cfg count it. */
-const TIMES = "haproxy_server_response_time_seconds_bucket";
+const TIMES = `${RESPONSE_TIME}_bucket`;
 
 const deployment = (version: string) => `nginx-${version}`;
 
