@@ -46,9 +46,9 @@ unit_property() {
 # A file with `global` of its own needs root for chroot, ports and keys; HAProxy goes on as user haproxy.
 check_user() {
   case $(unit_property User) in '' | root | 0) return ;; esac
-  [ "$mode" = include ] || fault "$unit.service starts HAProxy as user $(unit_property User), not as root, \
-without whom it cannot enter its chroot; let it start as root (systemctl edit $unit: User=root under \
-[Service]), or set loadBalancer.mode (or --mode) to include"
+  [ "$mode" = include ] || fault "$unit.service starts HAProxy as user $(unit_property User), \
+which cannot enter the chroot of haproxy.cfg; let it start as root (systemctl edit $unit: \
+User=root under [Service]), or set loadBalancer.mode (or --mode) to include"
 }
 
 # After a power cut the site would stay away.

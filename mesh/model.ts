@@ -21,9 +21,12 @@ export interface GatewayRef {
   readonly selector: Readonly<Record<string, string>>;
 }
 
+/** Namespace of istiod, and root namespace of the mesh. */
+export const ISTIO_NAMESPACE = "istio-system";
+
 /** The gateway that istioctl's profiles install. */
 export const ISTIO_GATEWAY: GatewayRef = {
-  namespace: "istio-system",
+  namespace: ISTIO_NAMESPACE,
   service: "istio-ingressgateway",
   selector: { istio: "ingressgateway" },
 };

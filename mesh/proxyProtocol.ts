@@ -1,4 +1,5 @@
 /** The EnvoyFilters by which a gateway reads a client's address from the PROXY protocol. Pure. */
+import { HTTP_FILTER, PACKAGE } from "./envoy.ts";
 
 /** A port for clients, at which the gateway reads it. */
 export type ProxiedPort = "http" | "https";
@@ -12,8 +13,6 @@ export interface ProxyProtocolArgs {
   readonly trusted?: number | undefined;
 }
 
-const PACKAGE = "type.googleapis.com/envoy.extensions.filters";
-const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
 const PROXY_FILTER = "envoy.filters.listener.proxy_protocol";
 
 /**
@@ -43,7 +42,7 @@ export function proxyProtocolSpec({ selector, port, trusted }: ProxyProtocolArgs
           value: {
             name: PROXY_FILTER,
             typed_config: {
-              "@type": `${PACKAGE}.listener.proxy_protocol.v3.ProxyProtocol`,
+              "@type": `${PACKAGE}.filters.listener.proxy_protocol.v3.ProxyProtocol`,
               allow_requests_without_proxy_protocol: true,
             },
           },
@@ -63,7 +62,7 @@ const trusting = (match: object) => ({
     operation: "MERGE",
     value: {
       typed_config: {
-        "@type": `${PACKAGE}.network.http_connection_manager.v3.HttpConnectionManager`,
+        "@type": `${PACKAGE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
         xff_num_trusted_hops: 1,
       },
     },

@@ -1,5 +1,6 @@
 /** Webhooks of an Istio that is gone: the API server then refuses whatever they are for. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { injectionLabel, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 
@@ -23,7 +24,7 @@ const KINDS = {
 } as const;
 
 /** istioctl makes this Service, and with it whatever answers for its webhooks. */
-const OWN_SERVICE = "istio-system/istiod";
+const OWN_SERVICE = `${ISTIO_NAMESPACE}/istiod`;
 
 /** Refuses where the update would install Istio beside webhooks that no longer have a server. */
 export async function checkLeftovers({ api, config }: CheckContext<LeftoverNeeds>): Promise<Findings> {

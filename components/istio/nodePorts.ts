@@ -1,4 +1,5 @@
 /** Whether the NodePorts that the settings give to Istio's gateways are free, and of the cluster's range. */
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wordsOf } from "../../preflight/trials.ts";
 
@@ -27,7 +28,7 @@ export async function checkNodePorts({ api, config }: CheckContext<NodePortNeeds
   if (!config.istio.manage) return { faults: [] };
   const given = givenNodePorts(config.istio);
   if (given.length === 0) return { faults: [] };
-  const { items } = await api.list<Service>("/api/v1/namespaces/istio-system/services");
+  const { items } = await api.list<Service>(`/api/v1/namespaces/${ISTIO_NAMESPACE}/services`);
   const own = new Set(items.flatMap(({ spec }) => spec?.ports ?? []).map(({ nodePort }) => nodePort));
   const added = given.filter((nodePort) => !own.has(nodePort));
   if (added.length === 0) return { faults: [] };

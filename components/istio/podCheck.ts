@@ -1,5 +1,6 @@
 /** Whether namespace istio-system, where it is there already, accepts the pods of Istio. */
 import type { KubernetesApi } from "../../clients/kubernetes.ts";
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { TRIAL_MS, wayOutOf, wordsOf } from "../../preflight/trials.ts";
 import { hasCni } from "./cni.ts";
@@ -19,19 +20,17 @@ export interface IstioPodNeeds {
   };
 }
 
-const NAMESPACE = "istio-system";
-
 /**
  * Has the API server try a pod of each kind that an update adds. A namespace that the claim makes suits them.
  */
 export async function checkIstioPods({ api, config }: CheckContext<IstioPodNeeds>): Promise<Findings> {
   if (!config.istio.manage) return { faults: [] };
-  const home = await api.metadata(`/api/v1/namespaces/${NAMESPACE}`);
+  const home = await api.metadata(`/api/v1/namespaces/${ISTIO_NAMESPACE}`);
   if (!home) return { faults: [] };
   if (home.metadata.deletionTimestamp !== undefined)
     return { faults: [{ key: "istio", message: TERMINATING }] };
   const pods = await addedPods(api, config);
-  const path = `/api/v1/namespaces/${NAMESPACE}/pods`;
+  const path = `/api/v1/namespaces/${ISTIO_NAMESPACE}/pods`;
   const tried = await Promise.all(
     pods.map(async (pod) => {
       const { name } = pod.metadata;
@@ -43,33 +42,33 @@ export async function checkIstioPods({ api, config }: CheckContext<IstioPodNeeds
   const byRefusal = Map.groupBy(refused, ({ refusal }) => refusal);
   const messages = [...byRefusal].map(
     ([refusal, found]) =>
-      `namespace ${NAMESPACE} does not accept pods of ${found.map(({ name }) => name).join(", ")}: ` +
+      `namespace ${ISTIO_NAMESPACE} does not accept pods of ${found.map(({ name }) => name).join(", ")}: ` +
       `${refusal}: ${wayOutOfIstio(refusal)}`,
   );
   return { faults: messages.map((message) => ({ key: "istio", message })) };
 }
 
 const TERMINATING =
-  `namespace ${NAMESPACE} is being deleted: run this again when it is gone (what holds it: kubectl get ` +
-  `namespace ${NAMESPACE} --output=yaml)`;
+  `namespace ${ISTIO_NAMESPACE} is being deleted: run this again when it is gone ` +
+  `(what holds it: kubectl get namespace ${ISTIO_NAMESPACE} --output=yaml)`;
 
 /** What a user can do where the cluster refuses a pod of Istio's own. */
 export function wayOutOfIstio(refusal: string): string {
   if (refusal.includes("PodSecurity"))
     return (
-      `let the namespace run them (kubectl label --overwrite namespace ${NAMESPACE} ` +
+      `let the namespace run them (kubectl label --overwrite namespace ${ISTIO_NAMESPACE} ` +
       "pod-security.kubernetes.io/enforce=privileged)"
     );
   if (/quota|limit|usage per|priority ?class/i.test(refusal))
     return (
       "set other resources in istio.values (pilot.resources for istiod), or have the ResourceQuota or " +
-      `LimitRange of namespace ${NAMESPACE} changed (Istio's CNI needs the PriorityClass ` +
+      `LimitRange of namespace ${ISTIO_NAMESPACE} changed (Istio's CNI needs the PriorityClass ` +
       "system-node-critical)"
     );
   if (/webhook/.test(refusal) && !/denied/.test(refusal)) return wayOutOf(refusal);
   return (
     "give what the policy requires (setting labels; istio.hub, istio.values and istio.components), or have " +
-    `namespace ${NAMESPACE} exempted from it`
+    `namespace ${ISTIO_NAMESPACE} exempted from it`
   );
 }
 
@@ -78,7 +77,7 @@ async function addedPods(api: KubernetesApi, config: IstioPodNeeds): Promise<Tri
   const cni = hasCni(config.istio);
   const [planes, agent] = await Promise.all([
     controlPlanes(api),
-    cni ? api.metadata(`/apis/apps/v1/namespaces/${NAMESPACE}/daemonsets/istio-cni-node`) : undefined,
+    cni ? api.metadata(`/apis/apps/v1/namespaces/${ISTIO_NAMESPACE}/daemonsets/istio-cni-node`) : undefined,
   ]);
   const isNew = planes.length === 0;
   return [

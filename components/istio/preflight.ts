@@ -4,7 +4,7 @@
 import { type ApiError, type KubernetesApi, unlessForbidden } from "../../clients/kubernetes.ts";
 import { namespaceLabels } from "../../clients/namespaceLabels.ts";
 import { nodePortOf } from "../../mesh/gatewayPorts.ts";
-import type { GatewayRef } from "../../mesh/model.ts";
+import { type GatewayRef, ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { OWNER_ANNOTATION } from "../../mesh/owner.ts";
 import type { Labels } from "../../mesh/selector.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
@@ -44,8 +44,6 @@ export const istioPreflight = {
   machineChecks: [checkIstioctl],
 } satisfies Preflight<Needs>;
 
-const NAMESPACE = "istio-system";
-
 /** `istioctl install` also grants rights, which needs them all in turn. */
 function permissions({ istio }: Needs): Permission[] {
   const own = ["get", "create", "patch", "delete"];
@@ -58,9 +56,9 @@ function permissions({ istio }: Needs): Permission[] {
     need(["get"], "services", istio.gateway.namespace),
     need(["list"], "mutatingwebhookconfigurations.admissionregistration.k8s.io"),
     // It holds the claim of the stack that installed Istio.
-    ...(istio.manage ? [] : [{ ...need(["get"], "namespaces", NAMESPACE), name: NAMESPACE }]),
+    ...(istio.manage ? [] : [{ ...need(["get"], "namespaces", ISTIO_NAMESPACE), name: ISTIO_NAMESPACE }]),
     ...(istio.manage ? CLUSTER_WIDE.map((resource) => need(own, resource)) : []),
-    ...(istio.manage ? IN_NAMESPACE.map((resource) => need(own, resource, NAMESPACE)) : []),
+    ...(istio.manage ? IN_NAMESPACE.map((resource) => need(own, resource, ISTIO_NAMESPACE)) : []),
   ];
 }
 
@@ -110,7 +108,7 @@ async function checkOwner({ api, config, owner }: CheckContext<Needs>): Promise<
   const { manage, gateway } = config.istio;
   const path = `/api/v1/namespaces/${gateway.namespace}/services/${gateway.service}`;
   const [home, planes, injectors, service, servesKinds, labels] = await Promise.all([
-    api.metadata(`/api/v1/namespaces/${NAMESPACE}`),
+    api.metadata(`/api/v1/namespaces/${ISTIO_NAMESPACE}`),
     controlPlanes(api),
     manage ? [] : injectorsOf(api),
     api.get<GatewayService>(path),
@@ -167,7 +165,7 @@ function ownIstio(installer: string | undefined, owner: string): string[] {
   if (installer !== owner) return [];
   return [
     `${GIVEN} this stack installed the Istio in this cluster, and would uninstall it ` +
-      `now: give up the claim first (kubectl annotate namespace ${NAMESPACE} ${OWNER_ANNOTATION}-), or ` +
-      "set istio.manage to true",
+      "now: give up the claim first " +
+      `(kubectl annotate namespace ${ISTIO_NAMESPACE} ${OWNER_ANNOTATION}-), or set istio.manage to true`,
   ];
 }

@@ -1,11 +1,12 @@
 /** Prometheus beside the mesh. */
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { observabilityNamespace } from "../../mesh/observability.ts";
 import type { Capability } from "../../preflight/capability.ts";
 import type { IstioConfig } from "../istio/config.ts";
 import type { WebAppConfig } from "../webApp/config.ts";
 import { type MonitoringConfig, monitoringSettings } from "./config.ts";
 import { scrapedNamespaces } from "./monitoring.ts";
-import { ISTIO_NAMESPACE, monitoringObjects } from "./objects.ts";
+import { monitoringObjects } from "./objects.ts";
 import { monitoringPreflight } from "./preflight.ts";
 
 export const monitoring = {

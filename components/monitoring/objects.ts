@@ -2,9 +2,6 @@
 import { OBSERVABILITY_NAMESPACE } from "../../mesh/observability.ts";
 import { type OwnedObject, ownedObject } from "../../mesh/ownedObject.ts";
 
-/** Namespace of istiod. */
-export const ISTIO_NAMESPACE = "istio-system";
-
 const NAME = "prometheus";
 /** Name of the Role and RoleBinding in a namespace that is scraped. */
 const READER = "istio-lab-prometheus";

@@ -5,10 +5,8 @@
  * with Istio's metadata exchange alone. Here the gateway is known by its principal, and any other caller's
  * workload is `unknown`. Sizes are those of the bodies.
  */
+import { HTTP_FILTER, PACKAGE } from "../../mesh/envoy.ts";
 import type { GatewayRef } from "../../mesh/model.ts";
-
-const HTTP_FILTER = "envoy.filters.network.http_connection_manager";
-const PACKAGE = "type.googleapis.com/envoy.extensions";
 
 type Tags = Readonly<Record<string, string>>;
 

@@ -1,4 +1,5 @@
 /** Warns of Telemetry objects that switch off the metrics which the lab reads. */
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import {
   removedMetrics,
   type TelemetryLike,
@@ -7,7 +8,6 @@ import {
 } from "../../mesh/telemetries.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import type { MonitoringSettings } from "./config.ts";
-import { ISTIO_NAMESPACE } from "./objects.ts";
 
 /** The part of the configuration that the check reads. */
 export interface MetricsNeeds {

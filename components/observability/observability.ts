@@ -3,12 +3,11 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { backendName, type Listen } from "../../haproxy/model.ts";
 import { responseTimePaths } from "../../haproxy/responseTimes.ts";
-import type { GatewayRef, Weights } from "../../mesh/model.ts";
+import { type GatewayRef, ISTIO_NAMESPACE, type Weights } from "../../mesh/model.ts";
 import { OBSERVABILITY_NAMESPACE, observabilityNamespace } from "../../mesh/observability.ts";
 import { metadataOf, POD_DELETION_LIMIT } from "../../mesh/ownedObject.ts";
 import type { MonitoringSettings } from "../monitoring/config.ts";
 import { exporterAddress, Monitoring, type PrometheusRef } from "../monitoring/monitoring.ts";
-import { ISTIO_NAMESPACE } from "../monitoring/objects.ts";
 import type { TracingSettings } from "../tracing/config.ts";
 import { Tracing, type ZipkinRef } from "../tracing/tracing.ts";
 

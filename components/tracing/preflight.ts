@@ -1,6 +1,7 @@
 /** Checks that spans have a way: the extension provider of an Istio of others, and the collector. */
 import { isIP } from "node:net";
 import { parse } from "yaml";
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { COLLECTOR_HOST, extensionProvider, TRACING_PROVIDER } from "../../mesh/telemetry.ts";
 import type { CheckContext, Findings, Permission, Preflight } from "../../preflight/capability.ts";
 import { checkCollector } from "./collector.ts";
@@ -27,7 +28,7 @@ export function providerOf({ collector = DEPLOYED_ZIPKIN }: TracingSettings) {
   return extensionProvider({ ...collector, host });
 }
 
-const MESH = { namespace: "istio-system", resource: "configmaps" };
+const MESH = { namespace: ISTIO_NAMESPACE, resource: "configmaps" };
 
 function permissions({ tracing, istio }: Needs): Permission[] {
   if (!tracing || istio.manage) return [];

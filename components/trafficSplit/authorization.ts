@@ -1,6 +1,6 @@
 /** Whether AuthorizationPolicies refuse every request on its way through the gateway to the application. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
-import type { GatewayRef } from "../../mesh/model.ts";
+import { type GatewayRef, ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { type Labels, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { podLabels } from "../webApp/pod.ts";
@@ -26,7 +26,6 @@ export interface AuthorizationPolicy extends KubernetesObject {
 }
 
 /** Policies here apply to pods of every namespace. */
-const ROOT = "istio-system";
 
 /**
  * The policies that refuse every request to these pods. A policy to deny does so by a rule without
@@ -39,7 +38,7 @@ export function policiesAgainst(
 ): string[] {
   const applying = policies.filter(
     ({ metadata, spec = {} }) =>
-      [ROOT, namespace].includes(metadata.namespace ?? "") &&
+      [ISTIO_NAMESPACE, namespace].includes(metadata.namespace ?? "") &&
       spec.targetRef === undefined &&
       !spec.targetRefs?.length &&
       selects(spec.selector ?? {}, labels),
@@ -60,7 +59,7 @@ export async function checkAuthorization({
 }: CheckContext<AuthorizationNeeds>): Promise<Findings> {
   const { namespace, labels, versions, istio } = config;
   const { gateway } = istio;
-  const places = [...new Set([ROOT, gateway.namespace, namespace])];
+  const places = [...new Set([ISTIO_NAMESPACE, gateway.namespace, namespace])];
   const policies = (await Promise.all(places.map((place) => policiesOf(api, place)))).flat();
   const pods = [
     { namespace: gateway.namespace, labels: gateway.selector },

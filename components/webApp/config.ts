@@ -1,5 +1,6 @@
 /** Settings of the web application: its namespace and its versions. */
 import { z } from "zod";
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { amountOf } from "../../mesh/quantity.ts";
 import { type CheckContext, type ConfigOf, field, key, slice } from "../../settings/slice.ts";
 import {
@@ -16,7 +17,7 @@ import {
 
 /** Namespaces in which Istio never injects a sidecar, and its own. */
 const WITHOUT_SIDECARS = [
-  "istio-system",
+  ISTIO_NAMESPACE,
   "kube-node-lease",
   "kube-public",
   "kube-system",

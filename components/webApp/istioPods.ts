@@ -1,9 +1,9 @@
 /** Why pods of the Istio that the stack installs are not made, or do not start. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
+import { ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { wayOutOfIstio } from "../istio/podCheck.ts";
 import { type Deployment, podsOf, refusedPods, type Stall, stallsOf, type Warning } from "./stalledPods.ts";
 
-const NAMESPACE = "istio-system";
 /** Everything that istioctl makes has this label. */
 const INSTALLED = "install.operator.istio.io/owning-resource";
 
@@ -18,13 +18,13 @@ interface Event extends KubernetesObject {
 export async function stalledIstio(api: KubernetesApi): Promise<Warning[]> {
   const [refused, ...pods] = await Promise.all([
     refusedIstio(api),
-    podsOf(api, NAMESPACE, INSTALLED),
-    podsOf(api, NAMESPACE, "app=istiod"),
+    podsOf(api, ISTIO_NAMESPACE, INSTALLED),
+    podsOf(api, ISTIO_NAMESPACE, "app=istiod"),
   ]);
   const stalled = pods.flat().flatMap((pod) =>
     stallsOf(pod).map(({ cause, key, words }) => {
       const part = pod.metadata.labels?.app ?? pod.metadata.labels?.["k8s-app"] ?? "Istio";
-      const stall = `pods of ${part} in namespace ${NAMESPACE} do not start: ${words}`;
+      const stall = `pods of ${part} in namespace ${ISTIO_NAMESPACE} do not start: ${words}`;
       return { key: `istio ${part} ${key}`, message: `${stall}: ${WAYS_OUT[cause]}` };
     }),
   );
@@ -40,7 +40,7 @@ const WAYS_OUT: Readonly<Record<Stall["cause"], string>> = {
 
 /** istioctl waits for minutes, and does not say why. */
 async function refusedIstio(api: KubernetesApi): Promise<Warning[]> {
-  const apps = `/apis/apps/v1/namespaces/${NAMESPACE}`;
+  const apps = `/apis/apps/v1/namespaces/${ISTIO_NAMESPACE}`;
   const [deployments, daemonSets] = await Promise.all([
     listOf<Deployment>(api, `${apps}/deployments`),
     listOf<DaemonSet>(api, `${apps}/daemonsets`),
@@ -65,14 +65,15 @@ async function refusedByEvents(api: KubernetesApi, daemonSet: DaemonSet): Promis
       value ? [`involvedObject.${field}=${value}`] : [],
     ),
   ].join(",");
-  const path = `/api/v1/namespaces/${NAMESPACE}/events`;
+  const path = `/api/v1/namespaces/${ISTIO_NAMESPACE}/events`;
   const { items } = await api.list<Event>(path, { fieldSelector }).catch(() => ({ items: [] as Event[] }));
   const words = items.at(-1)?.message?.replace(/^Error creating: /, "");
   return words ? [refusal("DaemonSet", daemonSet, words)] : [];
 }
 
 function refusal(kind: string, { metadata: { name } }: KubernetesObject, words: string): Warning {
-  const message = `${kind} ${name} in namespace ${NAMESPACE} gets no pods: ${words}: ${wayOutOfIstio(words)}`;
+  const where = `${kind} ${name} in namespace ${ISTIO_NAMESPACE}`;
+  const message = `${where} gets no pods: ${words}: ${wayOutOfIstio(words)}`;
   return { key: `istio ${kind} ${name}`, message };
 }
 

@@ -1,7 +1,7 @@
 /** Whether NetworkPolicies keep requests from the application, on a network that enforces them. */
 import type { KubernetesApi, KubernetesObject } from "../../clients/kubernetes.ts";
 import { namespaceLabels } from "../../clients/namespaceLabels.ts";
-import type { GatewayRef } from "../../mesh/model.ts";
+import { type GatewayRef, ISTIO_NAMESPACE } from "../../mesh/model.ts";
 import { injectionLabel, type Labels, restrictedTo, type Selector, selects } from "../../mesh/selector.ts";
 import type { CheckContext, Findings } from "../../preflight/capability.ts";
 import { podLabels } from "./pod.ts";
@@ -108,7 +108,7 @@ export async function checkNetworkPolicies({
   const { namespace, labels, versions, istio } = config;
   const { gateway } = istio;
   if (!gateway) return { faults: [] };
-  const places = [...new Set([namespace, gateway.namespace, ...(istio.manage ? [ISTIO] : [])])];
+  const places = [...new Set([namespace, gateway.namespace, ...(istio.manage ? [ISTIO_NAMESPACE] : [])])];
   const [policies, namespaces] = await Promise.all([
     Promise.all(places.map((place) => policiesOf(api, place))),
     Promise.all(places.map(async (place) => [place, await namespaceLabels(api, place)] as const)),
@@ -142,14 +142,12 @@ export async function checkNetworkPolicies({
     note(against("Ingress", door, undefined), `connections from outside the cluster to ${gatewayNames}`);
     if (istio.manage)
       note(
-        against("Egress", app, podsOf(ISTIO, { app: "istiod" }), 15012),
-        `connections of the application's sidecars to port 15012 of istiod in namespace ${ISTIO}`,
+        against("Egress", app, podsOf(ISTIO_NAMESPACE, { app: "istiod" }), 15012),
+        `connections of the application's sidecars to port 15012 of istiod in namespace ${ISTIO_NAMESPACE}`,
       );
   }
   return { faults: [], warnings: [...found].map(([what, names]) => warning([...names], what)) };
 }
-
-const ISTIO = "istio-system";
 
 const warning = (names: readonly string[], what: string) =>
   `NetworkPolicy ${names.join(", ")} lets no ${what} pass: where the cluster's network enforces it, ` +

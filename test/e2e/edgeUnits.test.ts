@@ -83,7 +83,7 @@ describe("a file of its own", () => {
     const { faults } = await site.look();
     const { exitCode, stderr } = await site.push(site.config("a"));
     await site.inside(`rm -r ${drop}; systemctl daemon-reload`);
-    const said = "haproxy.service starts HAProxy as user haproxy, not as root, without whom it cannot enter";
+    const said = "haproxy.service starts HAProxy as user haproxy, which cannot enter the chroot";
     expect(faults).toEqual([expect.stringContaining(`${where}: ${said}`)]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 1, stderr: expect.stringContaining(`error: ${said}`) });
   });
