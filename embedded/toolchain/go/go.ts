@@ -71,7 +71,7 @@ async function go(cwd: string, args: string[]): Promise<string> {
  * Go's own caches are in the lab's cache, and are removed with it. So are its temporary files: they are
  * gigabytes, and /tmp is often a file system in memory.
  */
-async function goEnvironment(): Promise<Record<string, string>> {
+async function goEnvironment(): Promise<Record<string, string | undefined>> {
   const temporary = join(cacheHome(), "go-tmp");
   await mkdir(temporary, { recursive: true });
   return {
@@ -81,5 +81,7 @@ async function goEnvironment(): Promise<Record<string, string>> {
     GOMODCACHE: join(cacheHome(), "go-mod"),
     GOTMPDIR: temporary,
     GOTOOLCHAIN: "local",
+    // `lab` sets it for short commands. With it, a compiler would take gigabytes.
+    GOGC: undefined,
   };
 }
