@@ -18,12 +18,16 @@ import { reportRefusals } from "./components/webApp/refusals.ts";
 import { awaitRollouts } from "./components/webApp/rollout.ts";
 import { WebApp } from "./components/webApp/webApp.ts";
 import { preflight } from "./preflight/preflight.ts";
+import { slownessAfter } from "./preflight/slowness.ts";
 import { loadSettings } from "./settings/settings.ts";
 
 const config = loadSettings(capabilities);
 const { kubeconfig, context, namespace, labels, versions, tls, loadBalancer } = config;
 const owner = `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`;
-const cluster = await preflight(capabilities, config, { owner });
+const cluster = await preflight(capabilities, config, {
+  owner,
+  slowness: slownessAfter(performance.now()),
+});
 const nodes = config.nodes.length > 0 ? config.nodes : cluster.nodes;
 /** True when traffic may already flow; a first `up` skips the zero-downtime waits. */
 const live = cluster.routed.length > 0;

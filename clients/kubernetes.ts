@@ -27,6 +27,8 @@ export type * from "./kubernetesTypes.ts";
 export interface ConnectOptions extends ProxyOptions {
   /** Longest time for one answer; a watch has none. @default 30 s */
   readonly answerMs?: number | undefined;
+  /** What every such time is multiplied with, on a machine that is slow itself. @default 1 */
+  readonly slowness?: number | undefined;
   /** Called with each answer that begins. */
   readonly onAnswer?: (() => void) | undefined;
 }
@@ -187,7 +189,7 @@ export class KubernetesApi {
   async text(path: string): Promise<string> {
     const response = await this.#send("GET", path, { accept: "*/*" });
     if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
-    return await this.#answer(response);
+    return await read(response, this.#patience());
   }
 
   /** The answer itself, of any status, for a caller that passes it on. */
@@ -215,14 +217,14 @@ export class KubernetesApi {
     const response = await afterPauses(send, options.signal ?? this.#options.signal);
     if ((response.statusCode ?? 0) >= 400) throw await this.#failure(response);
     options.warnings?.push(...warningsOf(response));
-    return objectIn<T>(response, await this.#answer(response));
+    return objectIn<T>(response, await read(response, this.#patience()));
   }
 
   #send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
     const { accept = JSON_TYPE, contentType = JSON_TYPE } = options;
     const body = bytesOf(options.body);
     const { signal: whole } = this.#options;
-    const answerMs = options.answerMs ?? this.#options.answerMs ?? ANSWER_MS;
+    const answerMs = this.#patience(options.answerMs);
     const signals = [whole, options.signal].flatMap((signal) => signal ?? []);
     return new Promise((resolve, reject) => {
       const request = http.request({
@@ -239,7 +241,7 @@ export class KubernetesApi {
         },
       });
       const timer = setTimeout(
-        () => request.destroy(new NoAnswer("time", `no answer within ${answerMs / 1000} s`)),
+        () => request.destroy(new NoAnswer("time", `no answer within ${Math.round(answerMs / 1000)} s`)),
         answerMs,
       );
       request.once("response", (response) => {
@@ -256,12 +258,12 @@ export class KubernetesApi {
     });
   }
 
-  #answer(response: http.IncomingMessage): Promise<string> {
-    return read(response, this.#options.answerMs ?? ANSWER_MS);
+  #patience(answerMs = this.#options.answerMs ?? ANSWER_MS): number {
+    return answerMs * (this.#options.slowness ?? 1);
   }
 
   async #failure(response: http.IncomingMessage): Promise<Error> {
-    const text = await this.#answer(response);
+    const text = await read(response, this.#patience());
     return await failureOf(response, text, async (error) => (await this.#door.noticesBefore?.(error)) ?? []);
   }
 }

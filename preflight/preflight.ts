@@ -17,6 +17,8 @@ export interface PreflightOptions {
   readonly notify?: (line: string) => void;
   /** Receives warnings. @default Pulumi's log */
   readonly warn?: (message: string) => void;
+  /** What all time limits are multiplied with, as slownessAfter gives it. @default 1 */
+  readonly slowness?: number;
 }
 
 /** Limit for silence, so that the error about a cluster or machine that does not answer comes within 10 s. */
@@ -37,14 +39,15 @@ const PLUGIN_QUIET_MS = 3000;
  * needs.
  * @returns the facts of the checks
  * @throws pulumi.RunError that lists every fault, one a line. It comes within 10 s of the last answer, and
- * within a minute
+ * within a minute, on a machine of ordinary speed
  */
 export async function preflight<
   Config extends Pick<Selection, "kubeconfig" | "context">,
   const C extends readonly (Preflight<Config> & { readonly name?: string })[],
 >(capabilities: C, config: Config, options: PreflightOptions): Promise<FactsOf<C>> {
-  const deadline = new Deadline(LIMIT_MS, MOST_MS);
-  const ofMachines = new Deadline(LIMIT_MS, MOST_MS);
+  const { slowness = 1 } = options;
+  const deadline = new Deadline(LIMIT_MS * slowness, MOST_MS * slowness);
+  const ofMachines = new Deadline(LIMIT_MS * slowness, MOST_MS * slowness);
   const atEnd: (() => void)[] = [];
   const machine = { config, owner: options.owner, signal: ofMachines.signal };
   const context = {
@@ -61,7 +64,7 @@ export async function preflight<
     const findings = [...machines, ...cluster];
     refuse(findings.flatMap(({ faults }) => faults));
     const facts: object = Object.assign({}, ...findings.map(({ facts }) => facts));
-    const last = { ...machine, facts, signal: AbortSignal.timeout(LAST_MS) };
+    const last = { ...machine, facts, signal: AbortSignal.timeout(Math.ceil(LAST_MS * slowness)) };
     const lastChecks = capabilities.flatMap(({ lastChecks = [] }) => lastChecks);
     const lastFindings = await Promise.all(lastChecks.map((check) => check(last)));
     refuse(lastFindings.flatMap(({ faults }) => faults));
@@ -89,17 +92,18 @@ async function checkCluster<Config extends Selection>(
   deadline: Deadline,
 ): Promise<Findings[]> {
   const { signal } = deadline;
-  const { owner, notify = (line) => void pulumi.log.info(line) } = options;
+  const { owner, slowness = 1, notify = (line) => void pulumi.log.info(line) } = options;
   const selection = { kubeconfig: config.kubeconfig, context: config.context };
   let api: KubernetesApi | undefined;
   try {
     api = await SingleReads.connect(selection, {
       signal,
       answerMs: ANSWER_MS,
+      slowness,
       onAnswer: () => deadline.extend(),
       onNotice: (line) => notify(`credential plugin: ${line}`),
     });
-    await firstAnswer(api, notify, deadline);
+    await firstAnswer(api, notify, deadline, LIMIT_MS * slowness);
     return await runChecks(capabilities, { api, config, owner, signal });
   } catch (error) {
     const message = await adviceOn(error, selection, api, signal);
@@ -115,6 +119,7 @@ async function firstAnswer(
   api: KubernetesApi,
   notify: (line: string) => void,
   deadline: Deadline,
+  limitMs: number,
 ): Promise<void> {
   const plugin = api.target.credentialPlugin;
   if (!plugin) {
@@ -125,7 +130,7 @@ async function firstAnswer(
   const quiet = setTimeout(() => notify(`waiting for the credential plugin ${plugin}`), PLUGIN_QUIET_MS);
   try {
     await unlessForbidden(api.get("/version", { answerMs: PLUGIN_MS }));
-    deadline.restart(LIMIT_MS);
+    deadline.restart(limitMs);
   } finally {
     clearTimeout(quiet);
   }

@@ -44,7 +44,7 @@ export async function wordsOf(trial: Promise<unknown>): Promise<string | undefin
     await trial;
   } catch (error) {
     if (error instanceof NoAnswer && error.kind === "time")
-      return `no answer to a dry run within ${TRIAL_MS / 1000} s, as with a webhook that is silent`;
+      return `a dry run got ${error.message}, as with a webhook that is silent`;
     // What else ends a request ends those of the other checks too.
     if (!(error instanceof ApiError) || error.status === 404) return undefined;
     return OF_OTHER_CHECKS.test(error.message) ? undefined : error.message;

@@ -66,7 +66,7 @@ describe("a refusal", () => {
     [
       "by silence",
       new NoAnswer("time", "no answer within 6 s"),
-      /no answer to a dry run within 6 s, as with a webhook that is silent: repair/,
+      /a dry run got no answer within 6 s, as with a webhook that is silent: repair/,
     ],
   ])("%s has its way out", async (_, error, message) => {
     expect(await messages(() => error, [trialOf("nginx")])).toEqual([expect.stringMatching(message)]);
