@@ -10,6 +10,17 @@ export interface RootSpec {
   readonly packages: readonly string[];
   /** Debian's release. @default Debian 12 */
   readonly suite?: string;
+  /** Where the suite is from. @default Debian's archive, at the mirror that the host's apt uses */
+  readonly archive?: Archive;
+}
+
+/** An archive that debootstrap has the address of. */
+interface Archive {
+  /** File with its keys. */
+  readonly keyring: string;
+  readonly components: readonly string[];
+  /** debootstrap's script for it. @default the suite's */
+  readonly script?: string;
 }
 
 export const ROOTS = {
@@ -32,8 +43,11 @@ const SUITE = "bookworm";
 /** Megabytes with the downloaded packages; measured up to 0.5 GB. */
 const ROOM = 600;
 
-/** Keys of Debian's archive, from the package debian-archive-keyring. Ubuntu has no other keys for Debian. */
-const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const DEBIAN: Archive = {
+  // From the package debian-archive-keyring. Ubuntu has no other keys for Debian.
+  keyring: "/usr/share/keyrings/debian-archive-keyring.gpg",
+  components: ["main"],
+};
 
 /**
  * Makes a Debian root file system once and returns its directory. The archive's signature verifies the
@@ -45,15 +59,19 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
   return cached({ kind: "roots", name: spec.name, ingredients, room: ROOM }, async (into) => {
     // debootstrap makes its target directory, and changes its mode.
     const root = join(into, "root");
-    const mirror = await mirrorOfHost();
+    const { keyring, components, script } = spec.archive ?? DEBIAN;
+    // An empty mirror is debootstrap's own default.
+    const mirror = spec.archive ? "" : await mirrorOfHost();
     await run("debootstrap", [
       "--variant=minbase",
       // Without the flag, debootstrap checks nothing when the keyring is missing.
-      ...["--force-check-gpg", `--keyring=${KEYRING}`],
+      ...["--force-check-gpg", `--keyring=${keyring}`],
+      `--components=${components.join(",")}`,
       `--include=${spec.packages.join(",")}`,
       suite,
       root,
-      ...mirror,
+      mirror,
+      ...(script === undefined ? [] : [script]),
     ]);
     await writeFile(join(root, "etc/resolv.conf"), "");
     await run("rm", ["-rf", join(root, "var/cache/apt/archives"), join(root, "var/lib/apt/lists")]);
@@ -61,7 +79,7 @@ export async function rootFileSystem(spec: RootSpec): Promise<string> {
 }
 
 /** The mirror that the host's apt uses for this suite; debootstrap's default elsewhere. */
-async function mirrorOfHost(): Promise<string[]> {
+async function mirrorOfHost(): Promise<string> {
   const format = "$(REPO_URI) $(CODENAME) $(COMPONENT)";
   const targets = await run("apt-get", ["indextargets", "--format", format, "Created-By: Packages"]).catch(
     () => "",
@@ -70,5 +88,5 @@ async function mirrorOfHost(): Promise<string[]> {
     .split("\n")
     .map((line) => line.split(" "))
     .find(([, suite, part]) => suite === SUITE && part === "main");
-  return match?.[0] ? [match[0]] : [];
+  return match?.[0] ?? "";
 }

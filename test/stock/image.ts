@@ -1,23 +1,10 @@
-/**
- * Makes the disk of the stock machine: Debian 12 with its own kernel, this checkout, the needed parts of the
- * cache.
- */
+/** Makes the disk of the stock machine: a system, this checkout with its packages, Node, the cache. */
 import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { run } from "../../clients/process.ts";
+import { cacheHome } from "../../embedded/host/instance.ts";
 import { PROGRAM } from "../../embedded/lab/stack.ts";
-import { type RootSpec, rootFileSystem } from "../../embedded/toolchain/roots.ts";
-import type { Toolchain } from "../../embedded/toolchain/toolchain.ts";
-
-/** The kernel and init of Debian, what host.sh looks for, and iptables for Docker's settings. */
-const STOCK: RootSpec = {
-  name: "stock",
-  packages: [
-    ...["systemd-sysv", "udev", "dbus", "linux-image-cloud-amd64", "initramfs-tools", "kmod", "procps"],
-    ...["iproute2", "openssl", "openssh-client", "debootstrap", "gpgv", "debian-archive-keyring"],
-    ...["systemd-container", "python3-pip", "iptables"],
-  ],
-};
+import { type System, stockRoot } from "./systems.ts";
 
 /** Place of the checkout in the machine. It is not /tmp, which Debian empties at boot. */
 const CHECKOUT = "/opt/istio-lab";
@@ -44,13 +31,23 @@ export interface StockImage {
   readonly initrd: string;
 }
 
-/** Makes the disk in a directory: 6 GB, of which about half is used. */
-export async function makeImage(dir: string, tools: Toolchain): Promise<StockImage> {
-  const root = await rootFileSystem(STOCK);
+/** What the cache has for builds, for tests and for Prometheus and Zipkin. The machine needs none of it. */
+const LEFT_OUT = [
+  ...["go-*", "node-compile-cache", "test", "official"],
+  ...["*monitoring*", "prometheus-*", "zipkin-*"].map((name) => `*/${name}`),
+  ...["stock-*", "ubuntu-*", "container-host-*", "load-balancer-trixie*"].map((name) => `roots/${name}`),
+];
+
+/**
+ * Makes the disk in a directory: 10 GB, of which about a third is used. Everything that `up` needs has to be
+ * in the cache: the machine has no network.
+ */
+export async function makeImage(dir: string, system: System): Promise<StockImage> {
+  const root = await stockRoot(system);
   const disk = join(dir, "disk.img");
   const mount = join(dir, "mount");
   await mkdir(mount);
-  await run("truncate", ["--size=6G", disk]);
+  await run("truncate", ["--size=10G", disk]);
   await run("mkfs.ext4", ["-q", disk]);
   await run("mount", ["-o", "loop", disk, mount]);
   try {
@@ -63,26 +60,9 @@ export async function makeImage(dir: string, tools: Toolchain): Promise<StockIma
     await writeFile(join(units, "lab.service"), UNIT);
     await mkdir(join(units, "multi-user.target.wants"), { recursive: true });
     await run("ln", ["-s", "../lab.service", join(units, "multi-user.target.wants/lab.service")]);
-    await run("cp", [process.execPath, join(mount, "usr/local/bin/node")]);
-    const same = [
-      tools.kubernetes,
-      dirname(tools.nodeRoot),
-      dirname(tools.loadBalancerRoot),
-      dirname(dirname(tools.imageStore)),
-      ...tools.archives,
-      join(tools.tools, "kubectl"),
-    ];
-    await run("sh", [
-      "-ec",
-      'to=$1; shift; tar -cf - "$@" | tar -xf - -C "$to"',
-      "sh",
-      mount,
-      ...roots(same),
-    ]);
-    await mkdir(join(mount, CHECKOUT));
-    const copy = 'tar -C "$1" -cf - --exclude=.git . | tar -xf - -C "$2"';
-    await run("sh", ["-ec", copy, "sh", PROGRAM, join(mount, CHECKOUT)]);
-    await writeFile(join(mount, "root/toolchain.json"), JSON.stringify(tools));
+    await copy(cacheHome(), join(mount, "root/.cache/istio-lab"), LEFT_OUT);
+    await copyNode(mount);
+    await copy(PROGRAM, join(mount, CHECKOUT), [".git"]);
   } finally {
     await run("umount", [mount]);
     await rm(mount, { recursive: true });
@@ -92,8 +72,18 @@ export async function makeImage(dir: string, tools: Toolchain): Promise<StockIma
   return { disk, kernel: file("vmlinuz-"), initrd: file("initrd.img-") };
 }
 
-/** Drops those that are inside another one. */
-function roots(paths: readonly string[]): string[] {
-  const all = [...new Set(paths)];
-  return all.filter((path) => !all.some((other) => other !== path && path.startsWith(`${other}/`)));
+/** Copies what a directory has, less what matches one of the patterns. */
+async function copy(from: string, to: string, leftOut: readonly string[]): Promise<void> {
+  const script =
+    'from=$1 to=$2; shift 2; mkdir -p "$to"; tar -C "$from" --no-wildcards-match-slash -cf - "$@" . | tar -xf - -C "$to"';
+  await run("sh", ["-ec", script, "sh", from, to, ...leftOut.map((pattern) => `--exclude=./${pattern}`)]);
+}
+
+/** This process's Node and the npm beside it, so that the machine's `lab` has to bring neither. */
+async function copyNode(mount: string): Promise<void> {
+  const npm = (await run("npm", ["root", "--global"])).trim();
+  await run("cp", [process.execPath, join(mount, "usr/local/bin/node")]);
+  await mkdir(join(mount, "usr/local/lib/node_modules"), { recursive: true });
+  await run("cp", ["-a", join(npm, "npm"), join(mount, "usr/local/lib/node_modules")]);
+  await run("ln", ["-s", "../lib/node_modules/npm/bin/npm-cli.js", join(mount, "usr/local/bin/npm")]);
 }
