@@ -3,6 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, run } from "../../clients/process.ts";
 import type { MachineSpec } from "../host/instance.ts";
+import { hasEnded } from "./machine.ts";
 
 /** Milliseconds between two checks of the daemons. */
 const INTERVAL = 500;
@@ -25,10 +26,10 @@ export async function deadDaemons(machine: MachineSpec): Promise<DeadDaemon[]> {
 }
 
 /**
- * Does the work while every daemon of the machines runs. Without them the work would wait in vain.
+ * Does the work while the machines and all their daemons run. Without them the work would wait in vain.
  *
  * @param work gets a signal that fires when it must give up
- * @throws LabError when a daemon ends; it names the daemon, its exit code and the end of its log
+ * @throws LabError when a daemon or a machine ends; it names it, its exit code and the end of its log
  */
 export async function whileDaemonsRun<T>(
   machines: readonly MachineSpec[],
@@ -41,6 +42,7 @@ export async function whileDaemonsRun<T>(
       for (const machine of machines) {
         const [dead] = await deadDaemons(machine);
         if (dead) throw await describe(machine, dead);
+        if (await hasEnded(machine)) throw await describeEnd(machine);
       }
       timer = setTimeout(() => void look().catch(reject), INTERVAL);
     };
@@ -58,6 +60,12 @@ async function describe({ name, dir }: MachineSpec, { daemon, exitCode }: DeadDa
   return new LabError(
     `${daemon} on ${name} ended with exit code ${exitCode}; ./lab up starts the machine again. ` +
       (await endOfLog(dir, daemon)),
+  );
+}
+
+async function describeEnd({ name, dir }: MachineSpec): Promise<LabError> {
+  return new LabError(
+    `machine ${name} has ended; ./lab up starts it again. ${await endOfLog(dir, "console")}`,
   );
 }
 

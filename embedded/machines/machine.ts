@@ -1,6 +1,6 @@
 /** Starts a machine as a process tree in namespaces and a cgroup of its own, finds it again, ends it. */
 import { spawn } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../clients/process.ts";
@@ -80,6 +80,11 @@ export async function runningPid(machine: MachineSpec): Promise<number | undefin
   const noted = await readFile(pidFile(machine), "utf8").catch(() => "");
   const [pid, since] = noted.trim().split(" ").map(Number);
   return pid && since && (await startTime(pid)) === since ? pid : undefined;
+}
+
+/** Whether the machine was started, and its process tree has ended without {@link powerOff}. */
+export async function hasEnded(machine: MachineSpec): Promise<boolean> {
+  return existsSync(pidFile(machine)) && (await runningPid(machine)) === undefined;
 }
 
 /** The host's pid of the machine's process 1, or undefined. */

@@ -1,5 +1,5 @@
 /** Tests of embedded/machines/daemons.ts. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +47,16 @@ describe("waiting while daemons run", () => {
     await writeFile(join(machine.dir, "log", "kube-apiserver.log"), `F1125 21:16 hook failed\n${others}`);
     await expect(whileDaemonsRun([machine], () => new Promise(() => undefined))).rejects.toThrow(
       /kube-apiserver\.log:\nF1125 21:16 hook failed\n\.\.\.\nI1125 started/,
+    );
+  });
+
+  test("a machine that ends meanwhile is named at once, with the end of its console", async () => {
+    const waiting = whileDaemonsRun([machine], () => new Promise(() => undefined));
+    await writeFile(join(machine.dir, "log", "console.log"), "machine.sh: 46: mount: not found\n");
+    const { pid } = spawnSync("true");
+    await writeFile(join(machine.dir, "machine.pid"), `${pid} 1\n`);
+    await expect(waiting).rejects.toThrow(
+      /^machine control-plane has ended; .*console\.log:\nmachine\.sh: 46: mount: not found/,
     );
   });
 
