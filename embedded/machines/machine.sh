@@ -43,8 +43,8 @@ printf '%s\n' "$name" >etc/hostname
 : >etc/resolv.conf
 
 mkdir -p old
-# The root file system's own program: Ubuntu 26.04 has none. Its loader is named, or the program would take the
-# host's libraries.
+# The root file system's own program: Ubuntu 26.04 has none. Its loader is named, or it would load the host's
+# libraries.
 libraries=lib/x86_64-linux-gnu
 "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" usr/sbin/pivot_root . old
 # The kubelet and the container runtime pass mounts on to each other.
