@@ -1,4 +1,4 @@
-/** Finds a machine's daemons that have ended, and fails a wait when one ends. */
+/** Finds a machine's daemons that have ended, and fails a wait when one of them or the machine ends. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LabError, run } from "../../clients/process.ts";

@@ -1,6 +1,6 @@
 /** Starts a machine as a process tree in namespaces and a cgroup of its own, finds it again, ends it. */
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, openSync } from "node:fs";
+import { closeSync, openSync } from "node:fs";
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { until } from "../../clients/process.ts";
@@ -77,14 +77,14 @@ export async function spawnDetached(machine: MachineSpec, command: readonly stri
  * is now another process's.
  */
 export async function runningPid(machine: MachineSpec): Promise<number | undefined> {
-  const noted = await readFile(pidFile(machine), "utf8").catch(() => "");
-  const [pid, since] = noted.trim().split(" ").map(Number);
-  return pid && since && (await startTime(pid)) === since ? pid : undefined;
+  const noted = await notedProcess(machine);
+  return noted && (await runs(noted)) ? noted.pid : undefined;
 }
 
 /** Whether the machine was started, and its process tree has ended without {@link powerOff}. */
 export async function hasEnded(machine: MachineSpec): Promise<boolean> {
-  return existsSync(pidFile(machine)) && (await runningPid(machine)) === undefined;
+  const noted = await notedProcess(machine);
+  return noted !== undefined && !(await runs(noted));
 }
 
 /** The host's pid of the machine's process 1, or undefined. */
@@ -119,6 +119,21 @@ export async function processesIn(machine: MachineSpec): Promise<number[]> {
 function pidFile(machine: MachineSpec): string {
   return join(machine.dir, "machine.pid");
 }
+
+interface NotedProcess {
+  readonly pid: number;
+  /** As {@link startTime} gives it. */
+  readonly since: number;
+}
+
+/** Undefined where there is none, also while it is being written. */
+async function notedProcess(machine: MachineSpec): Promise<NotedProcess | undefined> {
+  const text = await readFile(pidFile(machine), "utf8").catch(() => "");
+  const [pid, since] = text.trim().split(" ").map(Number);
+  return pid && since ? { pid, since } : undefined;
+}
+
+const runs = async ({ pid, since }: NotedProcess) => (await startTime(pid)) === since;
 
 /**
  * Start time of a process in clock ticks since boot; 0 when there is none. Pid and start time identify a

@@ -7,6 +7,7 @@ import { execa } from "execa";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { MachineSpec } from "../../../../embedded/host/instance.ts";
 import { deadDaemons, whileDaemonsRun } from "../../../../embedded/machines/daemons.ts";
+import { hasEnded } from "../../../../embedded/machines/machine.ts";
 
 const SUPERVISE = join(import.meta.dirname, "../../../../embedded/machines/supervise.sh");
 
@@ -58,6 +59,11 @@ describe("waiting while daemons run", () => {
     await expect(waiting).rejects.toThrow(
       /^machine control-plane has ended; .*console\.log:\nmachine\.sh: 46: mount: not found/,
     );
+  });
+
+  test("a machine whose process is being noted has not ended", async () => {
+    await writeFile(join(machine.dir, "machine.pid"), "");
+    expect(await hasEnded(machine)).toBe(false);
   });
 
   test("an error of the work is its own", async () => {
