@@ -150,7 +150,7 @@ ${renderResults(results)}
 
 ## The lab's own commands
 
-By hand, on the idle machine, with a filled cache:
+By hand, on the idle machine, with a filled cache, 2026-11-26:
 
 | command | from, to | median (min to max) |
 |---|---|---|

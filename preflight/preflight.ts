@@ -17,7 +17,7 @@ export interface PreflightOptions {
   readonly notify?: (line: string) => void;
   /** Receives warnings. @default Pulumi's log */
   readonly warn?: (message: string) => void;
-  /** What all time limits are multiplied with, as slownessAfter gives it. @default 1 */
+  /** What the limits for silence are multiplied with, as slownessAfter gives it. @default 1 */
   readonly slowness?: number;
 }
 

@@ -2,8 +2,8 @@
 # Sourced by the init of a machine. Starts daemons, keeps their logs in /var/log/lab, and leaves
 # /run/lab/DAEMON.exit with the exit code of one that has ended: `./lab status` and `./lab up` report it.
 
-# Go's garbage collector would take a sixth of the processor time of a lab's start. So the heap grows to five
-# times what is in use, not to twice that. From GOMEMLIMIT on it is collected as often as needed.
+# Go's garbage collector delays a lab's start. So the heap grows to five times what is in use, not to twice
+# that. From GOMEMLIMIT on it is collected as often as needed.
 export GOGC=400 GOMEMLIMIT=768MiB
 
 daemon() { # daemon NAME COMMAND [ARG...]

@@ -81,7 +81,7 @@ async function goEnvironment(): Promise<Record<string, string | undefined>> {
     GOMODCACHE: join(cacheHome(), "go-mod"),
     GOTMPDIR: temporary,
     GOTOOLCHAIN: "local",
-    // `lab` sets it for short commands. With it, a compiler would take gigabytes.
+    // `lab` sets it for short commands. A compiler's heap is large, and would grow to five times of it.
     GOGC: undefined,
   };
 }
